@@ -1,0 +1,322 @@
+package remotewrite
+
+import (
+	"encoding/binary"
+	"errors"
+	"strings"
+
+	"github.com/pharos-o11y/pharos/internal/ingest/wire"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// v2 decodes an io.prometheus.write.v2.Request: first its string table, which may stand
+// anywhere, then its series.
+func (d *decoder) v2(body []byte) error {
+	r := wire.NewReader(body)
+	for r.More() {
+		num, typ, err := r.Field()
+		if err != nil {
+			return err
+		}
+		if num == 4 && typ == wire.Bytes {
+			var s []byte
+			s, err = r.Bytes()
+			d.symbols = append(d.symbols, s)
+		} else {
+			err = r.Skip(typ)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	r = wire.NewReader(body)
+	for r.More() {
+		num, typ, err := r.Field()
+		if err != nil {
+			return err
+		}
+		switch num {
+		case 4:
+			err = r.Expect("Request", num, typ, wire.Bytes)
+			if err == nil {
+				err = r.Skip(typ)
+			}
+		case 5:
+			err = d.message(&r, "Request", num, typ, d.seriesV2)
+		case 1, 2, 3:
+			err = r.Errorf("field %d of Request: it looks like a 1.0 message; its content type must not name %s", num, messageV2)
+		default:
+			err = r.Skip(typ)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// seriesV2 decodes a version 2.0 TimeSeries.
+func (d *decoder) seriesV2(r wire.Reader) error {
+	m := d.mark()
+	var meta metaRefs
+	key := len(d.keys)
+	d.seriesRefs = d.seriesRefs[:0]
+	for r.More() {
+		num, typ, err := r.Field()
+		if err != nil {
+			return err
+		}
+		if num >= 2 && num <= 5 {
+			if err := r.Expect("TimeSeries", num, typ, wire.Bytes); err != nil {
+				return err
+			}
+		}
+		switch num {
+		case 1:
+			d.seriesRefs, err = appendRefs(d.seriesRefs, &r, typ)
+		case 2:
+			if err = d.sample(&r); err == nil {
+				d.zeroSample()
+			}
+		case 3:
+			err = d.histogram(&r)
+		case 4:
+			err = d.exemplar(&r, true)
+		case 5:
+			var mr wire.Reader
+			if mr, err = r.Message(); err == nil {
+				meta, err = readMetaRefs(mr)
+			}
+		default:
+			err = r.Skip(typ)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := d.appendKey(&r); err != nil {
+		return err
+	}
+	d.add(m, d.keys[key:len(d.keys):len(d.keys)])
+	return d.addMeta(&r, meta, d.keys[key:])
+}
+
+// zeroSample puts a zero sample at the created timestamp before the sample read last.
+func (d *decoder) zeroSample() {
+	last := &d.samples[len(d.samples)-1]
+	if d.created <= 0 || d.created >= last.Time || last.Time-d.created > d.createdZero {
+		return
+	}
+	s := *last
+	*last = store.Sample{Time: d.created}
+	d.samples = append(d.samples, s)
+}
+
+// appendRefs appends the numbers of a repeated uint32 field, packed or not.
+func appendRefs(dst []uint32, r *wire.Reader, typ wire.Type) ([]uint32, error) {
+	if typ == wire.Varint {
+		v, err := r.Uvarint()
+		return append(dst, uint32(v)), err
+	}
+	if err := r.Expect("labels_refs", 1, typ, wire.Bytes); err != nil {
+		return dst, err
+	}
+	m, err := r.Message()
+	for err == nil && m.More() {
+		var v uint64
+		v, err = m.Uvarint()
+		dst = append(dst, uint32(v))
+	}
+	return dst, err
+}
+
+var errSymbol = errors.New("no such symbol")
+
+func (d *decoder) symbol(i uint32) ([]byte, error) {
+	if uint64(i) >= uint64(len(d.symbols)) {
+		return nil, errSymbol
+	}
+	return d.symbols[i], nil
+}
+
+// appendKey appends the label pairs that d.seriesRefs names to the key of the series, in the
+// encoding of version 1.0.
+func (d *decoder) appendKey(r *wire.Reader) error {
+	if len(d.seriesRefs)%2 != 0 {
+		return r.Errorf("a series has %d label references, an odd number", len(d.seriesRefs))
+	}
+	for i := 0; i < len(d.seriesRefs); i += 2 {
+		name, err := d.symbol(d.seriesRefs[i])
+		if err != nil {
+			return r.Errorf("a label name refers to symbol %d of %d", d.seriesRefs[i], len(d.symbols))
+		}
+		value, err := d.symbol(d.seriesRefs[i+1])
+		if err != nil {
+			return r.Errorf("a label value refers to symbol %d of %d", d.seriesRefs[i+1], len(d.symbols))
+		}
+		d.keys = appendLabel(d.keys, name, value)
+	}
+	return nil
+}
+
+// appendLabel appends a labels field of a version 1.0 TimeSeries.
+func appendLabel(dst, name, value []byte) []byte {
+	inner := len(name) + len(value) + uvarintLen(len(name)) + uvarintLen(len(value)) + 2
+	dst = append(dst, 0x0a)
+	dst = binary.AppendUvarint(dst, uint64(inner))
+	dst = append(dst, 0x0a)
+	dst = binary.AppendUvarint(dst, uint64(len(name)))
+	dst = append(dst, name...)
+	dst = append(dst, 0x12)
+	dst = binary.AppendUvarint(dst, uint64(len(value)))
+	return append(dst, value...)
+}
+
+func uvarintLen(n int) int {
+	l := 1
+	for ; n >= 0x80; n >>= 7 {
+		l++
+	}
+	return l
+}
+
+// metaRefs is the metadata of a version 2.0 series: type and symbol numbers.
+type metaRefs struct {
+	typ        uint64
+	help, unit uint32
+	name       string // metric family
+}
+
+func readMetaRefs(r wire.Reader) (m metaRefs, err error) {
+	for r.More() {
+		num, typ, err := r.Field()
+		if err != nil {
+			return m, err
+		}
+		if num != 1 && num != 3 && num != 4 {
+			if err := r.Skip(typ); err != nil {
+				return m, err
+			}
+			continue
+		}
+		if err := r.Expect("Metadata", num, typ, wire.Varint); err != nil {
+			return m, err
+		}
+		v, err := r.Uvarint()
+		if err != nil {
+			return m, err
+		}
+		switch num {
+		case 1:
+			m.typ = v
+		case 3:
+			m.help = uint32(v)
+		case 4:
+			m.unit = uint32(v)
+		}
+	}
+	return m, nil
+}
+
+// addMeta adds the metadata of a series' family to the batch. Senders repeat it with
+// every series, family by family, so it is enough to compare with the last.
+func (d *decoder) addMeta(r *wire.Reader, m metaRefs, key []byte) error {
+	help, err1 := d.symbol(m.help)
+	unit, err2 := d.symbol(m.unit)
+	if m.help == 0 && m.unit == 0 {
+		if m.typ == 0 {
+			return nil
+		}
+	} else if err1 != nil || err2 != nil {
+		return r.Errorf("metadata refers to symbol %d or %d of %d", m.help, m.unit, len(d.symbols))
+	}
+	m.name = family(keyMetric(key), m.typ)
+	if m == d.lastMeta || m.name == "" {
+		return nil
+	}
+	d.lastMeta = m
+	d.batch.Metadata = append(d.batch.Metadata, store.MetricMetadata{
+		Metric: m.name, Type: typeName(m.typ), Help: wire.AsString(help), Unit: wire.AsString(unit),
+	})
+	return nil
+}
+
+// keyMetric returns the metric name in a key. It sorts before all usual label names, so
+// it is found at once.
+func keyMetric(key []byte) string {
+	r := wire.NewReader(key)
+	for r.More() {
+		if _, _, err := r.Field(); err != nil {
+			return ""
+		}
+		l, err := label(&r)
+		if err != nil || l.Name == model.MetricName {
+			return l.Value
+		}
+	}
+	return ""
+}
+
+// family strips what the series of a histogram or summary add to the family's name.
+func family(metric string, typ uint64) string {
+	switch typeName(typ) {
+	case "histogram", "gaugehistogram":
+		for _, suffix := range []string{"_bucket", "_count", "_sum"} {
+			if f, ok := strings.CutSuffix(metric, suffix); ok {
+				return f
+			}
+		}
+	case "summary":
+		for _, suffix := range []string{"_count", "_sum"} {
+			if f, ok := strings.CutSuffix(metric, suffix); ok {
+				return f
+			}
+		}
+	}
+	return metric
+}
+
+// typeName returns the contract's word for a MetricType, whose numbers are the same in
+// both versions.
+func typeName(typ uint64) string {
+	names := [...]string{"unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset"}
+	if typ >= uint64(len(names)) {
+		return names[0]
+	}
+	return names[typ]
+}
+
+// metadata decodes a version 1.0 MetricMetadata.
+func (d *decoder) metadata(r wire.Reader) error {
+	var m store.MetricMetadata
+	var kind uint64
+	for r.More() {
+		num, typ, err := r.Field()
+		if err != nil {
+			return err
+		}
+		switch {
+		case num == 1 && typ == wire.Varint:
+			kind, err = r.Uvarint()
+		case num == 2 && typ == wire.Bytes:
+			m.Metric, err = r.String()
+		case num == 4 && typ == wire.Bytes:
+			m.Help, err = r.String()
+		case num == 5 && typ == wire.Bytes:
+			m.Unit, err = r.String()
+		case num == 1 || num == 2 || num == 4 || num == 5:
+			err = r.Errorf("field %d of MetricMetadata has wire type %d", num, typ)
+		default:
+			err = r.Skip(typ)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if m.Type = typeName(kind); m.Metric != "" {
+		d.batch.Metadata = append(d.batch.Metadata, m)
+	}
+	return nil
+}
+
