@@ -77,16 +77,19 @@ func (m *manifest) save(dir string) error {
 	if err != nil {
 		return fmt.Errorf("save manifest: %w", err)
 	}
-	data := fmt.Appendf(nil, "%016x\n", xxh3.Hash(body))
-	data = append(data, body...)
 	path := filepath.Join(dir, manifestName)
-	if err := writeSynced(path+".tmp", data); err != nil {
+	if err := writeSynced(path+".tmp", signed(body)); err != nil {
 		return fmt.Errorf("save manifest: %w", err)
 	}
 	if err := os.Rename(path+".tmp", path); err != nil {
 		return fmt.Errorf("save manifest: %w", err)
 	}
 	return syncDir(dir)
+}
+
+// signed puts the checksum line before body.
+func signed(body []byte) []byte {
+	return append(fmt.Appendf(nil, "%016x\n", xxh3.Hash(body)), body...)
 }
 
 func writeSynced(path string, data []byte) error {

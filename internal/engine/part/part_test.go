@@ -1,0 +1,321 @@
+package part
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/pharos-o11y/pharos/internal/engine/wal"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const day = Day(20_000)
+
+// The test store keeps one word per block; its index lists the block references.
+
+func loadRefs(f *File) ([]Ref, error) {
+	b, err := f.Index()
+	if err != nil {
+		return nil, err
+	}
+	if len(b)%12 != 0 {
+		return nil, fmt.Errorf("index of %d bytes: %w", len(b), store.ErrCorrupt)
+	}
+	var refs []Ref
+	for ; len(b) > 0; b = b[12:] {
+		refs = append(refs, Ref{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint32(b[8:])})
+	}
+	return refs, nil
+}
+
+func writeWords(w *Writer, words []string) (*Finished, error) {
+	var index []byte
+	for _, word := range words {
+		ref, err := w.Append([]byte(word))
+		if err != nil {
+			return nil, err
+		}
+		index = binary.LittleEndian.AppendUint64(index, ref.Off)
+		index = binary.LittleEndian.AppendUint32(index, ref.Len)
+	}
+	return w.Finish(index, Stats{MinTime: day.Start(), MaxTime: day.Start() + 10, Rows: int64(len(words))})
+}
+
+func readWords(p *Part[[]Ref]) []string {
+	var words []string
+	for _, ref := range p.Data {
+		b, err := p.Read(ref, nil)
+		if err != nil {
+			p.Damaged(err)
+			continue
+		}
+		words = append(words, string(b))
+	}
+	return words
+}
+
+func mergeWords(_ context.Context, in []*Part[[]Ref], w *Writer) (*Finished, error) {
+	var words []string
+	for _, p := range in {
+		words = append(words, readWords(p)...)
+	}
+	return writeWords(w, words)
+}
+
+func testOptions() Options[[]Ref] {
+	return Options[[]Ref]{
+		Signal: model.Logs, Load: loadRefs, Merge: mergeWords,
+		Now: func() time.Time { return time.Unix(0, day.Start()) },
+	}
+}
+
+func openSet(t *testing.T, dir string, opts Options[[]Ref]) *Set[[]Ref] {
+	t.Helper()
+	s, err := Open(dir, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func flush(t *testing.T, s *Set[[]Ref], pos wal.Pos, words ...string) {
+	t.Helper()
+	w, err := s.Create("t1", day)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := writeWords(w, words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(pos, f); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func words(s *Set[[]Ref]) (got, warnings []string) {
+	v := s.View("t1", model.TimeRange{From: day.Start(), To: day.Start() + 1})
+	defer v.Close()
+	for _, p := range v.Parts {
+		got = append(got, readWords(p)...)
+	}
+	return got, v.Warnings()
+}
+
+func files(t *testing.T, dir, pattern string) []string {
+	t.Helper()
+	m, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+const partFiles = "data/*/*/*"
+
+func TestCommittedPartsSurviveReopen(t *testing.T) {
+	dir := t.TempDir()
+	s := openSet(t, dir, testOptions())
+	flush(t, s, 7, "a", "b")
+	flush(t, s, 9, "c")
+	w, err := s.Create("t1", day) // never finished
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Abort()
+	w2, err := s.Create("t1", day) // finished, never committed
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := writeWords(w2, []string{"x"}); err != nil {
+		t.Fatal(err)
+	}
+	s = openSet(t, dir, testOptions())
+	if got, _ := words(s); !slices.Equal(got, []string{"a", "b", "c"}) {
+		t.Errorf("got %q", got)
+	}
+	if s.Covered() != 9 {
+		t.Errorf("covered %d, want 9", s.Covered())
+	}
+	if m := files(t, dir, partFiles); len(m) != 2 {
+		t.Errorf("files that do not count are left: %q", m)
+	}
+}
+
+func TestMergeReplacesPartsUnderOpenView(t *testing.T) {
+	dir := t.TempDir()
+	s := openSet(t, dir, testOptions())
+	var want []string
+	for i := range mergeWidth {
+		flush(t, s, wal.Pos(i+1), fmt.Sprint(i))
+		want = append(want, fmt.Sprint(i))
+	}
+	v := s.View("t1", model.TimeRange{From: day.Start(), To: day.Start() + 1})
+	if n, err := s.MergeOnce(t.Context()); n != 1 || err != nil {
+		t.Fatalf("merged %d times, error %v", n, err)
+	}
+	if len(v.Parts) != mergeWidth || readWords(v.Parts[0])[0] != "0" {
+		t.Errorf("the open view changed")
+	}
+	v.Close()
+	if got, _ := words(s); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if m := files(t, dir, partFiles); len(m) != 1 {
+		t.Errorf("merged inputs are left: %q", m)
+	}
+	s = openSet(t, dir, testOptions())
+	if got, _ := words(s); !slices.Equal(got, want) || s.Covered() != mergeWidth {
+		t.Errorf("after reopen: got %q, covered %d", got, s.Covered())
+	}
+}
+
+func TestRetentionDropsWholeDays(t *testing.T) {
+	dir := t.TempDir()
+	opts := testOptions()
+	now := time.Unix(0, day.Start())
+	opts.Now = func() time.Time { return now }
+	opts.Retention = func(model.Tenant) time.Duration { return 24 * time.Hour }
+	s := openSet(t, dir, opts)
+	flush(t, s, 1, "a")
+	for _, step := range []struct {
+		now  time.Time
+		want int
+	}{{now.Add(47 * time.Hour), 1}, {now.Add(49 * time.Hour), 0}} {
+		now = step.now
+		if err := s.DropExpired(); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := words(s); len(got) != step.want {
+			t.Errorf("at %v: %d words, want %d", step.now, len(got), step.want)
+		}
+	}
+	if m := files(t, dir, "data/*/*"); len(m) != 0 {
+		t.Errorf("left: %q", m)
+	}
+}
+
+// TestFlippedBytesAreNeverSilent flips each byte of each file in turn. The rest must
+// stay readable, and whatever is missing must be a warning.
+func TestFlippedBytesAreNeverSilent(t *testing.T) {
+	src := t.TempDir()
+	s := openSet(t, src, testOptions())
+	flush(t, s, 5, "first", "second")
+	flush(t, s, 6, "third")
+	for _, path := range append(files(t, src, partFiles), filepath.Join(src, manifestName)) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rel, _ := filepath.Rel(src, path)
+		for at := range data {
+			dir := t.TempDir()
+			if err := os.CopyFS(dir, os.DirFS(src)); err != nil {
+				t.Fatal(err)
+			}
+			bad := slices.Clone(data)
+			bad[at] ^= 0x04
+			if err := os.WriteFile(filepath.Join(dir, rel), bad, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			checkDamaged(t, dir, fmt.Sprintf("%s byte %d", rel, at), rel == manifestName)
+		}
+	}
+}
+
+func checkDamaged(t *testing.T, dir, what string, isManifest bool) {
+	t.Helper()
+	s, err := Open(dir, testOptions())
+	if err != nil {
+		t.Fatalf("%s: open: %v", what, err)
+	}
+	defer s.Close()
+	_, _ = words(s)
+	got, warnings := words(s) // the second read knows of the damage
+	for _, w := range got {
+		if !slices.Contains([]string{"first", "second", "third"}, w) {
+			t.Errorf("%s: wrong word %q", what, w)
+		}
+	}
+	switch {
+	case isManifest && len(got) != 3:
+		t.Errorf("%s: got %q after rebuilding the manifest", what, got)
+	case len(got) < 3 && len(warnings) == 0:
+		t.Errorf("%s: got %q without a warning", what, got)
+	case len(got) == 0:
+		t.Errorf("%s: everything is gone", what)
+	}
+}
+
+func TestDamagedBlockIsKeptAsideByMerge(t *testing.T) {
+	dir := t.TempDir()
+	s := openSet(t, dir, testOptions())
+	for i := range mergeWidth {
+		flush(t, s, wal.Pos(i+1), fmt.Sprintf("word%d", i))
+	}
+	path := files(t, dir, partFiles)[0]
+	data, _ := os.ReadFile(path)
+	data[strings.Index(string(data), "word")] ^= 1
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.MergeOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got, warnings := words(s)
+	if len(got) != mergeWidth-1 || len(warnings) != 1 {
+		t.Errorf("got %q, warnings %q", got, warnings)
+	}
+	if m := files(t, dir, "quarantine/*"); len(m) != 1 {
+		t.Errorf("quarantine holds %q, want the damaged part", m)
+	}
+	s = openSet(t, dir, testOptions())
+	if _, warnings := words(s); len(warnings) != 1 {
+		t.Errorf("after reopen: warnings %q", warnings)
+	}
+}
+
+func TestNewerFormatIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	m := manifest{NextID: 1}
+	if err := m.save(dir); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, manifestName)
+	data, _ := os.ReadFile(path)
+	_, body, _ := strings.Cut(string(data), "\n")
+	body = strings.Replace(body, `"version":1`, `"version":9`, 1)
+	if err := os.WriteFile(path, signed([]byte(body)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, testOptions()); err == nil || errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("open error = %v, want one about the version", err)
+	}
+}
+
+func FuzzOpenFile(f *testing.F) {
+	f.Add([]byte(fileMagic))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := filepath.Join(t.TempDir(), "p")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if file, err := openFile(path, "p"); err == nil {
+			_, _ = file.Index()
+			_ = file.f.Close()
+		}
+	})
+}
