@@ -58,4 +58,3 @@ import (
 	_ "golang.org/x/sync/errgroup"
 	_ "pgregory.net/rapid"
 )
-

@@ -15,6 +15,8 @@ type Account struct {
 	// MaxBytes and MaxMemory are budgets in bytes, 0 for none. Set them before use.
 	MaxBytes  int64 // stored bytes the query may read
 	MaxMemory int64 // bytes the query may hold at one time
+	// Parent, if not nil, is charged for memory as well: the budget of all queries.
+	Parent *Account
 
 	bytes, rows, matched   atomic.Int64
 	blocksRead, blocksSkip atomic.Int64
@@ -72,9 +74,13 @@ func (a *Account) Hold(n int64) error {
 	if a == nil {
 		return nil
 	}
+	if err := a.Parent.Hold(n); err != nil {
+		return err
+	}
 	held := a.held.Add(n)
 	if a.MaxMemory > 0 && held > a.MaxMemory {
 		a.held.Add(-n)
+		a.Parent.Drop(n)
 		return fmt.Errorf("%w: it needs more than its %d bytes of memory; narrow the time range or the selector, or aggregate", ErrTooBroad, a.MaxMemory)
 	}
 	for {
@@ -89,6 +95,7 @@ func (a *Account) Hold(n int64) error {
 func (a *Account) Drop(n int64) {
 	if a != nil {
 		a.held.Add(-n)
+		a.Parent.Drop(n)
 	}
 }
 
@@ -107,6 +114,13 @@ func (a *Account) Warn(format string, args ...any) {
 		a.warnings = append(a.warnings, text)
 	case len(a.warnings) == maxWarnings:
 		a.warnings = append(a.warnings, "more warnings were dropped")
+	}
+}
+
+// Close gives back all memory that is still held. Nothing may be charged after it.
+func (a *Account) Close() {
+	if a != nil {
+		a.Drop(a.held.Load())
 	}
 }
 

@@ -319,4 +319,3 @@ func (d *decoder) metadata(r wire.Reader) error {
 	}
 	return nil
 }
-
