@@ -72,7 +72,7 @@ type MetricMetadata struct {
 // MetricWriter stores samples.
 type MetricWriter interface {
 	// Append stores b. Of several samples of one series with one timestamp the last
-	// written wins. It returns nil once all of b is durable and visible to readers, a
+	// written wins; an exemplar equal to a stored one of its series is kept once. It returns nil once all of b is durable and visible to readers, a
 	// [*Refused] (counting samples, histograms and exemplars) when some of b was refused
 	// and the rest is durable, and errors wrapping [ErrReadOnly] or [ErrOverloaded] when
 	// nothing was stored and the sender should retry.

@@ -53,16 +53,16 @@ type Attr struct {
 // ValueType is the type of an attribute's value.
 type ValueType uint8
 
-// The types of OTLP's AnyValue. Of an ArrayValue, map or bytes value only the JSON text
-// is handed out. The numbers are written to disk and never change.
+// The types of OTLP's AnyValue. Of an ArrayValue, map or bytes value only the text is
+// handed out, as pcommon.Value.AsString gives it. The numbers are written to disk and never change.
 const (
 	ValueNone   ValueType = 0
 	ValueString ValueType = 1
 	ValueInt    ValueType = 2
 	ValueFloat  ValueType = 3
 	ValueBool   ValueType = 4
-	ValueArray  ValueType = 5 // array of scalars of one type, as JSON
-	ValueOther  ValueType = 6 // map, bytes, mixed or nested array, as JSON
+	ValueArray  ValueType = 5 // non-empty array of scalars of one type, as JSON
+	ValueOther  ValueType = 6 // map, empty, mixed or nested array, as JSON; bytes, as base64
 )
 
 // CompareOp is the operator of a [SpanPredicate].
