@@ -85,7 +85,8 @@ const (
 // SpanPredicate is a condition on one attribute of one span. It is false when the
 // attribute is absent or its type does not fit the value (an int fits a float and the
 // other way round). On event and link attributes it is true if it is for any event or
-// link.
+// link. Of an attribute that holds a ValueArray every predicate is true: the elements
+// decide, and the language looks at them.
 type SpanPredicate struct {
 	Attrs []Attr // any of them may satisfy it: .x is span x or resource x
 	Op    CompareOp
