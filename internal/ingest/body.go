@@ -29,6 +29,7 @@ const maxSnappyRatio = 22
 // [BodyPool]; the bytes it returned are invalid once it is put back.
 type Body struct {
 	raw, out []byte
+	inflated bool // what Read returned is in out
 }
 
 // BodyPool is a pool of Bodies. The zero value is ready.
@@ -61,6 +62,7 @@ func (b *Body) Read(r *http.Request, encoding string, limit int64) ([]byte, erro
 	if r.ContentLength > limit {
 		return nil, tooLarge(limit)
 	}
+	b.inflated = false
 	var err error
 	b.raw, err = readAll(b.raw[:0], http.MaxBytesReader(nil, r.Body, limit), r.ContentLength)
 	var over *http.MaxBytesError
@@ -74,7 +76,7 @@ func (b *Body) Read(r *http.Request, encoding string, limit int64) ([]byte, erro
 	case "", "identity":
 		return b.raw, nil
 	case "snappy":
-		return b.snappy(limit)
+		return b.Snappy(limit)
 	case "gzip":
 		z, err := gzip.NewReader(bytes.NewReader(b.raw))
 		if err != nil {
@@ -94,7 +96,12 @@ func (b *Body) Read(r *http.Request, encoding string, limit int64) ([]byte, erro
 	return nil, Errorf(http.StatusUnsupportedMediaType, "Content-Encoding %q is not supported; use snappy, gzip, deflate or zstd", encoding)
 }
 
-func (b *Body) snappy(limit int64) ([]byte, error) {
+// Snappy decompresses what Read returned, a snappy block, once more: Loki's protobuf is
+// one whatever the Content-Encoding. Errors are [*Error].
+func (b *Body) Snappy(limit int64) ([]byte, error) {
+	if b.inflated {
+		b.raw, b.out, b.inflated = b.out, b.raw, false
+	}
 	n, err := s2.DecodedLen(b.raw)
 	switch {
 	case err != nil:
@@ -123,6 +130,7 @@ func (b *Body) inflate(name string, z io.Reader, limit int64) ([]byte, error) {
 	case err != nil:
 		return nil, Errorf(http.StatusBadRequest, "decompress %s body: %w", name, err)
 	}
+	b.inflated = true
 	return b.out, nil
 }
 

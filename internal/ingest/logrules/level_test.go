@@ -1,0 +1,55 @@
+package logrules
+
+import "testing"
+
+func TestLevel(t *testing.T) {
+	tests := map[string][]string{
+		"error":    {"plain error in text", "err: x", "(err)", "a=error", "error!", "level: err", "level=zzz error", `{"level":"zzz","m":"error"}`},
+		"info":     {"INFO hello", "info warn", `msg="x" severity=err level=inf`, "Level=Information"},
+		"warn":     {"[WARN] x", "warning: foo", `{"a":{"severity":"warning"}}`, `level="WRN" x`},
+		"debug":    {"level=debug msg=x", "LEVEL=dbg", "lvl=dbg"},
+		"trace":    {"trace debug error", `{"lvl":"trc"}`, `{"a":{"level":"trc"}}`},
+		"critical": {"lvl=critical"},
+		"fatal":    {`{"level":"FATAL"}`, "fatal"},
+		"unknown": {
+			"errors happened", "misc:error x", "error?", "error-x", "x,error", "Error.", "lvl=crit", "level=notice", `{"level":3}`,
+			`{"msg":"panic"}`, "xlevel=dbg y", `{"level":"dbg"} trailing`, "", `{"a":{"b":{"level":"trc"}}}`,
+			`{"a":[{"level":"trc"}]}`, `{"`, `{"level":"}`, `{"level":}`, `level="`, "=", `{"a":"\"}`,
+		},
+	}
+	for want, lines := range tests {
+		for _, line := range lines {
+			if got := Level(line); got != want {
+				t.Errorf("Level(%q) = %s, want %s", line, got, want)
+			}
+		}
+	}
+}
+
+// FuzzLevel looks for lines that break the scanners.
+func FuzzLevel(f *testing.F) {
+	for _, s := range []string{`{"a":{"level":"trc"}}`, `level="WRN" x=1`, `{"level":"\\"}`, "[WARN] x"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		if Level(line) == "" {
+			t.Errorf("Level(%q) is empty", line)
+		}
+		logfmtLevel(line)
+		jsonLevel(line)
+	})
+}
+
+func BenchmarkLevel(b *testing.B) {
+	for name, line := range map[string]string{
+		"json":   `{"ts":"2024-01-01T10:00:00Z","level":"info","service":"api","message":"request done","duration_ms":12,"path":"/api/users/123"}`,
+		"logfmt": `ts=2024-01-01T10:00:00Z caller=main.go:10 level=info msg="request done" path=/api/users/123 duration=12ms`,
+		"plain":  `10.0.0.1 - - [01/Jan/2024:10:00:00 +0000] "GET /api/users/123 HTTP/1.1" 200 1234 "-" "curl/8.0"`,
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				Level(line)
+			}
+		})
+	}
+}

@@ -1,0 +1,416 @@
+// Package logrules applies Loki's rules to log entries on their way in, whatever
+// protocol they came by: which label sets are valid, what service_name and detected_level
+// an entry gets, how names of structured metadata are normalised, and what is refused.
+//
+// A protocol feeds a [Builder], stream by stream and entry by entry:
+//
+//	b.Reset(now)
+//	s, err := b.Limits.Stream(labels)     // cacheable
+//	b.Stream(s)                           // or b.RefuseStream(n, err)
+//	b.Entry(time, line, meta...)
+//	writer.Append(ctx, tenant, b.Batch())
+//
+// and gets a batch in which every entry passed, with b.Refused counting the others. The
+// levels that Level finds in a line are pinned by the table in its test.
+package logrules
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// Limits bounds what one stream and one entry may be. Zero fields get Loki's defaults.
+type Limits struct {
+	MaxLabels    int           // label names of a stream, an added service_name aside; 0 means 15
+	MaxName      int           // bytes of a label name; 0 means 1024
+	MaxValue     int           // bytes of a label value; 0 means 2048
+	MaxLine      int           // bytes of a line; 0 means 256 KiB
+	MaxMetaPairs int           // structured metadata pairs of an entry; 0 means 128
+	MaxMetaBytes int           // bytes of their names and values; 0 means 64 KiB
+	MaxAge       time.Duration // oldest acceptable entry; 0 means 168 h, negative means no limit
+	MaxFuture    time.Duration // how far ahead of the clock an entry may be; 0 means 10 min
+}
+
+// WithDefaults returns l with its zero fields filled in.
+func (l Limits) WithDefaults() Limits {
+	fill := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	fill(&l.MaxLabels, 15)
+	fill(&l.MaxName, 1024)
+	fill(&l.MaxValue, 2048)
+	fill(&l.MaxLine, 256<<10)
+	fill(&l.MaxMetaPairs, 128)
+	fill(&l.MaxMetaBytes, 64<<10)
+	if l.MaxAge == 0 {
+		l.MaxAge = 168 * time.Hour
+	}
+	if l.MaxFuture == 0 {
+		l.MaxFuture = 10 * time.Minute
+	}
+	return l
+}
+
+// LabelError is a label set that is refused, and for which of the store's reasons.
+type LabelError struct {
+	Reason string
+	Err    error
+}
+
+// Error returns the message.
+func (e *LabelError) Error() string { return e.Err.Error() }
+
+func labelErrorf(reason, format string, args ...any) error {
+	return &LabelError{reason, fmt.Errorf(format, args...)}
+}
+
+// Stream is a label set that passed. It is immutable and may be cached.
+type Stream struct {
+	Labels model.Labels // service_name included
+
+	level string // what a level label says, "" if there is none
+}
+
+// serviceLabels are the labels that service_name is taken from, best first.
+func serviceLabels() []string {
+	return []string{
+		"service", "app", "application", "app_name", "name", "app_kubernetes_io_name", "container", "container_name",
+		"k8s_container_name", "component", "workload", "job", "k8s_job_name",
+	}
+}
+
+const (
+	serviceName    = "service_name"
+	unknownService = "unknown_service"
+)
+
+// Stream checks a label set, sorts it, and adds service_name. The result shares the
+// memory of ls; an error is a [*LabelError].
+func (l Limits) Stream(ls model.Labels) (*Stream, error) {
+	text := func() string { return slices.Clone(ls).String() }
+	seen := model.NewLabels(slices.Clone(ls)...)
+	hasService := seen.Get(serviceName) != ""
+	if n := len(seen); n > l.MaxLabels && (!hasService || n > l.MaxLabels+1) {
+		return nil, labelErrorf(store.ReasonLabelCount, "entry for stream '%s' has %d label names; limit %d", text(), n, l.MaxLabels)
+	}
+	slices.SortStableFunc(ls, func(a, b model.Label) int { return strings.Compare(a.Name, b.Name) })
+	for i, x := range ls {
+		switch {
+		case len(x.Name) > l.MaxName:
+			return nil, labelErrorf(store.ReasonLabelName, "stream '%s' has label name too long: '%s'", text(), x.Name)
+		case len(x.Value) > l.MaxValue:
+			return nil, labelErrorf(store.ReasonLabelValue, "stream '%s' has label value too long: '%s'", text(), x.Value)
+		case !validName(x.Name):
+			return nil, labelErrorf(store.ReasonInvalidLabels, "stream '%s' has an invalid label name: '%s'; allowed are letters, digits and _, not starting with a digit", text(), x.Name)
+		case !utf8.ValidString(x.Value):
+			return nil, labelErrorf(store.ReasonInvalidLabels, "stream '%s': the value of label '%s' is not valid UTF-8", text(), x.Name)
+		case i > 0 && ls[i-1].Name == x.Name:
+			return nil, labelErrorf(store.ReasonInvalidLabels, "stream '%s' has duplicate label name: '%s'", text(), x.Name)
+		}
+	}
+	ls = model.NewLabels(ls...)
+	if !hasService {
+		ls = model.NewLabels(append(ls, model.Label{Name: serviceName, Value: service(ls)})...)
+	}
+	return &Stream{Labels: ls, level: levelOf(ls)}, nil
+}
+
+func service(ls model.Labels) string {
+	for _, name := range serviceLabels() {
+		if v := ls.Get(name); v != "" {
+			return v
+		}
+	}
+	return unknownService
+}
+
+func validName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '_', i > 0 && c >= '0' && c <= '9':
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
+
+// Builder makes a batch of entries that passed. It keeps its memory between batches.
+// The zero Builder with Limits set is ready.
+type Builder struct {
+	Limits  Limits // with defaults
+	Refused store.Refused
+
+	batch    store.LogBatch
+	entries  []store.LogEntry
+	meta     []model.Label
+	now      int64
+	oldest   int64
+	newest   int64
+	total    int
+	stream   *Stream
+	first    int // where the entries of the stream begin
+	replaced strings.Builder
+}
+
+// Reset empties b for the next batch. now is when it was received.
+func (b *Builder) Reset(now time.Time) {
+	clear(b.batch.Streams)
+	clear(b.entries)
+	clear(b.meta)
+	b.batch.Streams, b.entries, b.meta = b.batch.Streams[:0], b.entries[:0], b.meta[:0]
+	if cap(b.entries) > 1<<16 || cap(b.meta) > 1<<18 {
+		b.entries, b.meta = nil, nil
+	}
+	b.Refused, b.stream, b.total = store.Refused{}, nil, 0
+	b.now = now.UnixNano()
+	b.oldest, b.newest = 0, now.Add(b.Limits.MaxFuture).UnixNano()
+	if b.Limits.MaxAge > 0 {
+		b.oldest = now.Add(-b.Limits.MaxAge).UnixNano()
+	}
+}
+
+// Now returns the time given to Reset, in Unix nanoseconds.
+func (b *Builder) Now() int64 { return b.now }
+
+// Received returns how many entries were fed since Reset.
+func (b *Builder) Received() int { return b.total }
+
+// Kept returns how many of them are in the batch.
+func (b *Builder) Kept() int { return len(b.entries) }
+
+// Stream begins the entries of s.
+func (b *Builder) Stream(s *Stream) {
+	b.end()
+	b.stream, b.first = s, len(b.entries)
+}
+
+// RefuseStream counts n entries of a stream whose labels were refused with err.
+func (b *Builder) RefuseStream(n int, err error) {
+	reason := store.ReasonInvalidLabels
+	var le *LabelError
+	if errors.As(err, &le) {
+		reason = le.Reason
+	}
+	b.total += n
+	b.Refused.Add(reason, n, err.Error)
+}
+
+// Batch returns what was fed since Reset. It shares memory with b and with what b was
+// given.
+func (b *Builder) Batch() *store.LogBatch {
+	b.end()
+	return &b.batch
+}
+
+func (b *Builder) end() {
+	if b.stream != nil && len(b.entries) > b.first {
+		b.batch.Streams = append(b.batch.Streams, store.LogStream{Labels: b.stream.Labels, Entries: b.entries[b.first:len(b.entries):len(b.entries)]})
+	}
+	b.stream = nil
+}
+
+// Meta appends a pair of structured metadata for the next Entry, with its name
+// normalised.
+func (b *Builder) Meta(name, value string) {
+	if value == "" {
+		return
+	}
+	if name = b.normalise(name); name == "" {
+		return
+	}
+	b.meta = append(b.meta, model.Label{Name: name, Value: cleanValue(value)})
+}
+
+// MetaMark returns where the metadata of the next Entry begins. Pass it to [Builder.Entry].
+func (b *Builder) MetaMark() int { return len(b.meta) }
+
+// Entry adds an entry of the current stream with the metadata appended since mark.
+func (b *Builder) Entry(mark int, ts int64, line string) {
+	b.total++
+	meta := b.meta[mark:]
+	if reason := b.refuse(ts, line, meta); reason != "" {
+		b.addRefused(reason, ts, line, meta)
+		b.meta = b.meta[:mark]
+		return
+	}
+	level := b.stream.level
+	detected := -1
+	for i := range meta {
+		if meta[i].Name == detectedLevel {
+			detected = i
+			break
+		}
+	}
+	if detected >= 0 {
+		meta[detected].Value = normaliseLevel(meta[detected].Value)
+	} else {
+		if level == "" {
+			level = levelOf(meta)
+		}
+		if level == "" {
+			level = severityLevel(meta)
+		}
+		if level == "" {
+			level = Level(line)
+		}
+		b.meta = append(b.meta, model.Label{Name: detectedLevel, Value: level})
+	}
+	n := sortUnique(b.meta[mark:])
+	b.meta = b.meta[:mark+n]
+	b.entries = append(b.entries, store.LogEntry{Time: ts, Line: line, Meta: b.meta[mark : mark+n : mark+n]})
+}
+
+// addRefused is apart from Entry so that its closure costs only those who need it.
+func (b *Builder) addRefused(reason string, ts int64, line string, meta []model.Label) {
+	b.Refused.Add(reason, 1, func() string { return b.explain(reason, ts, line, meta) })
+}
+
+// refuse says why an entry must not be stored, "" if nothing speaks against it.
+func (b *Builder) refuse(ts int64, line string, meta []model.Label) (reason string) {
+	switch {
+	case ts < b.oldest:
+		return store.ReasonTooOld
+	case ts > b.newest:
+		return store.ReasonTooNew
+	case len(line) > b.Limits.MaxLine:
+		return store.ReasonLineTooLong
+	case len(meta) > b.Limits.MaxMetaPairs:
+		return store.ReasonMetaTooMany
+	case metaSize(meta) > b.Limits.MaxMetaBytes:
+		return store.ReasonMetaTooLarge
+	}
+	return ""
+}
+
+func metaSize(meta []model.Label) int {
+	size := 0
+	for i := range meta {
+		size += len(meta[i].Name) + len(meta[i].Value)
+	}
+	return size
+}
+
+// explain words a refusal as Loki does.
+func (b *Builder) explain(reason string, ts int64, line string, meta []model.Label) string {
+	stream := b.stream.Labels.String()
+	at := func(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339) }
+	switch reason {
+	case store.ReasonTooOld:
+		return fmt.Sprintf("entry for stream '%s' has timestamp too old: %s, oldest acceptable timestamp is: %s", stream, at(ts), at(b.oldest))
+	case store.ReasonTooNew:
+		return fmt.Sprintf("entry for stream '%s' has timestamp too new: %s", stream, at(ts))
+	case store.ReasonLineTooLong:
+		return fmt.Sprintf("max entry size '%d' bytes exceeded for stream '%s' while adding an entry with length '%d' bytes", b.Limits.MaxLine, stream, len(line))
+	case store.ReasonMetaTooMany:
+		return fmt.Sprintf("stream '%s' has too many structured metadata labels: '%d', limit: '%d'", stream, len(meta), b.Limits.MaxMetaPairs)
+	default:
+		return fmt.Sprintf("stream '%s' has structured metadata too large: '%d' bytes, limit: '%d' bytes", stream, metaSize(meta), b.Limits.MaxMetaBytes)
+	}
+}
+
+// sortUnique sorts pairs by name, keeps the first of equal names, and returns how many
+// are left. Pairs are few and often sorted, so insertion sort it is.
+func sortUnique(ls []model.Label) int {
+	for i := 1; i < len(ls); i++ {
+		for j := i; j > 0 && ls[j].Name < ls[j-1].Name; j-- {
+			ls[j], ls[j-1] = ls[j-1], ls[j]
+		}
+	}
+	n := 0
+	for i := range ls {
+		if n == 0 || ls[n-1].Name != ls[i].Name {
+			ls[n] = ls[i]
+			n++
+		}
+	}
+	return n
+}
+
+// normalise makes a structured metadata name of letters, digits and single underscores.
+// Names like __x__ stay. It returns "" for a name of which nothing is left.
+func (b *Builder) normalise(name string) string {
+	if normal(name) {
+		return name
+	}
+	if len(name) > 4 && strings.HasPrefix(name, "__") && strings.HasSuffix(name, "__") && normal(name[2:len(name)-2]) {
+		return name
+	}
+	out := &b.replaced
+	out.Reset()
+	if name != "" && name[0] >= '0' && name[0] <= '9' {
+		out.WriteString("key_")
+	}
+	under, any := false, false
+	for _, c := range name {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' {
+			out.WriteRune(c)
+			under, any = false, true
+		} else if !under {
+			out.WriteByte('_')
+			under = true
+		}
+	}
+	if !any {
+		return ""
+	}
+	return out.String()
+}
+
+// normal reports whether a name needs no normalisation.
+func normal(s string) bool {
+	if s == "" || s == "_" || s[0] >= '0' && s[0] <= '9' {
+		return false
+	}
+	prev := byte(0)
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case c == '_' && prev != '_':
+		default:
+			return false
+		}
+		prev = c
+	}
+	return true
+}
+
+// cleanValue replaces what is not UTF-8 by spaces.
+func cleanValue(v string) string {
+	if utf8.ValidString(v) && !strings.ContainsRune(v, utf8.RuneError) {
+		return v
+	}
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError {
+			return ' '
+		}
+		return r
+	}, v)
+}
+
+// severityLevel returns the level of a severity_number of OpenTelemetry's scale.
+func severityLevel(meta []model.Label) string {
+	for i := range meta {
+		if meta[i].Name != "severity_number" {
+			continue
+		}
+		n, err := strconv.Atoi(meta[i].Value)
+		if err != nil || n < 0 || n > 24 {
+			return ""
+		}
+		return [...]string{levelUnknown, "trace", "debug", "info", "warn", "error", "fatal"}[(n+3)/4]
+	}
+	return ""
+}

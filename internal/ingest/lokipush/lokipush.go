@@ -1,0 +1,216 @@
+// Package lokipush serves Loki's push API: /loki/api/v1/push (snappy protobuf and JSON),
+// the older /api/prom/push, and OpenTelemetry logs at /otlp/v1/logs.
+//
+// All three decode into a [logrules.Builder], which applies Loki's rules, and differ only
+// in that: protobuf.go walks the bytes with lines pointing into the body, json.go and the
+// OTLP handler go through a parser. A request is answered 204 when everything in it is
+// stored, and 400 naming reasons and counts when a part was refused; the rest is stored.
+package lokipush
+
+import (
+	"errors"
+	"mime"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+
+	"github.com/pharos-o11y/pharos/internal/ingest"
+	"github.com/pharos-o11y/pharos/internal/ingest/logrules"
+	"github.com/pharos-o11y/pharos/internal/ingest/otlp"
+	"github.com/pharos-o11y/pharos/internal/ingest/wire"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// Options configures the handlers. The zero value is ready to use.
+type Options struct {
+	Tenant     ingest.TenantFunc     // nil means ingest.DefaultTenant
+	MaxBytes   int64                 // limit of a decompressed body; 0 means ingest.DefaultMaxBytes
+	Limits     logrules.Limits       // zero fields mean Loki's defaults
+	Registerer prometheus.Registerer // nil counts nowhere
+	Now        func() time.Time      // nil means time.Now; tests replace it
+}
+
+// Server holds the handlers of the push API. They are safe for concurrent use.
+type Server struct {
+	writer  store.LogWriter
+	opts    Options
+	metrics *ingest.Metrics
+	streams streamCache
+
+	bodies   ingest.BodyPool
+	builders sync.Pool
+}
+
+// New returns a Server that writes to w.
+func New(w store.LogWriter, opts Options) *Server {
+	if opts.Tenant == nil {
+		opts.Tenant = ingest.DefaultTenant
+	}
+	if opts.MaxBytes == 0 {
+		opts.MaxBytes = ingest.DefaultMaxBytes
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	opts.Limits = opts.Limits.WithDefaults()
+	return &Server{
+		writer: w, opts: opts, metrics: ingest.NewMetrics(opts.Registerer, "loki_push"),
+		streams: streamCache{limits: opts.Limits},
+	}
+}
+
+// decode reads the entries of a body into b. It returns an error that names the place
+// when the body is not what it says; single bad entries are b's to refuse.
+type decode func(s *Server, r *http.Request, body *ingest.Body, b *logrules.Builder) (size int, err error)
+
+// Push returns the handler of /loki/api/v1/push and /api/prom/push.
+func (s *Server) Push() http.Handler {
+	return s.handler(decodePush, func(w http.ResponseWriter, err error) { ingest.Fail(w, err) })
+}
+
+// OTLP returns the handler of /otlp/v1/logs. Its errors are google.rpc.Status messages.
+func (s *Server) OTLP() http.Handler { return s.handler(decodeOTLP, otlp.Fail) }
+
+func (s *Server) handler(f decode, fail func(http.ResponseWriter, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body := s.bodies.Get()
+		defer s.bodies.Put(body)
+		b, ok := s.builders.Get().(*logrules.Builder)
+		if !ok {
+			b = &logrules.Builder{Limits: s.opts.Limits}
+		}
+		defer s.builders.Put(b)
+		b.Reset(s.opts.Now())
+		size, err := s.push(r, f, body, b)
+		s.metrics.Count(model.Logs.String(), ingest.Status(err), size, b.Kept(), err)
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+}
+
+func (s *Server) push(r *http.Request, f decode, body *ingest.Body, b *logrules.Builder) (size int, err error) {
+	if r.Method != http.MethodPost {
+		return 0, ingest.Errorf(http.StatusMethodNotAllowed, "push takes POST, not %s", r.Method)
+	}
+	tenant, err := s.opts.Tenant(r)
+	if err != nil {
+		return 0, err
+	}
+	if size, err = f(s, r, body, b); err != nil {
+		return size, err
+	}
+	batch := b.Batch()
+	if len(batch.Streams) > 0 {
+		err = s.writer.Append(r.Context(), tenant, batch)
+	}
+	return size, ingest.Join(&b.Refused, b.Kept(), err)
+}
+
+// decodePush reads Loki's own formats: JSON if the content type says so, else protobuf.
+func decodePush(s *Server, r *http.Request, body *ingest.Body, b *logrules.Builder) (int, error) {
+	contentType := r.Header.Get("Content-Type")
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return 0, ingest.Errorf(http.StatusBadRequest, "Content-Type %q is not valid; send application/json or application/x-protobuf", contentType)
+	}
+	encoding := strings.ToLower(r.Header.Get("Content-Encoding"))
+	switch encoding {
+	case "", "identity", "snappy", "gzip", "deflate":
+	default:
+		return 0, ingest.Errorf(http.StatusBadRequest, "Content-Encoding %q is not supported; use snappy, gzip or deflate", encoding)
+	}
+	isJSON := media == "application/json"
+	if encoding == "snappy" && !isJSON {
+		encoding = "" // the block below is what it means
+	}
+	raw, err := body.Read(r, encoding, s.opts.MaxBytes)
+	if err != nil {
+		return 0, err
+	}
+	if isJSON {
+		return len(raw), s.decodeJSON(raw, b)
+	}
+	if raw, err = body.Snappy(s.opts.MaxBytes); err != nil {
+		return 0, err
+	}
+	err = s.decodeProto(raw, b)
+	if errors.Is(err, wire.ErrMalformed) {
+		err = ingest.Errorf(http.StatusBadRequest, "decode PushRequest: %w", err)
+	}
+	return len(raw), err
+}
+
+// decodeOTLP reads an OTLP ExportLogsServiceRequest.
+func decodeOTLP(s *Server, r *http.Request, body *ingest.Body, b *logrules.Builder) (int, error) {
+	contentType := r.Header.Get("Content-Type")
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil || media != "application/json" && media != "application/x-protobuf" {
+		return 0, ingest.Errorf(http.StatusUnsupportedMediaType, "Content-Type %q is not supported; send application/x-protobuf or application/json", contentType)
+	}
+	raw, err := body.Read(r, r.Header.Get("Content-Encoding"), s.opts.MaxBytes)
+	if err != nil {
+		return 0, err
+	}
+	req := plogotlp.NewExportRequest()
+	if media == "application/json" {
+		err = req.UnmarshalJSON(raw)
+	} else {
+		err = req.UnmarshalProto(raw)
+	}
+	if err != nil {
+		return len(raw), ingest.Errorf(http.StatusBadRequest, "decode ExportLogsServiceRequest: %w", err)
+	}
+	if req.Logs().ResourceLogs().Len() == 0 {
+		return len(raw), errNoStreams()
+	}
+	otlp.AppendLogs(b, req.Logs())
+	return len(raw), nil
+}
+
+func errNoStreams() error {
+	return ingest.Errorf(http.StatusUnprocessableEntity, "error at least one valid stream is required for ingestion")
+}
+
+// streamCache maps the text of labels to what the rules make of them: agents send the
+// same few streams again and again.
+type streamCache struct {
+	limits logrules.Limits
+	mu     sync.RWMutex
+	m      map[string]*logrules.Stream // guarded by mu
+}
+
+// maxCachedStreams bounds the cache; past it, it starts afresh.
+const maxCachedStreams = 20_000
+
+// get returns the stream whose labels are written as text, which may be part of a body.
+func (c *streamCache) get(text string) (*logrules.Stream, error) {
+	c.mu.RLock()
+	s := c.m[text]
+	c.mu.RUnlock()
+	if s != nil {
+		return s, nil
+	}
+	text = strings.Clone(text)
+	ls, err := logrules.ParseLabels(text)
+	if err != nil {
+		return nil, err
+	}
+	if s, err = c.limits.Stream(ls); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == nil || len(c.m) >= maxCachedStreams {
+		c.m = make(map[string]*logrules.Stream)
+	}
+	c.m[text] = s
+	return s, nil
+}

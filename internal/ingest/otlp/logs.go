@@ -1,0 +1,127 @@
+package otlp
+
+import (
+	"encoding/hex"
+	"strconv"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/pharos-o11y/pharos/internal/ingest/logrules"
+	"github.com/pharos-o11y/pharos/internal/model"
+)
+
+// streamAttributes reports whether a resource attribute becomes a stream label: Loki's
+// default list. All others are structured metadata.
+func streamAttribute(name string) bool {
+	switch name {
+	case "service.name", "service.namespace", "service.instance.id",
+		"deployment.environment", "deployment.environment.name",
+		"cloud.region", "cloud.availability_zone",
+		"k8s.cluster.name", "k8s.namespace.name", "k8s.pod.name", "k8s.container.name", "container.name",
+		"k8s.replicaset.name", "k8s.deployment.name", "k8s.statefulset.name", "k8s.daemonset.name",
+		"k8s.cronjob.name", "k8s.job.name":
+		return true
+	}
+	return false
+}
+
+// streamLabel returns the label name of a stream attribute.
+func streamLabel(attr string) string {
+	b := []byte(attr)
+	for i := range b {
+		if b[i] == '.' {
+			b[i] = '_'
+		}
+	}
+	return string(b)
+}
+
+// AppendLogs feeds every record of ld to b: resource attributes of Loki's default list
+// are its stream labels, everything else is structured metadata, entry before resource
+// before scope. ld must not change until the batch is written.
+func AppendLogs(b *logrules.Builder, ld plog.Logs) {
+	for _, rl := range ld.ResourceLogs().All() {
+		var labels model.Labels
+		for k, v := range rl.Resource().Attributes().All() {
+			if text := v.AsString(); streamAttribute(k) && text != "" {
+				labels = append(labels, model.Label{Name: streamLabel(k), Value: text})
+			}
+		}
+		stream, err := b.Limits.Stream(labels)
+		if err != nil {
+			n := 0
+			for _, sl := range rl.ScopeLogs().All() {
+				n += sl.LogRecords().Len()
+			}
+			b.RefuseStream(n, err)
+			continue
+		}
+		b.Stream(stream)
+		for _, sl := range rl.ScopeLogs().All() {
+			for _, lr := range sl.LogRecords().All() {
+				appendRecord(b, rl.Resource(), sl.Scope(), lr)
+			}
+		}
+	}
+}
+
+func appendRecord(b *logrules.Builder, res pcommon.Resource, scope pcommon.InstrumentationScope, lr plog.LogRecord) {
+	ts, observed := int64(lr.Timestamp()), int64(lr.ObservedTimestamp())
+	mark := b.MetaMark()
+	if ts != 0 && observed != 0 {
+		b.Meta("observed_timestamp", strconv.FormatInt(observed, 10))
+	}
+	switch {
+	case ts != 0:
+	case observed != 0:
+		ts = observed
+	default:
+		ts = b.Now()
+	}
+	if n := lr.SeverityNumber(); n != plog.SeverityNumberUnspecified {
+		b.Meta("severity_number", strconv.Itoa(int(n)))
+	}
+	b.Meta("severity_text", lr.SeverityText())
+	if id := lr.TraceID(); !id.IsEmpty() {
+		b.Meta("trace_id", hex.EncodeToString(id[:]))
+	}
+	if id := lr.SpanID(); !id.IsEmpty() {
+		b.Meta("span_id", hex.EncodeToString(id[:]))
+	}
+	if f := lr.Flags(); f != 0 {
+		b.Meta("flags", strconv.FormatUint(uint64(f), 10))
+	}
+	if n := lr.DroppedAttributesCount(); n != 0 {
+		b.Meta("dropped_attributes_count", strconv.FormatUint(uint64(n), 10))
+	}
+	b.Meta("event_name", lr.EventName())
+	for k, v := range lr.Attributes().All() {
+		appendAttr(b, k, v)
+	}
+	for k, v := range res.Attributes().All() {
+		if !streamAttribute(k) {
+			appendAttr(b, k, v)
+		}
+	}
+	b.Meta("scope_name", scope.Name())
+	b.Meta("scope_version", scope.Version())
+	for k, v := range scope.Attributes().All() {
+		appendAttr(b, k, v)
+	}
+	if n := scope.DroppedAttributesCount(); n != 0 {
+		b.Meta("scope_dropped_attributes_count", strconv.FormatUint(uint64(n), 10))
+	}
+	b.Entry(mark, ts, lr.Body().AsString())
+}
+
+// appendAttr adds an attribute as structured metadata; maps are flattened, joined by _.
+func appendAttr(b *logrules.Builder, name string, v pcommon.Value) {
+	if v.Type() != pcommon.ValueTypeMap {
+		b.Meta(name, v.AsString())
+		return
+	}
+	for k, inner := range v.Map().All() {
+		appendAttr(b, name+"_"+k, inner)
+	}
+}
