@@ -14,6 +14,7 @@ import (
 	"github.com/klauspost/compress/gzhttp"
 
 	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/promql"
 	"github.com/pharos-o11y/pharos/internal/query"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
@@ -45,6 +46,8 @@ var statuses = []struct {
 	code int
 }{
 	{ErrInvalid, http.StatusBadRequest},
+	{promql.ErrParse, http.StatusBadRequest},
+	{promql.ErrEval, http.StatusUnprocessableEntity},
 	{model.ErrTenant, http.StatusBadRequest},
 	{model.ErrID, http.StatusBadRequest},
 	{ErrTenantMissing, http.StatusUnauthorized},

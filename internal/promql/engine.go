@@ -1,0 +1,196 @@
+// Package promql answers PromQL over the metric store.
+//
+// The parser is Prometheus' own. Evaluation is Prometheus' engine reading through
+// [store.MetricReader]: it is the reference that our vectorised evaluator will be held
+// to, and the fallback for what that does not cover. What Prometheus' users see, texts of
+// errors, warnings and infos included, is therefore Prometheus'.
+//
+// The package knows nothing of HTTP or limits; packages api and query add those.
+package promql
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// ErrParse is wrapped by errors about the text of a query. Its message is Prometheus',
+// with the position.
+var ErrParse = errors.New("invalid PromQL")
+
+// ErrEval is wrapped by errors of evaluation that the query itself causes: many-to-many
+// matching, duplicate series and the like.
+var ErrEval = errors.New("PromQL evaluation")
+
+// Options configures an Engine. The zero value is ready to use.
+type Options struct {
+	Lookback   time.Duration // how old a sample may be to count as current; 0 means 5 min
+	MaxSamples int           // samples one query may hold; 0 means 50 million
+	Logger     *slog.Logger  // nil discards
+}
+
+// Engine evaluates PromQL. It is safe for concurrent use.
+type Engine struct {
+	engine *promql.Engine
+	parser parser.Parser
+}
+
+// noTimeout leaves timing out to the context.
+const noTimeout = 1<<63 - 1
+
+// New returns an Engine.
+func New(opts Options) *Engine {
+	p := parser.NewParser(parser.Options{
+		EnableExperimentalFunctions:  true,
+		ExperimentalDurationExpr:     true,
+		EnableExtendedRangeSelectors: true,
+		EnableBinopFillModifiers:     true,
+	})
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Engine{
+		parser: p,
+		engine: promql.NewEngine(promql.EngineOpts{
+			Logger:                   opts.Logger,
+			MaxSamples:               cmp.Or(opts.MaxSamples, 50_000_000),
+			Timeout:                  noTimeout,
+			LookbackDelta:            cmp.Or(opts.Lookback, 5*time.Minute),
+			NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
+			EnableAtModifier:         true,
+			EnableNegativeOffset:     true,
+			Parser:                   p,
+		}),
+	}
+}
+
+// Query is an expression and where to evaluate it.
+type Query struct {
+	Tenant   model.Tenant
+	Text     string
+	Start    time.Time // of an instant query the only time
+	End      time.Time
+	Step     time.Duration // 0 means an instant query
+	Lookback time.Duration // 0 means the engine's
+}
+
+// Result is the value of a query. Value is a parser.Value: promql.Matrix, promql.Vector,
+// promql.Scalar or promql.String. It shares no memory with the store.
+type Result struct {
+	Value    parser.Value
+	Warnings []string
+	Infos    []string
+}
+
+// Run evaluates q over r, charging acct. Errors wrap [ErrParse], [ErrEval],
+// [store.ErrTooBroad], or are those of the reader or ctx.
+func (e *Engine) Run(ctx context.Context, r store.MetricReader, q Query, acct *store.Account) (Result, error) {
+	opts := promql.NewPrometheusQueryOpts(false, q.Lookback)
+	queryable := &queryable{reader: r, tenant: q.Tenant, acct: acct}
+	var query promql.Query
+	var err error
+	if q.Step > 0 {
+		query, err = e.engine.NewRangeQuery(ctx, queryable, opts, q.Text, q.Start, q.End, q.Step)
+	} else {
+		query, err = e.engine.NewInstantQuery(ctx, queryable, opts, q.Text, q.Start)
+	}
+	if err != nil {
+		return Result{}, parseError(err)
+	}
+	defer query.Close()
+	res := query.Exec(ctx)
+	if res.Err != nil {
+		return Result{}, evalError(ctx, res.Err)
+	}
+	warnings, infos := res.Warnings.AsStrings(q.Text, maxAnnotations, maxAnnotations)
+	return Result{Value: detach(res.Value), Warnings: warnings, Infos: infos}, nil
+}
+
+// maxAnnotations bounds the warnings and infos of one answer, as in Prometheus.
+const maxAnnotations = 10
+
+// detach copies what query.Close would take back: the engine pools the points of a
+// matrix.
+func detach(v parser.Value) parser.Value {
+	m, ok := v.(promql.Matrix)
+	if !ok {
+		return v
+	}
+	out := make(promql.Matrix, len(m))
+	for i, s := range m {
+		out[i] = promql.Series{
+			Metric:     s.Metric,
+			Floats:     append([]promql.FPoint(nil), s.Floats...),
+			Histograms: append([]promql.HPoint(nil), s.Histograms...),
+		}
+	}
+	return out
+}
+
+func evalError(ctx context.Context, err error) error {
+	var tooMany promql.ErrTooManySamples
+	var storage promql.ErrStorage
+	var canceled promql.ErrQueryCanceled
+	var timeout promql.ErrQueryTimeout
+	switch {
+	case ctx.Err() != nil && (errors.As(err, &canceled) || errors.As(err, &timeout)):
+		return ctx.Err()
+	case errors.As(err, &tooMany):
+		return fmt.Errorf("%w: %w", store.ErrTooBroad, err)
+	case errors.As(err, &storage):
+		return storage.Err
+	}
+	return evaluation{err}
+}
+
+// evaluation keeps Prometheus' text and is [ErrEval].
+type evaluation struct{ error }
+
+func (evaluation) Is(target error) bool { return target == ErrEval }
+
+// parsing keeps Prometheus' text and is [ErrParse].
+type parsing struct{ error }
+
+func (parsing) Is(target error) bool { return target == ErrParse }
+
+func parseError(err error) error { return parsing{err} }
+
+// Parse checks text and returns its syntax tree. Errors wrap [ErrParse].
+func (e *Engine) Parse(text string) (parser.Expr, error) {
+	expr, err := e.parser.ParseExpr(text)
+	if err != nil {
+		return nil, parseError(err)
+	}
+	return expr, nil
+}
+
+// Selector parses a series selector such as up{job="x"}. Errors wrap [ErrParse].
+func (e *Engine) Selector(text string) ([]*model.Matcher, error) {
+	ms, err := e.parser.ParseMetricSelector(text)
+	if err != nil {
+		return nil, parseError(err)
+	}
+	return convertMatchers(ms)
+}
+
+// Selectors returns the matchers of every selector in expr.
+func Selectors(expr parser.Expr) ([][]*model.Matcher, error) {
+	var out [][]*model.Matcher
+	for _, ms := range parser.ExtractSelectors(expr) {
+		converted, err := convertMatchers(ms)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, converted)
+	}
+	return out, nil
+}
