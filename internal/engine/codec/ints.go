@@ -1,0 +1,358 @@
+package codec
+
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+)
+
+// The first byte of an integer column. The order says what is stored: values,
+// differences, or differences of differences. Runs are pairs of element and repetitions;
+// otherwise elements are packed in blocks of 128 with a minimum and a bit width each.
+// Scaled columns store (v - base) / factor.
+const (
+	intOrderMask = 0x03
+	intRuns      = 0x04
+	intScaled    = 0x08
+	intModes     = 0x0f
+)
+
+// AppendInts appends the encoding of vs to dst.
+//
+// Sorted and regular columns (timestamps, offsets, counters) cost a few bits a value or
+// nothing; columns of repeated values the runs; others the bits of their range within
+// blocks of 128. A common factor of all differences is divided out.
+func AppendInts(dst []byte, vs []int64) []byte {
+	checkCount(len(vs))
+	if len(vs) == 0 {
+		return append(dst, intRuns, 0)
+	}
+	factor := uint64(1)
+	if len(vs) > 2 {
+		factor = commonFactor(vs)
+	}
+	st := measure(vs, factor)
+	mode, first := st.best()
+	if factor > 1 {
+		mode |= intScaled
+	}
+	dst = append(dst, mode)
+	dst = binary.AppendUvarint(dst, uint64(len(vs)))
+	if factor > 1 {
+		dst = binary.AppendVarint(dst, vs[0])
+		dst = binary.AppendUvarint(dst, factor)
+	}
+	e := elements{vs: vs, order: int(mode & intOrderMask), div: newDivider(factor)}
+	for _, f := range st.first[:first] {
+		dst = binary.AppendVarint(dst, f)
+	}
+	if mode&intRuns != 0 {
+		return appendRuns(dst, &e, first)
+	}
+	return appendBlocks(dst, &e, first)
+}
+
+// commonFactor returns the greatest common divisor of the differences, 1 if they are all
+// 0 or the values span too wide for it.
+func commonFactor(vs []int64) uint64 {
+	lo, hi := vs[0], vs[0]
+	var g uint64
+	for i := 1; i < len(vs); i++ {
+		lo, hi = min(lo, vs[i]), max(hi, vs[i])
+		d := vs[i] - vs[i-1]
+		if d < 0 {
+			d = -d
+		}
+		if g == 1 {
+			return 1
+		}
+		if u := uint64(d); u != 0 && (g == 0 || u%g != 0) {
+			g = gcd(g, u)
+		}
+	}
+	if uint64(hi)-uint64(lo) >= math.MaxInt64/4 || g == 0 {
+		return 1
+	}
+	return g
+}
+
+func gcd(a, b uint64) uint64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// divider divides by a factor; most columns have factor 1 and pay nothing.
+type divider struct {
+	factor int64
+	shift  int // if factor is a power of two
+	pow2   bool
+}
+
+func newDivider(f uint64) divider {
+	return divider{factor: int64(f), shift: bits.TrailingZeros64(f), pow2: f&(f-1) == 0}
+}
+
+func (d divider) div(v int64) int64 {
+	if d.pow2 {
+		return v >> d.shift
+	}
+	return v / d.factor
+}
+
+// elements yields the stored elements of a column.
+type elements struct {
+	vs    []int64
+	order int
+	div   divider
+}
+
+// at returns element i (i >= order).
+func (e *elements) at(i int) int64 {
+	vs := e.vs
+	if e.div.factor == 1 {
+		switch e.order {
+		case 0:
+			return vs[i]
+		case 1:
+			return vs[i] - vs[i-1]
+		default:
+			return vs[i] - 2*vs[i-1] + vs[i-2]
+		}
+	}
+	switch e.order {
+	case 0:
+		return e.div.div(vs[i] - vs[0])
+	case 1:
+		return e.div.div(vs[i] - vs[i-1])
+	default:
+		return e.div.div(vs[i] - 2*vs[i-1] + vs[i-2])
+	}
+}
+
+// intStats is the cost of each layout.
+type intStats struct {
+	n      int
+	first  [2]int64 // first value and first difference, scaled
+	blocks [3]int   // bytes as blocks, by order
+	runs   [3]int   // bytes as runs, by order
+}
+
+// measure computes the cost of every layout in one pass.
+func measure(vs []int64, factor uint64) intStats {
+	st := intStats{n: len(vs)}
+	e := [3]elements{}
+	for o := range e {
+		e[o] = elements{vs: vs, order: o, div: newDivider(factor)}
+	}
+	st.first[0] = e[0].at(0)
+	if len(vs) > 1 {
+		st.first[1] = e[1].at(1)
+	}
+	for o := range e {
+		if o > len(vs) {
+			st.blocks[o], st.runs[o] = math.MaxInt, math.MaxInt
+			continue
+		}
+		for i := range min(o, 2) {
+			n := uvarintLen(zigzag(st.first[min(i, 1)]))
+			st.blocks[o] += n
+			st.runs[o] += n
+		}
+		st.blocks[o], st.runs[o] = costs(&e[o], st.blocks[o], st.runs[o])
+	}
+	return st
+}
+
+// costs adds the bytes of e's elements as blocks and as runs.
+func costs(e *elements, blocks, runs int) (int, int) {
+	n := len(e.vs)
+	var last int64
+	runLen := 0
+	for from := e.order; from < n; from += blockLen {
+		to := min(from+blockLen, n)
+		lo := e.at(from)
+		hi := lo
+		for i := from; i < to; i++ {
+			v := e.at(i)
+			lo, hi = min(lo, v), max(hi, v)
+			if runLen > 0 && v == last {
+				runLen++
+				continue
+			}
+			if runLen > 0 {
+				runs += uvarintLen(zigzag(last)) + uvarintLen(uint64(runLen))
+			}
+			last, runLen = v, 1
+		}
+		width := bits.Len64(uint64(hi) - uint64(lo))
+		blocks += uvarintLen(zigzag(lo)) + 1 + packedLen(to-from, uint(width))
+	}
+	if runLen > 0 {
+		runs += uvarintLen(zigzag(last)) + uvarintLen(uint64(runLen))
+	}
+	return blocks, runs
+}
+
+// best returns the cheapest mode and how many first values it stores.
+func (st *intStats) best() (mode byte, first int) {
+	cost := math.MaxInt
+	for o := range st.blocks {
+		if o > st.n {
+			break
+		}
+		if st.runs[o] < cost {
+			cost, mode = st.runs[o], byte(o)|intRuns
+		}
+		if st.blocks[o] < cost {
+			cost, mode = st.blocks[o], byte(o)
+		}
+	}
+	return mode, int(mode & intOrderMask)
+}
+
+func appendRuns(dst []byte, e *elements, from int) []byte {
+	for i := from; i < len(e.vs); {
+		v, run := e.at(i), 1
+		for i+run < len(e.vs) && e.at(i+run) == v {
+			run++
+		}
+		dst = binary.AppendVarint(dst, v)
+		dst = binary.AppendUvarint(dst, uint64(run))
+		i += run
+	}
+	return dst
+}
+
+func appendBlocks(dst []byte, e *elements, from int) []byte {
+	var buf [blockLen]int64
+	for ; from < len(e.vs); from += blockLen {
+		block := buf[:min(blockLen, len(e.vs)-from)]
+		lo := e.at(from)
+		hi := lo
+		for i := range block {
+			block[i] = e.at(from + i)
+			lo, hi = min(lo, block[i]), max(hi, block[i])
+		}
+		width := uint(bits.Len64(uint64(hi) - uint64(lo)))
+		dst = binary.AppendVarint(dst, lo)
+		dst = append(dst, byte(width))
+		if width > 0 {
+			dst = appendPacked(dst, block, lo, width)
+		}
+	}
+	return dst
+}
+
+// DecodeInts reads a column written by [AppendInts] from the start of src, appends its
+// values to dst, and returns the extended slice and what follows in src.
+func DecodeInts(dst []int64, src []byte) (vs []int64, rest []byte, err error) {
+	r := Reader{b: src}
+	mode := r.Byte()
+	n := r.Count(MaxCount)
+	order := int(mode & intOrderMask)
+	if mode > intModes || order > 2 || order > n {
+		r.Fail("integer column of %d values with mode %#x", n, mode)
+	}
+	if r.err != nil {
+		return dst, src, r.err
+	}
+	var base, factor int64 = 0, 1
+	if mode&intScaled != 0 {
+		base, factor = r.Varint(), int64(r.Uvarint())
+	}
+	var first [2]int64
+	for i := range order {
+		first[i] = r.Varint()
+	}
+	// A block costs at least 2 bytes, so few bytes cannot claim many values; runs can,
+	// up to MaxCount.
+	if mode&intRuns == 0 && r.err == nil && (n-order+blockLen-1)/blockLen*2 > len(r.b) {
+		r.Fail("%d values in %d bytes", n, len(r.b))
+	}
+	if r.err != nil {
+		return dst, src, r.err
+	}
+	had := len(dst)
+	vs = grow(dst, n)
+	out := vs[had:]
+	copy(out, first[:order])
+	if mode&intRuns != 0 {
+		decodeRuns(out[order:], &r)
+	} else {
+		decodeBlocks(out[order:], &r)
+	}
+	if r.err != nil {
+		return dst, src, r.err
+	}
+	integrate(out, order)
+	if mode&intScaled != 0 {
+		for i, v := range out {
+			out[i] = base + v*factor
+		}
+	}
+	return vs, r.b, nil
+}
+
+func decodeRuns(out []int64, r *Reader) {
+	for len(out) > 0 && r.err == nil {
+		v, run := r.Varint(), r.Count(len(out))
+		if run == 0 {
+			r.Fail("empty run")
+			return
+		}
+		for i := range out[:run] {
+			out[i] = v
+		}
+		out = out[run:]
+	}
+}
+
+func decodeBlocks(out []int64, r *Reader) {
+	for len(out) > 0 {
+		block := out[:min(blockLen, len(out))]
+		lo, width := r.Varint(), uint(r.Byte())
+		if width > 64 {
+			r.Fail("width of %d bits", width)
+		}
+		if r.err != nil {
+			return
+		}
+		size := packedLen(len(block), width)
+		if size > len(r.b) {
+			r.Fail("short block")
+			return
+		}
+		unpack(block, r.b, lo, width)
+		r.b = r.b[size:]
+		out = out[len(block):]
+	}
+}
+
+// integrate turns elements into values. The first order elements are the first value and
+// the first difference.
+func integrate(out []int64, order int) {
+	switch order {
+	case 1:
+		var v int64
+		for i, d := range out {
+			v += d
+			out[i] = v
+		}
+	case 2:
+		v, d := out[0], out[1]
+		out[1] = v + d
+		v += d
+		for i := 2; i < len(out); i++ {
+			d += out[i]
+			v += d
+			out[i] = v
+		}
+	case 0:
+	default:
+		model.Bug("integer column of order %d", order)
+	}
+}

@@ -1,0 +1,116 @@
+package codec
+
+import "encoding/binary"
+
+// Reader reads varints and short byte strings from a buffer. The first error sticks:
+// everything after it returns zero values, so that a record is parsed in one go and
+// [Reader.Err] is asked once. Results share memory with the buffer.
+type Reader struct {
+	b   []byte
+	err error
+}
+
+// NewReader returns a Reader of b.
+func NewReader(b []byte) *Reader { return &Reader{b: b} }
+
+// Err returns the first error, wrapping [store.ErrCorrupt].
+func (r *Reader) Err() error { return r.err }
+
+// Rest returns what has not been read.
+func (r *Reader) Rest() []byte { return r.b }
+
+// Len returns the number of bytes that have not been read; 0 after an error.
+func (r *Reader) Len() int { return len(r.b) }
+
+// Fail records an error found by the caller, unless there is one already.
+func (r *Reader) Fail(format string, args ...any) {
+	if r.err == nil {
+		r.err = corrupt(format, args...)
+	}
+	r.b = nil
+}
+
+// Uvarint reads an unsigned varint.
+func (r *Reader) Uvarint() uint64 {
+	if len(r.b) > 0 && r.b[0] < 0x80 {
+		v := r.b[0]
+		r.b = r.b[1:]
+		return uint64(v)
+	}
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.Fail("varint")
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+// Varint reads a signed (zigzag) varint.
+func (r *Reader) Varint() int64 {
+	u := r.Uvarint()
+	return int64(u>>1) ^ -int64(u&1)
+}
+
+// Count reads a number that must not exceed limit.
+func (r *Reader) Count(limit int) int {
+	v := r.Uvarint()
+	if v > uint64(max(limit, 0)) {
+		r.Fail("count %d, at most %d", v, limit)
+		return 0
+	}
+	return int(v)
+}
+
+// Byte reads one byte.
+func (r *Reader) Byte() byte {
+	if len(r.b) == 0 {
+		r.Fail("short input")
+		return 0
+	}
+	v := r.b[0]
+	r.b = r.b[1:]
+	return v
+}
+
+// Take reads n bytes.
+func (r *Reader) Take(n int) []byte {
+	if n < 0 || n > len(r.b) {
+		r.Fail("%d bytes wanted, %d left", n, len(r.b))
+		return nil
+	}
+	v := r.b[:n:n]
+	r.b = r.b[n:]
+	return v
+}
+
+// Uint64 reads 8 bytes, little endian.
+func (r *Reader) Uint64() uint64 {
+	if b := r.Take(8); b != nil {
+		return binary.LittleEndian.Uint64(b)
+	}
+	return 0
+}
+
+// Bytes reads a byte string written by [AppendBytes].
+func (r *Reader) Bytes() []byte { return r.Take(r.Count(len(r.b))) }
+
+// Ints reads a column written by [AppendInts], appended to dst.
+func (r *Reader) Ints(dst []int64) []int64 {
+	if r.err != nil {
+		return dst
+	}
+	vs, rest, err := DecodeInts(dst, r.b)
+	if err != nil {
+		r.err, r.b = err, nil
+		return dst
+	}
+	r.b = rest
+	return vs
+}
+
+// AppendBytes appends the length of b and b.
+func AppendBytes[T ~string | ~[]byte](dst []byte, b T) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(b)))
+	return append(dst, b...)
+}
