@@ -27,7 +27,8 @@ func (q *queryable) Querier(mint, maxt int64) (storage.Querier, error) {
 
 type querier struct {
 	*queryable
-	mint, maxt int64 // inclusive
+	mint, maxt int64    // inclusive
+	stops      []func() // end the sequences that the engine has not drained
 }
 
 // Select implements storage.Querier. The store always sorts.
@@ -46,6 +47,7 @@ func (q *querier) Select(ctx context.Context, _ bool, hints *storage.SelectHints
 		sel.Step, sel.Func, sel.Limit = hints.Step, hints.Func, hints.Limit
 	}
 	next, stop := iter.Pull2(q.reader.Select(ctx, q.tenant, sel))
+	q.stops = append(q.stops, stop)
 	return &seriesSet{next: next, stop: stop}
 }
 
@@ -60,7 +62,13 @@ func (q *querier) LabelNames(context.Context, *storage.LabelHints, ...*labels.Ma
 }
 
 // Close implements storage.Querier.
-func (q *querier) Close() error { return nil }
+func (q *querier) Close() error {
+	for _, stop := range q.stops {
+		stop()
+	}
+	q.stops = nil
+	return nil
+}
 
 func convertMatchers(ms []*labels.Matcher) ([]*model.Matcher, error) {
 	out := make([]*model.Matcher, len(ms))
