@@ -371,7 +371,7 @@ func TestFault(t *testing.T) {
 		})
 		return failed, all
 	}
-	r.until(t, "1,000 checkouts", func() bool { _, all := share(); return all > 1000 })
+	r.until(t, "400 checkouts", func() bool { _, all := share(); return all > 400 })
 	r.mu.Lock()
 	f0, a0 := share()
 	r.mu.Unlock()
@@ -382,7 +382,7 @@ func TestFault(t *testing.T) {
 		t.Error("fault is on at the start")
 	}
 	s.SetFault(true)
-	r.until(t, "1,000 more checkouts", func() bool { _, all := share(); return all > a0+1000 })
+	r.until(t, "400 more checkouts", func() bool { _, all := share(); return all > a0+400 })
 	r.mu.Lock()
 	f1, a1 := share()
 	r.mu.Unlock()
