@@ -1,0 +1,33 @@
+/** The routes. Every page is a chunk of its own. */
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router';
+import { parseSearch, stringifySearch } from '@/core/url/search';
+import { Empty } from '@/ui/kit';
+import { PageError, Shell } from './shell';
+import { GoLink } from './url';
+
+const root = createRootRoute({ component: Shell, notFoundComponent: NotFound, errorComponent: PageError });
+
+function NotFound() {
+  return (
+    <Empty title="There is no such page" action={<GoLink className="btn" to="/">Go home</GoLink>}>
+      The address may be mistyped, or it belongs to a part that this version does not have.
+    </Empty>
+  );
+}
+
+const page = (path: string, load: () => Promise<{ default: () => React.JSX.Element }>) =>
+  createRoute({ getParentRoute: () => root, path, component: lazyRouteComponent(load), errorComponent: PageError });
+
+const tree = root.addChildren([
+  page('/', () => import('@/pages/metrics/metrics')),
+  page('/metrics', () => import('@/pages/metrics/metrics')),
+]);
+
+export const router = createRouter({
+  routeTree: tree,
+  parseSearch,
+  stringifySearch,
+  defaultPreload: 'intent',
+  defaultPreloadStaleTime: 0,
+  scrollRestoration: false,
+});

@@ -1,0 +1,43 @@
+/** Reading and writing the state that lives in the URL. */
+import { Link, useNavigate, useSearch } from '@tanstack/react-router';
+import { useCallback } from 'react';
+import type { AnchorHTMLAttributes, JSX } from 'react';
+import type { Search } from '@/core/url/search';
+
+/** The parameters that every link keeps. */
+export const sticky = ['from', 'to', 'refresh'] as const;
+
+export function keepSticky(s: Search): Search {
+  const out: Search = {};
+  for (const k of sticky) if (s[k] !== undefined) out[k] = s[k];
+  return out;
+}
+
+export function useUrl(): { search: Search; set: (patch: Search, replace?: boolean) => void; go: (to: string, search?: Search) => void } {
+  const search = useSearch({ strict: false }) as Search;
+  const navigate = useNavigate();
+  const set = useCallback(
+    (patch: Search, replace = false) => {
+      void navigate({ to: '.', search: ((old: Search) => ({ ...old, ...patch })) as never, replace });
+    },
+    [navigate],
+  );
+  const go = useCallback(
+    (to: string, extra: Search = {}) => {
+      void navigate({ to, search: ((old: Search) => ({ ...keepSticky(old), ...extra })) as never });
+    },
+    [navigate],
+  );
+  return { search, set, go };
+}
+
+type Props = Omit<AnchorHTMLAttributes<HTMLAnchorElement>, 'href'> & { to: string; search?: Search | undefined };
+
+/** A link that carries the time range. */
+export function GoLink({ to, search, children, ...rest }: Props): JSX.Element {
+  return (
+    <Link to={to} search={((old: Search) => ({ ...keepSticky(old), ...search })) as never} {...(rest as object)}>
+      {children}
+    </Link>
+  );
+}

@@ -1,0 +1,34 @@
+import { expect, it } from 'vitest';
+import { compareNs, entriesOf } from './loki';
+import { escapeRegex, escapeString, number, toSeries } from './prometheus';
+import { toSummary } from './tempo';
+
+it('reads every Prometheus result type', () => {
+  expect(toSeries({ resultType: 'scalar', result: [1, '2'] })).toEqual([{ labels: {}, times: Float64Array.of(1), values: Float64Array.of(2) }]);
+  expect(toSeries({ resultType: 'vector', result: [{ metric: { a: 'b' }, value: [1, 'NaN'] }] })[0]!.values[0]).toBeNaN();
+  const m = toSeries({ resultType: 'matrix', result: [{ metric: {}, values: [[1, '+Inf'], [2, '-Inf']] }] });
+  expect([...m[0]!.values]).toEqual([Infinity, -Infinity]);
+  const h = toSeries({ resultType: 'matrix', result: [{ metric: {}, histograms: [[5, { count: '7', sum: '1' }]] }] });
+  expect([...h[0]!.values]).toEqual([7]);
+  expect(number('1e3')).toBe(1000);
+});
+
+it('escapes', () => {
+  expect(escapeString('a"b\\c\n')).toBe('a\\"b\\\\c\\n');
+  expect(escapeRegex('a.b"')).toBe('a\\\\.b\\"');
+});
+
+it('flattens streams and orders nanoseconds', () => {
+  const e = entriesOf([{ stream: { app: 'x' }, values: [['2', 'b', { structuredMetadata: { u: '1' }, parsed: { k: 'v' } }], ['10', 'c']] }]);
+  expect(e.map((x) => x.line)).toEqual(['b', 'c']);
+  expect(e[0]!.meta).toEqual({ u: '1' });
+  expect(e[1]!.parsed).toEqual({});
+  expect(compareNs('2', '10')).toBeLessThan(0);
+  expect(compareNs('1795466400000000001', '1795466400000000000')).toBeGreaterThan(0);
+});
+
+it('sums trace summaries', () => {
+  const s = toSummary({ traceID: 'a1', durationMs: 3000, startTimeUnixNano: '1795466604000000000', serviceStats: { b: { spanCount: 2 }, a: { spanCount: 4, errorCount: 2 } }, spanSets: [{ matched: 2 }] });
+  expect(s).toMatchObject({ spans: 6, errors: 2, matched: 2, services: ['a', 'b'], start: 1795466604000, rootServiceName: '' });
+  expect(toSummary({ traceID: 'x' })).toMatchObject({ spans: 0, durationMs: 0 });
+});

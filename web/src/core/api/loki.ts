@@ -1,0 +1,116 @@
+/** The Loki HTTP API. */
+import { getJSON } from './http';
+import type { Cost } from './http';
+import { toSeries } from './prometheus';
+import type { Labels, Series } from './prometheus';
+import type { Range } from '../time/parse';
+
+/** An entry before it becomes a row. `meta` is structured metadata, `parsed` what the query extracted. */
+export interface RawEntry {
+  ns: string;
+  line: string;
+  stream: Labels;
+  meta: Labels;
+  parsed: Labels;
+}
+
+export interface LokiStats {
+  bytes?: number;
+  lines?: number;
+  seconds?: number;
+}
+
+export type LogResult =
+  | { kind: 'logs'; entries: RawEntry[]; warnings: string[]; cost: Cost; stats: LokiStats }
+  | { kind: 'metric'; series: Series[]; warnings: string[]; cost: Cost; stats: LokiStats };
+
+type RawValue = [string, string, { structuredMetadata?: Labels; parsed?: Labels }?];
+
+export interface RawStream {
+  stream: Labels;
+  values: RawValue[];
+}
+
+interface Envelope {
+  status: string;
+  warnings?: string[];
+  data: {
+    resultType: 'streams' | 'matrix' | 'vector' | 'scalar';
+    result: unknown;
+    stats?: { summary?: { totalBytesProcessed?: number; totalLinesProcessed?: number; execTime?: number } };
+  };
+}
+
+const none: Labels = {};
+
+export function entriesOf(streams: RawStream[]): RawEntry[] {
+  const out: RawEntry[] = [];
+  for (const s of streams) {
+    for (const [ns, line, extra] of s.values) {
+      out.push({ ns, line, stream: s.stream, meta: extra?.structuredMetadata ?? none, parsed: extra?.parsed ?? none });
+    }
+  }
+  return out;
+}
+
+/** Orders nanosecond texts without losing digits. */
+export function compareNs(a: string, b: string): number {
+  return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
+}
+
+const ns = (ms: number) => `${Math.round(ms)}000000`;
+
+export interface LogQuery {
+  query: string;
+  range: Range;
+  limit: number;
+  direction?: 'backward' | 'forward';
+  step?: number;
+}
+
+export async function queryLogs(q: LogQuery, signal?: AbortSignal): Promise<LogResult> {
+  const { body, cost } = await getJSON<Envelope>(
+    '/loki/api/v1/query_range',
+    { query: q.query, start: ns(q.range.from), end: ns(q.range.to), limit: q.limit, direction: q.direction ?? 'backward', step: q.step },
+    signal,
+    { 'X-Loki-Response-Encoding-Flags': 'categorize-labels' },
+  );
+  const sum = body.data.stats?.summary;
+  const stats: LokiStats = {};
+  if (sum?.totalBytesProcessed !== undefined) stats.bytes = sum.totalBytesProcessed;
+  if (sum?.totalLinesProcessed !== undefined) stats.lines = sum.totalLinesProcessed;
+  if (sum?.execTime !== undefined) stats.seconds = sum.execTime;
+  const warnings = body.warnings ?? [];
+  if (body.data.resultType === 'streams') {
+    const entries = entriesOf(body.data.result as RawStream[]);
+    const sign = q.direction === 'forward' ? 1 : -1;
+    entries.sort((a, b) => sign * compareNs(a.ns, b.ns));
+    return { kind: 'logs', entries, warnings, cost, stats };
+  }
+  return { kind: 'metric', series: toSeries({ resultType: body.data.resultType, result: body.data.result }), warnings, cost, stats };
+}
+
+export async function lokiLabels(r: Range, signal?: AbortSignal): Promise<string[]> {
+  const { body } = await getJSON<{ data?: string[] }>('/loki/api/v1/labels', { start: ns(r.from), end: ns(r.to) }, signal);
+  return body.data ?? [];
+}
+
+export async function lokiLabelValues(label: string, r: Range, query?: string, signal?: AbortSignal): Promise<string[]> {
+  const { body } = await getJSON<{ data?: string[] }>(
+    `/loki/api/v1/label/${encodeURIComponent(label)}/values`,
+    { start: ns(r.from), end: ns(r.to), query },
+    signal,
+  );
+  return body.data ?? [];
+}
+
+/** The address of the live tail for a query. */
+export function tailURL(query: string, startMs: number, limit: number): string {
+  const base = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}`;
+  return `${base}/loki/api/v1/tail?${new URLSearchParams({ query, start: ns(startMs), limit: String(limit) })}`;
+}
+
+export interface TailFrame {
+  streams?: RawStream[];
+  dropped_entries?: unknown[] | null;
+}

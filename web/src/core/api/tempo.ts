@@ -1,0 +1,109 @@
+/** The Tempo HTTP API. */
+import { getJSON } from './http';
+import type { Cost } from './http';
+import type { OtlpTrace } from '../trace/otlp';
+import type { Range } from '../time/parse';
+
+export interface TraceSummary {
+  traceID: string;
+  rootServiceName: string;
+  rootTraceName: string;
+  /** Milliseconds. */
+  start: number;
+  durationMs: number;
+  spans: number;
+  errors: number;
+  matched: number;
+  services: string[];
+}
+
+interface RawSummary {
+  traceID: string;
+  rootServiceName?: string;
+  rootTraceName?: string;
+  startTimeUnixNano?: string;
+  durationMs?: number;
+  spanSets?: { matched?: number }[];
+  spanSet?: { matched?: number };
+  serviceStats?: Record<string, { spanCount?: number; errorCount?: number }>;
+}
+
+export interface SearchResult {
+  traces: TraceSummary[];
+  cost: Cost;
+  inspectedBytes?: number;
+  inspectedTraces?: number;
+}
+
+export function toSummary(t: RawSummary): TraceSummary {
+  let spans = 0;
+  let errors = 0;
+  const services: string[] = [];
+  for (const [name, s] of Object.entries(t.serviceStats ?? {})) {
+    spans += s.spanCount ?? 0;
+    errors += s.errorCount ?? 0;
+    services.push(name);
+  }
+  const sets = t.spanSets ?? (t.spanSet ? [t.spanSet] : []);
+  return {
+    traceID: t.traceID,
+    rootServiceName: t.rootServiceName ?? '',
+    rootTraceName: t.rootTraceName ?? '',
+    start: Number(t.startTimeUnixNano ?? 0) / 1e6,
+    durationMs: t.durationMs ?? 0,
+    spans,
+    errors,
+    matched: sets.reduce((n, s) => n + (s.matched ?? 0), 0),
+    services: services.sort(),
+  };
+}
+
+export async function searchTraces(q: string, r: Range, limit: number, signal?: AbortSignal): Promise<SearchResult> {
+  const { body, cost } = await getJSON<{ traces?: RawSummary[]; metrics?: { inspectedBytes?: string; inspectedTraces?: number } }>(
+    '/api/search',
+    { q, start: Math.floor(r.from / 1000), end: Math.ceil(r.to / 1000), limit, spss: 1 },
+    signal,
+  );
+  const out: SearchResult = { traces: (body.traces ?? []).map(toSummary), cost };
+  if (body.metrics?.inspectedBytes !== undefined) out.inspectedBytes = Number(body.metrics.inspectedBytes);
+  if (body.metrics?.inspectedTraces !== undefined) out.inspectedTraces = body.metrics.inspectedTraces;
+  out.traces.sort((a, b) => b.start - a.start);
+  return out;
+}
+
+export interface TraceReply {
+  trace: OtlpTrace;
+  partial?: string;
+  cost: Cost;
+}
+
+export async function fetchTrace(id: string, signal?: AbortSignal): Promise<TraceReply> {
+  const { body, cost } = await getJSON<{ trace?: OtlpTrace; status?: string; message?: string }>(`/api/v2/traces/${encodeURIComponent(id)}`, {}, signal);
+  const out: TraceReply = { trace: body.trace ?? {}, cost };
+  if (body.status === 'PARTIAL') out.partial = body.message ?? 'This trace is incomplete.';
+  return out;
+}
+
+export interface TagScope {
+  name: string;
+  tags: string[];
+}
+
+export async function traceTags(r: Range, signal?: AbortSignal): Promise<TagScope[]> {
+  const { body } = await getJSON<{ scopes?: TagScope[] }>('/api/v2/search/tags', { start: Math.floor(r.from / 1000), end: Math.ceil(r.to / 1000) }, signal);
+  return body.scopes ?? [];
+}
+
+export interface TagValue {
+  type: string;
+  value?: string;
+}
+
+export async function traceTagValues(tag: string, r: Range, signal?: AbortSignal): Promise<TagValue[]> {
+  const { body } = await getJSON<{ tagValues?: TagValue[] }>(
+    `/api/v2/search/tag/${encodeURIComponent(tag)}/values`,
+    { start: Math.floor(r.from / 1000), end: Math.ceil(r.to / 1000), limit: 500 },
+    signal,
+  );
+  return body.tagValues ?? [];
+}

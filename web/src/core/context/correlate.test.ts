@@ -1,0 +1,20 @@
+import { expect, it } from 'vitest';
+import { around, exemplarTrace, goldenQueries, logsForTrace, metricMatcher, metricService, tracesForService } from './correlate';
+
+it('maps names between signals', () => {
+  expect(metricService({ job: 'shop/cart' })).toBe('cart');
+  expect(metricService({ service_name: 'web', job: 'x' })).toBe('web');
+  expect(exemplarTrace({ traceID: 'a' })).toBe('a');
+  expect(metricMatcher('a.b', 'job')).toBe('job=~"(.+/)?a\\\\.b"');
+  expect(metricMatcher('cart', 'service_name')).toBe('service_name="cart"');
+});
+
+it('builds queries', () => {
+  expect(logsForTrace('ab', { service: 'cart', spanId: 'cd' })).toBe('{service_name="cart"} | trace_id="ab" | span_id="cd"');
+  expect(logsForTrace('ab')).toBe('{service_name=~".+"} | trace_id="ab"');
+  expect(tracesForService('cart', 'status = error')).toBe('{ resource.service.name = "cart" && status = error }');
+  expect(goldenQueries('', 'job').rate).toBe('sum by (job) (rate(http_server_request_duration_seconds_count[$__rate_interval]))');
+  expect(goldenQueries('job="a"', '').errors).toContain('{job="a", http_response_status_code=~"5.."}');
+});
+
+it('pads windows', () => expect(around(1_000_000, 2_000_000)).toEqual({ from: '700000', to: '2300000' }));

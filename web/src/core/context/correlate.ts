@@ -1,0 +1,58 @@
+/** Links between signals: what to ask where, and over which window. */
+import { escapeString } from '../api/prometheus';
+import type { Labels } from '../api/prometheus';
+import type { RangeText } from '../time/parse';
+
+/** Milliseconds added on both sides when jumping from one moment to another signal. */
+export const pad = 5 * 60_000;
+
+/** The window around a moment or an interval, as URL range. */
+export function around(fromMs: number, toMs = fromMs, padding = pad): RangeText {
+  return { from: String(Math.floor(fromMs - padding)), to: String(Math.ceil(toMs + padding)) };
+}
+
+/** The trace id in the labels of an exemplar. */
+export function exemplarTrace(labels: Labels): string | undefined {
+  return labels['trace_id'] ?? labels['traceID'] ?? labels['traceId'] ?? labels['TraceID'];
+}
+
+/** The service of a metric's labels: OTLP puts `namespace/name` or `name` into job. */
+export function metricService(labels: Labels): string | undefined {
+  return labels['service_name'] ?? labels['service'] ?? labels['job']?.replace(/^.*\//, '');
+}
+
+/** LogQL for the lines of a trace, optionally of one service or span. */
+export function logsForTrace(traceId: string, opts: { service?: string | undefined; spanId?: string | undefined } = {}): string {
+  const selector = opts.service ? `{service_name="${escapeString(opts.service)}"}` : '{service_name=~".+"}';
+  return `${selector} | trace_id="${escapeString(traceId)}"${opts.spanId ? ` | span_id="${escapeString(opts.spanId)}"` : ''}`;
+}
+
+export function logsForService(service: string): string {
+  return `{service_name="${escapeString(service)}"}`;
+}
+
+export function tracesForService(service: string, extra = ''): string {
+  return `{ resource.service.name = "${escapeString(service)}"${extra ? ` && ${extra}` : ''} }`;
+}
+
+/** A matcher on the label that carries the service in metrics. */
+export function metricMatcher(service: string, label: string): string {
+  if (label === 'job') return `job=~"(.+/)?${escapeString(service.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))}"`;
+  return `${label}="${escapeString(service)}"`;
+}
+
+/** The three golden signals of a service from OTel HTTP server metrics. */
+export function goldenQueries(selector: string, by: string): { rate: string; errors: string; p95: string } {
+  const m = 'http_server_request_duration_seconds';
+  const sel = (extra = '') => {
+    const inner = [selector, extra].filter(Boolean).join(', ');
+    return inner ? `{${inner}}` : '';
+  };
+  const group = by ? ` by (${by})` : '';
+  const leGroup = by ? ` by (le, ${by})` : ' by (le)';
+  return {
+    rate: `sum${group} (rate(${m}_count${sel()}[$__rate_interval]))`,
+    errors: `sum${group} (rate(${m}_count${sel('http_response_status_code=~"5.."')}[$__rate_interval])) / sum${group} (rate(${m}_count${sel()}[$__rate_interval]))`,
+    p95: `histogram_quantile(0.95, sum${leGroup} (rate(${m}_bucket${sel()}[$__rate_interval])))`,
+  };
+}

@@ -1,0 +1,21 @@
+import { expect, it } from 'vitest';
+import { assign, hash, labelKey, paletteSize, serviceColor } from './palette';
+
+it('does not depend on label order', () => expect(labelKey({ b: '2', a: '1' })).toBe(labelKey({ a: '1', b: '2' })));
+
+it('gives every series of a small chart its own colour', () => {
+  const keys = Array.from({ length: paletteSize }, (_, i) => `service=s${i}`);
+  expect(new Set(assign(keys)).size).toBe(paletteSize);
+});
+
+it('keeps the colour of a series when nothing collides', () => {
+  expect(assign(['a=1'])[0]).toBe(hash('a=1') % paletteSize);
+  expect(serviceColor('cart')).toBe(serviceColor('cart'));
+});
+
+it('does not depend on the order of series', () => {
+  const keys = ['x=1', 'x=2', 'x=3', 'x=4', 'x=5'];
+  const forward = assign(keys);
+  const backward = assign([...keys].reverse()).reverse();
+  expect(forward).toEqual(backward);
+});

@@ -1,0 +1,45 @@
+/** Stable colours: the same label set has the same colour on every chart. */
+
+export const paletteSize = 12;
+
+/** 32-bit FNV-1a. */
+export function hash(s: string): number {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < s.length; i++) {
+    h ^= s.charCodeAt(i);
+    h = Math.imul(h, 0x01000193);
+  }
+  h ^= h >>> 15;
+  h = Math.imul(h, 0x2c1b3c6d);
+  return (h ^ (h >>> 13)) >>> 0;
+}
+
+/** A text that identifies a label set whatever the order of its labels. */
+export function labelKey(labels: Record<string, string>): string {
+  return Object.keys(labels)
+    .sort()
+    .map((k) => `${k}=${labels[k]}`)
+    .join(',');
+}
+
+/**
+ * Colour indexes for the series of one chart. Each starts from the hash of its key; a series whose colour is taken
+ * moves to the next free one, so that up to `paletteSize` series never share a colour.
+ */
+export function assign(keys: string[]): number[] {
+  const taken = new Set<number>();
+  const out = new Array<number>(keys.length);
+  const order = keys.map((_, i) => i).sort((a, b) => (keys[a]! < keys[b]! ? -1 : 1));
+  for (const i of order) {
+    let c = hash(keys[i]!) % paletteSize;
+    if (taken.size < paletteSize) while (taken.has(c)) c = (c + 1) % paletteSize;
+    taken.add(c);
+    out[i] = c;
+  }
+  return out;
+}
+
+/** The palette index of a service name. */
+export function serviceColor(name: string): number {
+  return hash(name) % paletteSize;
+}

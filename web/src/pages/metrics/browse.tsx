@@ -1,0 +1,78 @@
+/** What the metrics page shows before anything is asked: every metric as a small chart. */
+import { useQuery } from '@tanstack/react-query';
+import { useEffect, useMemo, useRef, useState } from 'react';
+import type { JSX } from 'react';
+import { useTime } from '@/app/time';
+import { queryRange } from '@/core/api/prometheus';
+import { defaultQuery } from '@/core/metrics/promql';
+import type { Metric } from '@/core/metrics/promql';
+import { expandMacros, niceStep } from '@/core/time/range';
+import { formatValue, guessUnit } from '@/core/units/units';
+import { Empty, ErrorBox, Loading, Spark } from '@/ui/kit';
+import { align } from '@/viz/align';
+import { useMetricList } from './search';
+
+export function Browse({ onChoose }: { onChoose: (m: Metric) => void }): JSX.Element {
+  const [filter, setFilter] = useState('');
+  const { metrics, loading, error } = useMetricList(filter, 400);
+  const { zoomOut } = useTime();
+  if (error) return <ErrorBox error={error} />;
+  if (loading) return <Loading what="metrics" />;
+  if (metrics.length === 0 && !filter) {
+    return (
+      <Empty title="No metrics in this time range" action={<button type="button" className="btn" onClick={zoomOut}>Look further back</button>}>
+        Nothing has been received for this window. Home shows how to send metrics.
+      </Empty>
+    );
+  }
+  return (
+    <>
+      <div className="row">
+        <h2>All metrics</h2>
+        <span className="muted num">{metrics.length}</span>
+        <input className="input" style={{ width: 220, marginLeft: 'auto' }} placeholder="Filter" aria-label="Filter metrics" value={filter} onChange={(e) => setFilter(e.target.value)} />
+      </div>
+      <div className="cards" data-testid="metric-cards">
+        {metrics.map((m) => (
+          <Card key={m.name} metric={m} onChoose={onChoose} />
+        ))}
+      </div>
+    </>
+  );
+}
+
+function Card({ metric, onChoose }: { metric: Metric; onChoose: (m: Metric) => void }): JSX.Element {
+  const ref = useRef<HTMLButtonElement>(null);
+  const [seen, setSeen] = useState(false);
+  const { range } = useTime();
+  useEffect(() => {
+    const io = new IntersectionObserver((entries) => entries.some((e) => e.isIntersecting) && setSeen(true), { rootMargin: '200px' });
+    io.observe(ref.current!);
+    return () => io.disconnect();
+  }, []);
+  const step = niceStep(range, 60);
+  const query = metric.type === 'gauge' || metric.type === 'unknown' ? `avg(${defaultQuery(metric)})` : defaultQuery(metric);
+  const q = useQuery({
+    queryKey: ['spark', query, range.from, range.to],
+    queryFn: ({ signal }) => queryRange(expandMacros(query, range, step), range, step, 1, signal),
+    enabled: seen,
+    staleTime: 60_000,
+    retry: false,
+  });
+  const s = q.data?.series[0];
+  const values = useMemo(() => (s ? (align([s], range, step)[1]!.map((v) => v ?? NaN) as number[]) : []), [s, range, step]);
+  const last = s ? s.values[s.values.length - 1] : undefined;
+  return (
+    <button type="button" ref={ref} className="card" title={metric.help} onClick={() => onChoose(metric)}>
+      <span className="row">
+        <span className="mono clip grow">{metric.name}</span>
+        <span className="tag">{metric.type}</span>
+      </span>
+      <span className="spark">{values.length > 0 && <Spark values={values} height={40} label={`${metric.name} over time`} />}</span>
+      <span className="row">
+        <span className="clip faint grow">{metric.help || ' '}</span>
+        <span className="num">{last === undefined ? '' : formatValue(last, guessUnit(query))}</span>
+      </span>
+    </button>
+  );
+}

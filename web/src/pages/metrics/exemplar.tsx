@@ -1,0 +1,60 @@
+/** The popover of an exemplar: what it measured and the ways on from it. */
+import { Popover } from 'radix-ui';
+import type { JSX } from 'react';
+import { GoLink } from '@/app/url';
+import type { Exemplar } from '@/core/api/prometheus';
+import { around, exemplarTrace, logsForTrace, metricService } from '@/core/context/correlate';
+import { formatTime } from '@/core/time/range';
+import { formatValue } from '@/core/units/units';
+
+export function ExemplarPopover({ exemplar, at, unit, via, onClose }: { exemplar: Exemplar; at: { x: number; y: number }; unit: 's' | 'none'; via: string; onClose: () => void }): JSX.Element {
+  const id = exemplarTrace(exemplar.labels);
+  const service = metricService(exemplar.seriesLabels);
+  const labels = Object.entries(exemplar.seriesLabels).filter(([k]) => k !== '__name__' && k !== 'le');
+  return (
+    <Popover.Root open onOpenChange={(o) => !o && onClose()}>
+      <Popover.Anchor style={{ position: 'absolute', left: at.x, top: at.y, width: 1, height: 1 }} />
+      <Popover.Portal>
+        <Popover.Content className="pop" style={{ width: 340, padding: 12 }} side="top" sideOffset={10} collisionPadding={10} aria-label="Exemplar">
+          <div className="row" style={{ marginBottom: 8 }}>
+            <b className="num" style={{ fontSize: 15 }}>
+              {formatValue(exemplar.value, unit)}
+            </b>
+            <span className="muted num">{formatTime(exemplar.time, { ms: true })}</span>
+          </div>
+          <dl className="kv" style={{ marginBottom: 10 }}>
+            {id && (
+              <div>
+                <dt>trace</dt>
+                <dd>{id}</dd>
+              </div>
+            )}
+            {labels.slice(0, 8).map(([k, v]) => (
+              <div key={k}>
+                <dt>{k}</dt>
+                <dd>{v}</dd>
+              </div>
+            ))}
+          </dl>
+          {id ? (
+            <div className="row">
+              <GoLink className="btn primary" to={`/trace/${id}`} search={{ via }}>
+                Open trace
+              </GoLink>
+              <GoLink className="btn" to="/logs" search={{ q: logsForTrace(id), ...around(exemplar.time), via }}>
+                Logs
+              </GoLink>
+              {service && (
+                <GoLink className="btn quiet" to="/traces" search={{ q: `{ resource.service.name = "${service}" && duration >= ${Math.max(1, Math.round(exemplar.value * 900))}ms }`, ...around(exemplar.time), via }}>
+                  Similar
+                </GoLink>
+              )}
+            </div>
+          ) : (
+            <span className="muted">This exemplar has no trace id.</span>
+          )}
+        </Popover.Content>
+      </Popover.Portal>
+    </Popover.Root>
+  );
+}

@@ -1,0 +1,68 @@
+/** Running the rows of the metrics page. */
+import { keepPreviousData, useQueries, useQuery } from '@tanstack/react-query';
+import { useMemo } from 'react';
+import { queryExemplars, queryRange } from '@/core/api/prometheus';
+import type { Exemplar, MatrixResult } from '@/core/api/prometheus';
+import { assign, labelKey } from '@/core/palette/palette';
+import { seriesNames } from '@/core/metrics/promql';
+import type { Range } from '@/core/time/parse';
+import { expandMacros, niceStep } from '@/core/time/range';
+import type { ChartSeries } from '@/viz/chart';
+
+export const seriesLimit = 200;
+
+export interface RowResult {
+  expr: string;
+  data: MatrixResult | undefined;
+  error: unknown;
+  fetching: boolean;
+  stale: boolean;
+}
+
+export function useRows(exprs: string[], range: Range, limit: number | undefined): { rows: RowResult[]; step: number } {
+  const step = niceStep(range, 300);
+  const results = useQueries({
+    queries: exprs.map((expr) => ({
+      queryKey: ['promql', expr, range.from, range.to, step, limit],
+      queryFn: ({ signal }: { signal: AbortSignal }) => queryRange(expandMacros(expr, range, step), range, step, limit, signal),
+      placeholderData: keepPreviousData,
+      enabled: expr.trim() !== '',
+    })),
+  });
+  const rows = results.map((r, i) => ({ expr: exprs[i]!, data: r.error ? undefined : r.data, error: r.error, fetching: r.isFetching, stale: r.isPlaceholderData }));
+  return { rows, step };
+}
+
+/** All rows as one list of chart series with names and colours. */
+export function useChartSeries(rows: RowResult[]): ChartSeries[] {
+  const key = rows.map((r) => r.data).concat();
+  return useMemo(() => {
+    const flat: { row: number; labels: Record<string, string>; times: Float64Array; values: Float64Array }[] = [];
+    rows.forEach((r, row) => r.data?.series.forEach((s) => flat.push({ row, labels: s.labels, times: s.times, values: s.values })));
+    const names = seriesNames(flat.map((f) => f.labels));
+    const used = rows.filter((r) => r.data && r.data.series.length > 0).length;
+    const keys = flat.map((f) => `${rows.length > 1 ? f.row : ''}{${labelKey(f.labels)}}`);
+    const colors = assign(keys);
+    return flat.map((f, i) => ({
+      key: keys[i]!,
+      name: used > 1 ? `${String.fromCharCode(65 + f.row)} ${names[i]}` : names[i]!,
+      labels: f.labels,
+      color: colors[i]!,
+      times: f.times,
+      values: f.values,
+    }));
+    // The results decide; the array around them is new on every render.
+  }, key);
+}
+
+export function useExemplars(expr: string | undefined, range: Range, on: boolean): Exemplar[] {
+  const step = niceStep(range, 300);
+  const q = useQuery({
+    queryKey: ['exemplars', expr, range.from, range.to],
+    queryFn: ({ signal }) => queryExemplars(expandMacros(expr!, range, step), range, signal),
+    enabled: on && Boolean(expr?.trim()),
+    placeholderData: keepPreviousData,
+    retry: false,
+  });
+  return useMemo(() => (on && q.data ? q.data : []), [on, q.data]);
+}

@@ -1,0 +1,291 @@
+/** The time series chart: uPlot with one tooltip, drag to zoom, exemplars and a keyboard cursor. */
+import uPlot from 'uplot';
+import 'uplot/dist/uPlot.min.css';
+import './chart.css';
+import { useEffect, useMemo, useRef, useState } from 'react';
+import type { JSX, KeyboardEvent } from 'react';
+import { token, useTheme } from '@/app/theme';
+import type { Exemplar, Labels } from '@/core/api/prometheus';
+import type { Range } from '@/core/time/parse';
+import { formatTime } from '@/core/time/range';
+import { formatValue } from '@/core/units/units';
+import type { Unit } from '@/core/units/units';
+import { align, valueRange } from './align';
+
+export interface ChartSeries {
+  key: string;
+  name: string;
+  labels: Labels;
+  /** Palette index. */
+  color: number;
+  times: Float64Array;
+  values: Float64Array;
+  hidden?: boolean;
+}
+
+export interface ChartProps {
+  series: ChartSeries[];
+  range: Range;
+  /** Seconds. */
+  step: number;
+  unit: Unit;
+  height: number;
+  label: string;
+  exemplars?: Exemplar[];
+  fill?: boolean;
+  onZoom?: (fromMs: number, toMs: number) => void;
+  onZoomOut?: () => void;
+  onExemplar?: (e: Exemplar, at: { x: number; y: number }) => void;
+  /** Charts with the same key share the cursor. */
+  sync?: string;
+}
+
+const maxTips = 9;
+
+interface Live {
+  props: ChartProps;
+  layer?: HTMLDivElement;
+  tip?: HTMLDivElement;
+}
+
+export function TimeChart(props: ChartProps): JSX.Element {
+  const { series, range, step, unit, height, exemplars } = props;
+  const theme = useTheme();
+  const host = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot>(undefined);
+  const live = useRef<Live>({ props });
+  live.current.props = props;
+  const [spoken, setSpoken] = useState('');
+  const data = useMemo(() => align(series, range, step), [series, range, step]);
+  const signature = series.map((s) => `${s.key}#${s.color}`).join('|');
+
+  useEffect(() => {
+    const el = host.current!;
+    const u = new uPlot(optionsFor(live.current, el.clientWidth || 600), data as uPlot.AlignedData, el);
+    plot.current = u;
+    const ro = new ResizeObserver(() => {
+      if (el.clientWidth > 0 && el.clientWidth !== u.width) u.setSize({ width: el.clientWidth, height: live.current.props.height });
+    });
+    ro.observe(el);
+    return () => {
+      ro.disconnect();
+      u.destroy();
+      plot.current = undefined;
+    };
+    // Rebuilt when the set of series or the theme changes; data and size are set below.
+  }, [signature, theme, unit, height]);
+
+  useEffect(() => {
+    const u = plot.current;
+    if (!u || u.series.length !== data.length) return;
+    u.setData(data as uPlot.AlignedData, true);
+  }, [data]);
+
+  useEffect(() => {
+    const u = plot.current;
+    if (!u) return;
+    series.forEach((s, i) => {
+      if (u.series[i + 1] && u.series[i + 1]!.show !== !s.hidden) u.setSeries(i + 1, { show: !s.hidden });
+    });
+  }, [series]);
+
+  useEffect(() => {
+    if (plot.current) drawExemplars(plot.current, live.current);
+  }, [exemplars, data, theme]);
+
+  const onKey = (e: KeyboardEvent) => {
+    const u = plot.current;
+    if (!u || (e.key !== 'ArrowLeft' && e.key !== 'ArrowRight')) return;
+    e.preventDefault();
+    const n = u.data[0].length;
+    const old = u.cursor.idx ?? (e.key === 'ArrowLeft' ? n : -1);
+    const idx = Math.max(0, Math.min(n - 1, old + (e.key === 'ArrowLeft' ? -1 : 1)));
+    const x = u.data[0][idx]!;
+    u.setCursor({ left: u.valToPos(x, 'x'), top: 10 });
+    const parts = series
+      .map((s, i) => ({ name: s.name, v: u.data[i + 1]?.[idx] }))
+      .filter((p) => p.v !== null && p.v !== undefined)
+      .slice(0, 5)
+      .map((p) => `${p.name} ${formatValue(p.v, unit)}`);
+    setSpoken(`${formatTime(x * 1000)}: ${parts.join(', ') || 'no data'}`);
+  };
+
+  return (
+    <div className="chart" style={{ height }}>
+      <div ref={host} tabIndex={0} role="img" aria-label={`${props.label}. Arrow keys move the cursor.`} onKeyDown={onKey} onDoubleClick={() => props.onZoomOut?.()} data-testid="chart" />
+      <div className="sr" aria-live="polite">
+        {spoken}
+      </div>
+    </div>
+  );
+}
+
+function optionsFor(live: Live, width: number): uPlot.Options {
+  const p = live.props;
+  const axisFont = `11px ${token('--font')}`;
+  const grid = { stroke: token('--line'), width: 1 };
+  const ticks = { show: false };
+  return {
+    width,
+    height: p.height,
+    legend: { show: false },
+    padding: [8, 8, 0, 0],
+    cursor: {
+      drag: { x: true, y: false, setScale: false },
+      points: { size: 7, width: 2 },
+      y: false,
+      focus: { prox: 24 },
+      ...(p.sync ? { sync: { key: p.sync, setSeries: false } } : {}),
+    },
+    focus: { alpha: 1 },
+    scales: {
+      x: { time: true, range: () => [live.props.range.from / 1000, live.props.range.to / 1000] },
+      y: { range: (_u, min, max) => valueRange(min, max) },
+    },
+    axes: [
+      { stroke: token('--muted'), font: axisFont, grid: { show: false }, ticks: { stroke: token('--line'), size: 4 }, size: 26, space: 70, values: timeTicks },
+      {
+        stroke: token('--muted'),
+        font: axisFont,
+        grid,
+        ticks,
+        gap: 4,
+        space: 30,
+        size: (_u, values) => Math.max(38, ...(values ?? []).map((v) => v.length * 6.4 + 12)),
+        values: (_u, splits) => splits.map((v) => formatValue(v, live.props.unit)),
+      },
+    ],
+    series: [
+      {},
+      ...p.series.map((s) => {
+        const stroke = token(`--s${s.color}`);
+        return {
+          label: s.name,
+          stroke,
+          width: 1.5,
+          show: !s.hidden,
+          spanGaps: false,
+          points: { show: (u: uPlot, si: number, i0: number, i1: number) => lonely(u, si, i0, i1), size: 4, fill: stroke },
+          ...(p.fill || p.series.length === 1 ? { fill: `color-mix(in srgb, ${stroke} 12%, transparent)` } : {}),
+        };
+      }),
+    ],
+    hooks: {
+      init: [(u) => attach(u, live)],
+      setSelect: [
+        (u) => {
+          if (u.select.width > 3) live.props.onZoom?.(u.posToVal(u.select.left, 'x') * 1000, u.posToVal(u.select.left + u.select.width, 'x') * 1000);
+          u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+        },
+      ],
+      setCursor: [(u) => showTip(u, live)],
+      draw: [(u) => drawExemplars(u, live)],
+    },
+  };
+}
+
+/** Draw single points only when hardly anything else would be seen. */
+function lonely(u: uPlot, si: number, i0: number, i1: number): boolean {
+  let n = 0;
+  const col = u.data[si]!;
+  for (let i = i0; i <= i1; i++) if (col[i] !== null && col[i] !== undefined && ++n > 3) return false;
+  return n > 0;
+}
+
+function timeTicks(_u: uPlot, splits: number[], _axis: number, _space: number, incr: number): string[] {
+  return splits.map((s, i) => {
+    const text = formatTime(s * 1000);
+    if (incr >= 86400) return text.slice(5, 10);
+    const clock = incr < 60 ? text.slice(11) : text.slice(11, 16);
+    const newDay = i > 0 && formatTime(splits[i - 1]! * 1000).slice(0, 10) !== text.slice(0, 10);
+    return newDay ? `${text.slice(5, 10)} ${clock}` : clock;
+  });
+}
+
+function attach(u: uPlot, live: Live): void {
+  live.layer = document.createElement('div');
+  live.layer.className = 'exemplars';
+  u.over.append(live.layer);
+  live.tip = document.createElement('div');
+  live.tip.className = 'chart-tip';
+  live.tip.hidden = true;
+  u.root.append(live.tip);
+  u.over.addEventListener('mouseleave', () => {
+    if (live.tip) live.tip.hidden = true;
+  });
+}
+
+function showTip(u: uPlot, live: Live): void {
+  const { left, top, idx } = u.cursor;
+  const tip = live.tip;
+  if (!tip) return;
+  if (idx === null || idx === undefined || left === undefined || left < 0) {
+    tip.hidden = true;
+    return;
+  }
+  const rows: { name: string; color: number; v: number; near: number }[] = [];
+  live.props.series.forEach((s, i) => {
+    const v = u.data[i + 1]?.[idx];
+    if (s.hidden || v === null || v === undefined) return;
+    rows.push({ name: s.name, color: s.color, v, near: Math.abs(u.valToPos(v, 'y') - (top ?? 0)) });
+  });
+  // A chart that follows the cursor of another shows the line but no box.
+  const own = u.over.matches(':hover') || u.root.parentElement === document.activeElement;
+  tip.hidden = rows.length === 0 || !own;
+  if (tip.hidden) return;
+  const nearest = rows.reduce((a, b) => (b.near < a.near ? b : a));
+  rows.sort((a, b) => b.v - a.v);
+  let shown = rows.slice(0, maxTips);
+  if (!shown.includes(nearest)) shown = [...rows.slice(0, maxTips - 1), nearest];
+  tip.replaceChildren(line('time', formatTime(u.data[0][idx]! * 1000)));
+  for (const r of shown) {
+    const el = document.createElement('div');
+    el.className = r === nearest && rows.length > 1 ? 'near' : '';
+    const dot = document.createElement('i');
+    dot.style.background = `var(--s${r.color})`;
+    el.append(dot, line('name', r.name), line('val', formatValue(r.v, live.props.unit)));
+    tip.append(el);
+  }
+  if (rows.length > shown.length) tip.append(line('more', `${rows.length - shown.length} more`));
+  const x = left + u.over.offsetLeft;
+  const flip = x + tip.offsetWidth + 24 > u.root.clientWidth;
+  tip.style.transform = `translate(${flip ? x - tip.offsetWidth - 14 : x + 14}px, ${Math.max(2, (top ?? 0) - 10)}px)`;
+}
+
+function line(cls: string, text: string): HTMLElement {
+  const el = document.createElement('span');
+  el.className = cls;
+  el.textContent = text;
+  return el;
+}
+
+const maxExemplars = 240;
+
+/** Diamonds for exemplars: at their value when the axis shows durations, along the top edge otherwise. */
+function drawExemplars(u: uPlot, live: Live): void {
+  const layer = live.layer;
+  if (!layer) return;
+  const { exemplars, range, unit, onExemplar } = live.props;
+  layer.replaceChildren();
+  if (!exemplars || exemplars.length === 0) return;
+  const inRange = exemplars.filter((e) => e.time >= range.from && e.time <= range.to);
+  const chosen = inRange.length > maxExemplars ? inRange.sort((a, b) => b.value - a.value).slice(0, maxExemplars) : inRange;
+  const h = u.over.clientHeight;
+  for (const e of chosen) {
+    const x = u.valToPos(e.time / 1000, 'x');
+    const y = unit === 's' ? Math.max(6, Math.min(h - 4, u.valToPos(e.value, 'y'))) : 8;
+    const b = document.createElement('button');
+    b.type = 'button';
+    b.className = 'exemplar';
+    b.tabIndex = -1;
+    b.style.transform = `translate(${x}px, ${y}px) rotate(45deg)`;
+    b.setAttribute('aria-label', `Exemplar ${formatValue(e.value, 's')} at ${formatTime(e.time)}`);
+    b.addEventListener('mousedown', (ev) => ev.stopPropagation());
+    b.addEventListener('click', (ev) => {
+      ev.stopPropagation();
+      if (live.tip) live.tip.hidden = true;
+      onExemplar?.(e, { x: x + u.over.offsetLeft, y: y + u.over.offsetTop });
+    });
+    layer.append(b);
+  }
+}
