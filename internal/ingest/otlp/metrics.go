@@ -1,0 +1,527 @@
+package otlp
+
+import (
+	"encoding/hex"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/prometheus/otlptranslator"
+	"github.com/prometheus/prometheus/model/value"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// Reasons of this package why data points are refused, beside those of the store.
+const (
+	reasonTemporality = "invalid_temporality"
+	reasonName        = "invalid_metric_name"
+	reasonHistogram   = "invalid_native_histogram"
+	reasonDeltaOrder  = "delta_out_of_order"
+)
+
+// converter turns pmetric.Metrics into a batch. It is pooled: arenas and the cache of
+// names are kept. Slices of a batch are cut from arenas; one that grows leaves earlier
+// slices valid on its old memory.
+type converter struct {
+	opts    *Options
+	batch   store.MetricBatch
+	refused store.Refused
+	points  int // samples, histograms and exemplars in the batch
+
+	keys      []byte
+	samples   []store.Sample
+	histos    []store.HistogramSample
+	exemplars []store.Exemplar
+	labels    []model.Label
+
+	names map[metricID]translated
+
+	tenant model.Tenant
+	deltas *deltas
+	now    int64  // Unix nanoseconds
+	undo   []undo // what to take back from deltas if the batch is not stored
+
+	resource []byte // records of the resource and scope that hold for all points
+	scratch  []byte
+	text     []byte // scratch for le and quantile
+}
+
+type metricID struct {
+	name, unit string
+	kind       otlptranslator.MetricType
+}
+
+// translated is a metric's name and unit in Prometheus' words.
+type translated struct{ name, unit string }
+
+// maxNames bounds the cache of translated names.
+const maxNames = 10_000
+
+func (c *converter) reset(tenant model.Tenant, now int64) {
+	c.batch.Reset()
+	c.batch.Decode = decodeKey
+	c.refused, c.points, c.tenant, c.now = store.Refused{}, 0, tenant, now
+	clear(c.exemplars)
+	clear(c.histos)
+	clear(c.labels)
+	clear(c.undo)
+	c.keys, c.samples, c.histos = c.keys[:0], c.samples[:0], c.histos[:0]
+	c.exemplars, c.labels, c.undo = c.exemplars[:0], c.labels[:0], c.undo[:0]
+	if cap(c.keys) > 8<<20 {
+		c.keys, c.samples = nil, nil
+	}
+	if c.names == nil || len(c.names) > maxNames {
+		c.names = make(map[metricID]translated)
+	}
+}
+
+// convert adds everything in md to the batch.
+func (c *converter) convert(md pmetric.Metrics) {
+	for _, rm := range md.ResourceMetrics().All() {
+		first, last := pcommon.Timestamp(math.MaxUint64), pcommon.Timestamp(0)
+		for _, sm := range rm.ScopeMetrics().All() {
+			c.setResource(rm.Resource(), sm)
+			for _, m := range sm.Metrics().All() {
+				lo, hi := c.metric(m)
+				first, last = min(first, lo), max(last, hi)
+			}
+		}
+		if first <= last {
+			c.targetInfo(rm.Resource(), first, last)
+		}
+	}
+}
+
+// setResource prepares the records that hold for every data point: promoted attributes,
+// job and instance, and the scope's if asked for.
+func (c *converter) setResource(res pcommon.Resource, sm pmetric.ScopeMetrics) {
+	dst := append(c.resource[:0], keyPrefix)
+	attrs := res.Attributes()
+	for _, name := range c.opts.Promote {
+		if v, ok := attrs.Get(name); ok {
+			namer := labelNamer()
+			if label, err := namer.Build(name); err == nil {
+				dst = appendRec(dst, recPromoted, label, v.AsString())
+			}
+		}
+	}
+	dst = appendTarget(dst, attrs)
+	scope := sm.Scope()
+	if c.opts.ScopeLabels && scope.Name() != "" {
+		for k, v := range scope.Attributes().All() {
+			namer := labelNamer()
+			if label, err := namer.Build("otel_scope_" + k); err == nil {
+				dst = appendRec(dst, recFinal, label, v.AsString())
+			}
+		}
+		dst = appendRec(dst, recFinal, "otel_scope_name", scope.Name())
+		dst = appendRec(dst, recFinal, "otel_scope_version", scope.Version())
+		dst = appendRec(dst, recFinal, "otel_scope_schema_url", sm.SchemaUrl())
+	}
+	c.resource = dst
+}
+
+// Resource attributes that identify a target.
+const (
+	serviceName      = "service.name"
+	serviceNamespace = "service.namespace"
+	serviceInstance  = "service.instance.id"
+)
+
+// appendTarget appends job and instance as far as the resource has them.
+func appendTarget(dst []byte, attrs pcommon.Map) []byte {
+	if v, ok := attrs.Get(serviceName); ok {
+		job := v.AsString()
+		if ns, ok := attrs.Get(serviceNamespace); ok {
+			job = ns.AsString() + "/" + job
+		}
+		if job != "" {
+			dst = appendRec(dst, recFinal, "job", job)
+		}
+	}
+	if v, ok := attrs.Get(serviceInstance); ok && v.AsString() != "" {
+		dst = appendRec(dst, recFinal, "instance", v.AsString())
+	}
+	return dst
+}
+
+// targetInfo adds target_info, which carries the attributes that are not labels of every
+// series: a sample every interval from first to last and one at last.
+func (c *converter) targetInfo(res pcommon.Resource, first, last pcommon.Timestamp) {
+	const interval, most = int64(150 * time.Second), 100
+	key := len(c.keys)
+	c.keys = append(c.keys, keyPrefix)
+	target := appendTarget(c.scratch[:0], res.Attributes())
+	c.scratch = target
+	more := false
+	for k, v := range res.Attributes().All() {
+		switch k {
+		case serviceName, serviceNamespace, serviceInstance, model.MetricName:
+		default:
+			more = true
+			c.keys = appendAttrRec(c.keys, k, v)
+		}
+	}
+	if !more || len(target) == 0 {
+		c.keys = c.keys[:key]
+		return
+	}
+	c.keys = appendName(append(c.keys, target...), "target_info", "")
+	from := len(c.samples)
+	for t := max(int64(first), int64(last)-most*interval); t < int64(last); t += interval {
+		c.samples = append(c.samples, store.Sample{Time: t / 1e6, Value: 1})
+	}
+	c.samples = append(c.samples, store.Sample{Time: millis(last), Value: 1})
+	c.series(key, from, len(c.histos), len(c.exemplars))
+	c.batch.Metadata = append(c.batch.Metadata, store.MetricMetadata{Metric: "target_info", Type: "gauge", Help: "Target metadata"})
+}
+
+func millis(t pcommon.Timestamp) int64 { return int64(t) / 1_000_000 }
+
+// series adds the series whose key and data were appended to the arenas since the marks.
+func (c *converter) series(key, samples, histos, exemplars int) {
+	w := store.SeriesWrite{Key: c.keys[key:len(c.keys):len(c.keys)]}
+	w.Samples = c.samples[samples:len(c.samples):len(c.samples)]
+	w.Histograms = c.histos[histos:len(c.histos):len(c.histos)]
+	w.Exemplars = c.exemplars[exemplars:len(c.exemplars):len(c.exemplars)]
+	c.batch.Series = append(c.batch.Series, w)
+	c.points += len(w.Samples) + len(w.Histograms) + len(w.Exemplars)
+}
+
+// sample adds a series of one sample.
+func (c *converter) sample(key int, ts int64, v float64, exemplars int) {
+	c.samples = append(c.samples, store.Sample{Time: ts, Value: v})
+	c.series(key, len(c.samples)-1, len(c.histos), exemplars)
+}
+
+// metric adds the data points of m and returns the range of their timestamps.
+func (c *converter) metric(m pmetric.Metric) (first, last pcommon.Timestamp) {
+	first, last = math.MaxUint64, 0
+	seen := func(t pcommon.Timestamp) { first, last = min(first, t), max(last, t) }
+	known, err := c.translate(m)
+	name := known.name
+	if err != nil {
+		c.refused.Add(reasonName, dataPoints(m), err.Error)
+		return first, last
+	}
+	delta, err := isDelta(m)
+	if err != nil {
+		c.refused.Add(reasonTemporality, dataPoints(m), err.Error)
+		return first, last
+	}
+	if dataPoints(m) > 0 {
+		_, typ := kind(m)
+		c.batch.Metadata = append(c.batch.Metadata, store.MetricMetadata{Metric: name, Type: typ, Unit: known.unit, Help: m.Description()})
+	}
+	switch m.Type() {
+	case pmetric.MetricTypeGauge:
+		for _, p := range m.Gauge().DataPoints().All() {
+			seen(p.Timestamp())
+			c.number(name, p, false, false)
+		}
+	case pmetric.MetricTypeSum:
+		for _, p := range m.Sum().DataPoints().All() {
+			seen(p.Timestamp())
+			c.number(name, p, delta, true)
+		}
+	case pmetric.MetricTypeHistogram:
+		for _, p := range m.Histogram().DataPoints().All() {
+			seen(p.Timestamp())
+			c.histogram(name, p, delta)
+		}
+	case pmetric.MetricTypeExponentialHistogram:
+		for _, p := range m.ExponentialHistogram().DataPoints().All() {
+			seen(p.Timestamp())
+			c.exponential(name, p, delta)
+		}
+	case pmetric.MetricTypeSummary:
+		for _, p := range m.Summary().DataPoints().All() {
+			seen(p.Timestamp())
+			c.summary(name, p)
+		}
+	}
+	return first, last
+}
+
+// isDelta tells delta from cumulative temporality, where a metric has one.
+func isDelta(m pmetric.Metric) (bool, error) {
+	t := pmetric.AggregationTemporalityCumulative
+	switch m.Type() {
+	case pmetric.MetricTypeSum:
+		t = m.Sum().AggregationTemporality()
+	case pmetric.MetricTypeHistogram:
+		t = m.Histogram().AggregationTemporality()
+	case pmetric.MetricTypeExponentialHistogram:
+		t = m.ExponentialHistogram().AggregationTemporality()
+	}
+	if t == pmetric.AggregationTemporalityUnspecified {
+		return false, fmt.Errorf("metric %q: aggregation temporality is unspecified; it must be cumulative or delta", m.Name())
+	}
+	return t == pmetric.AggregationTemporalityDelta, nil
+}
+
+func dataPoints(m pmetric.Metric) int {
+	switch m.Type() {
+	case pmetric.MetricTypeGauge:
+		return m.Gauge().DataPoints().Len()
+	case pmetric.MetricTypeSum:
+		return m.Sum().DataPoints().Len()
+	case pmetric.MetricTypeHistogram:
+		return m.Histogram().DataPoints().Len()
+	case pmetric.MetricTypeExponentialHistogram:
+		return m.ExponentialHistogram().DataPoints().Len()
+	case pmetric.MetricTypeSummary:
+		return m.Summary().DataPoints().Len()
+	}
+	return 0
+}
+
+// kind returns the metric's type for the naming rules and for metadata.
+func kind(m pmetric.Metric) (otlptranslator.MetricType, string) {
+	switch m.Type() {
+	case pmetric.MetricTypeGauge:
+		return otlptranslator.MetricTypeGauge, "gauge"
+	case pmetric.MetricTypeSum:
+		if m.Sum().IsMonotonic() {
+			return otlptranslator.MetricTypeMonotonicCounter, "counter"
+		}
+		return otlptranslator.MetricTypeNonMonotonicCounter, "gauge"
+	case pmetric.MetricTypeHistogram:
+		return otlptranslator.MetricTypeHistogram, "histogram"
+	case pmetric.MetricTypeExponentialHistogram:
+		return otlptranslator.MetricTypeExponentialHistogram, "histogram"
+	case pmetric.MetricTypeSummary:
+		return otlptranslator.MetricTypeSummary, "summary"
+	}
+	return otlptranslator.MetricTypeUnknown, "unknown"
+}
+
+// translate returns the name and unit of m.
+func (c *converter) translate(m pmetric.Metric) (translated, error) {
+	k, _ := kind(m)
+	id := metricID{m.Name(), m.Unit(), k}
+	if t, ok := c.names[id]; ok {
+		return t, nil
+	}
+	namer, units := otlptranslator.MetricNamer{WithMetricSuffixes: true}, otlptranslator.UnitNamer{}
+	name, err := namer.Build(otlptranslator.Metric{Name: id.name, Unit: id.unit, Type: k})
+	if err != nil {
+		return translated{}, err
+	}
+	c.names[id] = translated{name, units.Build(id.unit)}
+	return c.names[id], nil
+}
+
+func stale(flags pmetric.DataPointFlags, v float64) float64 {
+	if flags.NoRecordedValue() {
+		return math.Float64frombits(value.StaleNaN)
+	}
+	return v
+}
+
+// number adds a gauge's or sum's data point.
+func (c *converter) number(name string, p pmetric.NumberDataPoint, delta, exemplars bool) {
+	key := len(c.keys)
+	c.keys = appendName(append(c.keys, c.resource...), name, "")
+	c.keys = appendAttrs(c.keys, p.Attributes())
+	v := p.DoubleValue()
+	if p.ValueType() == pmetric.NumberDataPointValueTypeInt {
+		v = float64(p.IntValue())
+	}
+	if delta && !p.Flags().NoRecordedValue() {
+		s, err := c.add(key, p.StartTimestamp(), p.Timestamp(), func(old *deltaState) (*deltaState, error) {
+			sum := v
+			if old != nil {
+				sum += old.value
+			}
+			return &deltaState{value: sum}, nil
+		})
+		if err != nil {
+			c.refuseDelta(name, err)
+			c.keys = c.keys[:key]
+			return
+		}
+		v = s.value
+	}
+	first := len(c.exemplars)
+	if exemplars {
+		c.addExemplars(p.Exemplars())
+	}
+	c.sample(key, millis(p.Timestamp()), stale(p.Flags(), v), first)
+}
+
+// addExemplars appends exemplars to the arena.
+func (c *converter) addExemplars(es pmetric.ExemplarSlice) {
+	for _, e := range es.All() {
+		c.exemplars = append(c.exemplars, c.exemplar(e))
+	}
+}
+
+// maxExemplarRunes is OpenMetrics' limit on the labels of an exemplar: past it, all but
+// the ids are left out.
+const maxExemplarRunes = 128
+
+func (c *converter) exemplar(e pmetric.Exemplar) store.Exemplar {
+	out := store.Exemplar{Time: millis(e.Timestamp()), Value: e.DoubleValue()}
+	if e.ValueType() == pmetric.ExemplarValueTypeInt {
+		out.Value = float64(e.IntValue())
+	}
+	first, runes := len(c.labels), 0
+	if id := e.TraceID(); !id.IsEmpty() {
+		c.labels = append(c.labels, model.Label{Name: "trace_id", Value: hex.EncodeToString(id[:])})
+		runes += len("trace_id") + 32
+	}
+	if id := e.SpanID(); !id.IsEmpty() {
+		c.labels = append(c.labels, model.Label{Name: "span_id", Value: hex.EncodeToString(id[:])})
+		runes += len("span_id") + 16
+	}
+	for k, v := range e.FilteredAttributes().All() {
+		runes += utf8.RuneCountInString(k) + utf8.RuneCountInString(v.AsString())
+	}
+	if runes <= maxExemplarRunes {
+		for k, v := range e.FilteredAttributes().All() {
+			c.labels = append(c.labels, model.Label{Name: k, Value: v.AsString()})
+		}
+	}
+	out.Labels = model.NewLabels(c.labels[first:len(c.labels):len(c.labels)]...)
+	return out
+}
+
+// histogram adds a classic histogram's data point: _sum, _count and a _bucket for every
+// bound and +Inf.
+func (c *converter) histogram(name string, p pmetric.HistogramDataPoint, delta bool) {
+	base := c.base(p.Attributes())
+	counts, bounds := p.BucketCounts().AsRaw(), p.ExplicitBounds().AsRaw()
+	count, sum, hasSum := p.Count(), p.Sum(), p.HasSum()
+	if delta && !p.Flags().NoRecordedValue() {
+		key := len(c.keys)
+		c.keys = appendName(append(c.keys, base...), name, "")
+		s, err := c.add(key, p.StartTimestamp(), p.Timestamp(), func(old *deltaState) (*deltaState, error) {
+			return old.plusHistogram(counts, bounds, count, sum, hasSum), nil
+		})
+		c.keys = c.keys[:key]
+		if err != nil {
+			c.refuseDelta(name, err)
+			return
+		}
+		counts, count, sum, hasSum = s.counts, s.count, s.sum, s.hasSum
+	}
+	ts, flags := millis(p.Timestamp()), p.Flags()
+	if hasSum {
+		c.sub(base, name, "_sum", "", "", ts, stale(flags, sum), len(c.exemplars))
+	}
+	c.sub(base, name, "_count", "", "", ts, stale(flags, float64(count)), len(c.exemplars))
+
+	next, examples := 0, p.Exemplars()
+	take := func(upTo float64) (first int) { // exemplars come in order of value
+		first = len(c.exemplars)
+		for ; next < examples.Len(); next++ {
+			e := c.exemplar(examples.At(next))
+			if e.Value > upTo {
+				break
+			}
+			c.exemplars = append(c.exemplars, e)
+		}
+		return first
+	}
+	var below uint64
+	for i := range min(len(bounds), len(counts)) {
+		below += counts[i]
+		c.text = strconv.AppendFloat(c.text[:0], bounds[i], 'f', -1, 64)
+		c.sub(base, name, "_bucket", "le", string(c.text), ts, stale(flags, float64(below)), take(bounds[i]))
+	}
+	c.sub(base, name, "_bucket", "le", "+Inf", ts, stale(flags, float64(count)), take(math.Inf(1)))
+}
+
+// base returns the records that the series of one data point share. It is valid until
+// the next call.
+func (c *converter) base(attrs pcommon.Map) []byte {
+	c.scratch = appendAttrs(append(c.scratch[:0], c.resource...), attrs)
+	return c.scratch
+}
+
+// sub adds one of the series of a data point, with the exemplars appended since first.
+func (c *converter) sub(base []byte, name, suffix, label, labelValue string, ts int64, v float64, first int) {
+	key := len(c.keys)
+	c.keys = appendName(append(c.keys, base...), name, suffix)
+	if label != "" {
+		c.keys = appendRec(c.keys, recFinal, label, labelValue)
+	}
+	c.sample(key, ts, v, first)
+}
+
+// summary adds a summary's data point.
+func (c *converter) summary(name string, p pmetric.SummaryDataPoint) {
+	base := c.base(p.Attributes())
+	ts, flags := millis(p.Timestamp()), p.Flags()
+	c.sub(base, name, "_sum", "", "", ts, stale(flags, p.Sum()), len(c.exemplars))
+	c.sub(base, name, "_count", "", "", ts, stale(flags, float64(p.Count())), len(c.exemplars))
+	for _, q := range p.QuantileValues().All() {
+		c.text = strconv.AppendFloat(c.text[:0], q.Quantile(), 'f', -1, 64)
+		c.sub(base, name, "", "quantile", string(c.text), ts, stale(flags, q.Value()), len(c.exemplars))
+	}
+}
+
+// exponential adds an exponential histogram's data point as a native histogram.
+func (c *converter) exponential(name string, p pmetric.ExponentialHistogramDataPoint, delta bool) {
+	h, err := native(p)
+	if err == nil {
+		err = h.Validate()
+	}
+	if err != nil {
+		c.refused.Add(reasonHistogram, 1, func() string { return fmt.Sprintf("metric %s: %v", name, err) })
+		return
+	}
+	key := len(c.keys)
+	c.keys = appendName(append(c.keys, c.resource...), name, "")
+	c.keys = appendAttrs(c.keys, p.Attributes())
+	out := store.HistogramSample{Time: millis(p.Timestamp()), Int: h}
+	if delta && !p.Flags().NoRecordedValue() {
+		s, err := c.add(key, p.StartTimestamp(), p.Timestamp(), func(old *deltaState) (*deltaState, error) {
+			return old.plusNative(h)
+		})
+		if err != nil {
+			c.refuseDelta(name, err)
+			c.keys = c.keys[:key]
+			return
+		}
+		out.Int, out.Float = nil, s.native.Copy()
+	}
+	first := len(c.exemplars)
+	c.addExemplars(p.Exemplars())
+	c.histos = append(c.histos, out)
+	c.series(key, len(c.samples), len(c.histos)-1, first)
+}
+
+// refuseDelta counts a data point that could not be added up.
+func (c *converter) refuseDelta(name string, err error) {
+	reason := reasonDeltaOrder
+	if err == errDeltaFull {
+		reason = store.ReasonSeriesLimit
+	}
+	c.refused.Add(reason, 1, func() string { return fmt.Sprintf("metric %s: %v", name, err) })
+}
+
+// add adds a delta to the state of the series whose key begins at key.
+func (c *converter) add(key int, start, ts pcommon.Timestamp, plus func(old *deltaState) (*deltaState, error)) (*deltaState, error) {
+	c.text = append(append(append(c.text[:0], c.tenant...), 0), c.keys[key:]...)
+	s, u, err := c.deltas.add(c.text, int64(start), int64(ts), c.now, plus)
+	if u.key != "" {
+		c.undo = append(c.undo, u)
+	}
+	return s, err
+}
+
+// rollback takes back what this batch added to the delta state.
+func (c *converter) rollback() {
+	for _, u := range slices.Backward(c.undo) {
+		c.deltas.undo(u)
+	}
+}

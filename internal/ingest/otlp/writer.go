@@ -1,0 +1,172 @@
+package otlp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/pharos-o11y/pharos/internal/ingest"
+	"github.com/pharos-o11y/pharos/internal/ingest/logrules"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// Options configures a Writer. The three stores are needed for their signals; every
+// other field may be zero.
+type Options struct {
+	Metrics store.MetricWriter
+	Logs    store.LogWriter
+	Traces  store.TraceWriter
+
+	Limits      logrules.Limits // of log entries; zero fields mean Loki's defaults
+	Promote     []string        // resource attributes that become labels of every series; nil means service.name
+	ScopeLabels bool            // add otel_scope_name, _version and attributes to every series
+
+	MaxDeltaSeries int           // series of delta temporality to add up at a time; 0 means 1,000,000
+	DeltaStale     time.Duration // forget one not written for this long; 0 means 5 min, at least 1 s
+
+	Registerer prometheus.Registerer // nil counts nowhere
+	Now        func() time.Time      // nil means time.Now; tests replace it
+}
+
+// Writer converts OpenTelemetry data and writes it to the stores. It is safe for
+// concurrent use.
+type Writer struct {
+	opts    Options
+	metrics *ingest.Metrics
+	deltas  deltas
+
+	converters, builders sync.Pool
+}
+
+// New returns a Writer.
+func New(opts Options) *Writer {
+	if opts.Promote == nil {
+		opts.Promote = []string{serviceName}
+	}
+	if opts.MaxDeltaSeries == 0 {
+		opts.MaxDeltaSeries = 1_000_000
+	}
+	if opts.DeltaStale == 0 {
+		opts.DeltaStale = 5 * time.Minute
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	opts.Limits = opts.Limits.WithDefaults()
+	return &Writer{
+		opts: opts, metrics: ingest.NewMetrics(opts.Registerer, "otlp"),
+		deltas: deltas{max: opts.MaxDeltaSeries, stale: int64(max(opts.DeltaStale, time.Second))},
+	}
+}
+
+// WriteMetrics converts md and appends it. It returns nil when all of it is durable, and
+// otherwise what [store.MetricWriter] returns; what the translation refuses is counted
+// in the [*store.Refused]. md is only read.
+func (w *Writer) WriteMetrics(ctx context.Context, tenant model.Tenant, md pmetric.Metrics) error {
+	if w.opts.Metrics == nil {
+		return noStore(model.Metrics)
+	}
+	c, ok := w.converters.Get().(*converter)
+	if !ok {
+		c = &converter{opts: &w.opts, deltas: &w.deltas}
+	}
+	defer w.converters.Put(c)
+	c.reset(tenant, w.opts.Now().UnixNano())
+	c.convert(md)
+	var err error
+	if len(c.batch.Series) > 0 {
+		err = w.opts.Metrics.Append(ctx, tenant, &c.batch)
+	}
+	var refused *store.Refused
+	if err != nil && !errors.As(err, &refused) {
+		c.rollback() // nothing is stored, and the sender will try again
+	}
+	err = ingest.Join(&c.refused, c.points, err)
+	w.metrics.CountItems(model.Metrics.String(), c.points, err)
+	return err
+}
+
+// WriteLogs converts ld and appends it. Errors are those of [store.LogWriter]; what
+// Loki's rules refuse is counted in the [*store.Refused]. ld is only read.
+func (w *Writer) WriteLogs(ctx context.Context, tenant model.Tenant, ld plog.Logs) error {
+	if w.opts.Logs == nil {
+		return noStore(model.Logs)
+	}
+	b, ok := w.builders.Get().(*logrules.Builder)
+	if !ok {
+		b = &logrules.Builder{Limits: w.opts.Limits}
+	}
+	defer w.builders.Put(b)
+	b.Reset(w.opts.Now())
+	AppendLogs(b, ld)
+	batch := b.Batch()
+	var err error
+	if len(batch.Streams) > 0 {
+		err = w.opts.Logs.Append(ctx, tenant, batch)
+	}
+	err = ingest.Join(&b.Refused, b.Kept(), err)
+	w.metrics.CountItems(model.Logs.String(), b.Kept(), err)
+	return err
+}
+
+// WriteTraces appends td, leaving out spans without a valid trace or span id. td is only
+// read.
+func (w *Writer) WriteTraces(ctx context.Context, tenant model.Tenant, td ptrace.Traces) error {
+	if w.opts.Traces == nil {
+		return noStore(model.Traces)
+	}
+	var refused store.Refused
+	td = withoutInvalid(td, &refused)
+	spans := td.SpanCount()
+	var err error
+	if spans > 0 {
+		err = w.opts.Traces.Append(ctx, tenant, td)
+	}
+	err = ingest.Join(&refused, spans, err)
+	w.metrics.CountItems(model.Traces.String(), spans, err)
+	return err
+}
+
+func noStore(s model.Signal) error {
+	return fmt.Errorf("write %s: no store for them: %w", s, store.ErrUnsupported)
+}
+
+// withoutInvalid returns td, or, if spans of it have no valid ids, a copy without them.
+func withoutInvalid(td ptrace.Traces, refused *store.Refused) ptrace.Traces {
+	invalid := func(s ptrace.Span) bool { return s.TraceID().IsEmpty() || s.SpanID().IsEmpty() }
+	any := false
+	for _, rs := range td.ResourceSpans().All() {
+		for _, ss := range rs.ScopeSpans().All() {
+			for _, s := range ss.Spans().All() {
+				if !invalid(s) {
+					continue
+				}
+				any = true
+				refused.Add(store.ReasonInvalidID, 1, func() string {
+					return fmt.Sprintf("span %q: trace ids must be 128 bit and span ids 64 bit, neither all zero", s.Name())
+				})
+			}
+		}
+	}
+	if !any {
+		return td
+	}
+	out := ptrace.NewTraces()
+	td.CopyTo(out)
+	for _, rs := range out.ResourceSpans().All() {
+		for _, ss := range rs.ScopeSpans().All() {
+			ss.Spans().RemoveIf(invalid)
+		}
+		rs.ScopeSpans().RemoveIf(func(ss ptrace.ScopeSpans) bool { return ss.Spans().Len() == 0 })
+	}
+	out.ResourceSpans().RemoveIf(func(rs ptrace.ResourceSpans) bool { return rs.ScopeSpans().Len() == 0 })
+	return out
+}

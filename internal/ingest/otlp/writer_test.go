@@ -1,0 +1,85 @@
+package otlp
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/storetest"
+)
+
+func TestWriteTraces(t *testing.T) {
+	traces := storetest.NewTraces()
+	td := ptrace.NewTraces()
+	spans := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()
+	for i := range 3 {
+		s := spans.AppendEmpty()
+		s.SetTraceID([16]byte{15: byte(i)}) // the first is all zero
+		s.SetSpanID([8]byte{7: 1})
+	}
+	err := New(Options{Traces: traces}).WriteTraces(t.Context(), "t", td)
+	var refused *store.Refused
+	if !errors.As(err, &refused) || refused.Kept != 2 || refused.Count() != 1 || refused.Refusals[0].Reason != store.ReasonInvalidID {
+		t.Errorf("error %v, want one refused and two kept", err)
+	}
+	if td.SpanCount() != 3 {
+		t.Errorf("the caller's data was changed")
+	}
+	if _, err := traces.Trace(t.Context(), "t", model.TraceID{15: 2}, model.TimeRange{}, nil); err != nil {
+		t.Errorf("read a kept trace: %v", err)
+	}
+}
+
+func TestWriteLogs(t *testing.T) {
+	logs := storetest.NewLogs()
+	ld := plog.NewLogs()
+	records := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
+	records.AppendEmpty().Body().SetStr("received now")
+	old := records.AppendEmpty()
+	old.SetTimestamp(1)
+	old.Body().SetStr("old")
+	now := storetest.Now()
+	err := New(Options{Logs: logs, Now: func() time.Time { return now }}).WriteLogs(t.Context(), "t", ld)
+	var refused *store.Refused
+	if !errors.As(err, &refused) || refused.Kept != 1 || refused.Refusals[0].Reason != store.ReasonTooOld {
+		t.Errorf("error %v, want one too old and one kept", err)
+	}
+	n := 0
+	for rows, err := range logs.Select(t.Context(), "t", store.LogSelector{Range: model.TimeRange{From: now.UnixNano(), To: now.UnixNano() + 1}}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += len(rows.Times)
+	}
+	if n != 1 {
+		t.Errorf("%d entries at the time of receipt, want 1", n)
+	}
+}
+
+// TestStoreErrorsPass checks that what is worth a retry stays recognisable.
+func TestStoreErrorsPass(t *testing.T) {
+	w := New(Options{Metrics: failing{}})
+	md := deltaSum(1, 2, 3)
+	if err := w.WriteMetrics(t.Context(), "t", md); !errors.Is(err, store.ErrReadOnly) {
+		t.Errorf("error %v, want read-only", err)
+	}
+	if err := w.WriteTraces(t.Context(), "t", ptrace.NewTraces()); !errors.Is(err, store.ErrUnsupported) {
+		t.Errorf("error %v, want unsupported", err)
+	}
+	if err := w.WriteMetrics(t.Context(), "t", pmetric.NewMetrics()); err != nil {
+		t.Errorf("nothing to store: %v", err)
+	}
+}
+
+type failing struct{}
+
+func (failing) Append(context.Context, model.Tenant, *store.MetricBatch) error {
+	return store.ErrReadOnly
+}
