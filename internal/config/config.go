@@ -1,0 +1,188 @@
+// Package config is the only place that knows the configuration file: one YAML document
+// with strict keys, environment expansion and defaults. It parses and checks; it wires
+// nothing. The reference in docs/configuration.md is generated from the types below, so
+// every field carries its documentation.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+)
+
+// Config is the whole configuration.
+type Config struct {
+	Data        string    `yaml:"data" doc:"Directory of everything that is stored. One process at a time may use it."`
+	Listen      string    `yaml:"listen" doc:"Address of the web UI and all HTTP APIs."`
+	CompatPorts bool      `yaml:"compat_ports" doc:"Also listen on 9090 and 8428 (Prometheus, VictoriaMetrics), 3100 (Loki) and 3200 (Tempo), on the host of listen, so that existing agents need no change."`
+	AllowOpen   bool      `yaml:"allow_open" doc:"Permit listening beyond loopback although nothing authenticates the clients."`
+	OTLP        OTLP      `yaml:"otlp" doc:"Addresses of the OTLP receivers of the built-in pipeline. Ignored when pipeline is set: it then has its own receivers."`
+	Tenancy     Tenancy   `yaml:"tenancy" doc:"Separation of tenants by the header X-Scope-OrgID."`
+	Retention   Retention `yaml:"retention" doc:"How long data is kept. Whole UTC days are dropped once they are older."`
+	WAL         WAL       `yaml:"wal" doc:"Durability of writes."`
+	Limits      Limits    `yaml:"limits" doc:"What is refused at the door. Refusals are counted by reason and answered with the reason."`
+	Query       Query     `yaml:"query" doc:"Bounds of queries."`
+	Memory      Memory    `yaml:"memory" doc:"Memory of the process."`
+	Log         Log       `yaml:"log" doc:"The log of Pharos itself, on standard error."`
+	Telemetry   Telemetry `yaml:"telemetry" doc:"How Pharos observes itself. Its metrics are always at /metrics."`
+	Pipeline    Pipeline  `yaml:"pipeline" doc:"A standard OpenTelemetry Collector configuration. Its exporter pharos writes to the stores. A configuration without service (only processors, say) is completed with the OTLP receivers and that exporter. When absent, OTLP goes straight to the stores."`
+}
+
+// OTLP is the addresses of the OTLP receivers.
+type OTLP struct {
+	GRPC string `yaml:"grpc" doc:"OTLP over gRPC."`
+	HTTP string `yaml:"http" doc:"OTLP over HTTP."`
+}
+
+// Tenancy configures tenants.
+type Tenancy struct {
+	Enabled bool `yaml:"enabled" doc:"Require the header X-Scope-OrgID. Off, requests without it belong to the tenant \"default\"."`
+}
+
+// Retention is how long each signal is kept.
+type Retention struct {
+	Metrics Duration                   `yaml:"metrics" doc:"Metric samples and exemplars."`
+	Logs    Duration                   `yaml:"logs" doc:"Log entries."`
+	Traces  Duration                   `yaml:"traces" doc:"Spans."`
+	Tenants map[string]TenantRetention `yaml:"tenants" doc:"Per tenant; what a tenant leaves out is as above."`
+}
+
+// TenantRetention is what differs for one tenant.
+type TenantRetention struct {
+	Metrics Duration `yaml:"metrics" doc:"Metric samples and exemplars."`
+	Logs    Duration `yaml:"logs" doc:"Log entries."`
+	Traces  Duration `yaml:"traces" doc:"Spans."`
+}
+
+// WAL configures the write-ahead log.
+type WAL struct {
+	Sync        string   `yaml:"sync" doc:"commit: a write is acknowledged when it is on disk. interval: when the kernel has it; power loss may cost the last interval."`
+	Interval    Duration `yaml:"interval" doc:"Time between syncs when sync is interval."`
+	SegmentSize Bytes    `yaml:"segment_size" doc:"Size of the log's files."`
+	MinFree     Bytes    `yaml:"min_free" doc:"Free disk space below which writes are refused with 503; reads go on."`
+}
+
+// Limits is what is refused.
+type Limits struct {
+	MaxBody       Bytes    `yaml:"max_body" doc:"Size of one request body, decompressed."`
+	MaxFuture     Duration `yaml:"max_future" doc:"How far ahead of the clock a timestamp may be."`
+	MaxSeries     int      `yaml:"max_series" doc:"Active metric series of one tenant."`
+	MaxStreams    int      `yaml:"max_streams" doc:"Active log streams of one tenant."`
+	MaxLabels     int      `yaml:"max_labels" doc:"Labels of one metric series."`
+	MaxLineSize   Bytes    `yaml:"max_line_size" doc:"Size of one log line."`
+	MaxTraceSpans int      `yaml:"max_trace_spans" doc:"Spans of one trace."`
+}
+
+// Query bounds queries.
+type Query struct {
+	MaxConcurrent       int      `yaml:"max_concurrent" doc:"Queries running at once; 0 chooses by the number of CPUs. Others wait in line."`
+	MaxTenantConcurrent int      `yaml:"max_tenant_concurrent" doc:"Of those, of one tenant; 0 means no bound of its own."`
+	Timeout             Duration `yaml:"timeout" doc:"Longest run of one query."`
+	MaxBytes            Bytes    `yaml:"max_bytes" doc:"Bytes one query may read; 0 means no limit."`
+	MaxQueryMemory      Bytes    `yaml:"max_query_memory" doc:"Memory one query may hold; 0 means a quarter of the memory limit."`
+	Lookback            Duration `yaml:"lookback" doc:"How old a metric sample may be to count as current."`
+	MaxSamples          int      `yaml:"max_samples" doc:"Samples one PromQL query may hold."`
+	Slow                Duration `yaml:"slow" doc:"Queries longer than this are logged and kept in the list of slow ones."`
+}
+
+// Memory bounds the process.
+type Memory struct {
+	Limit Bytes `yaml:"limit" doc:"Memory the process aims to stay below; 0 means 80% of the cgroup's limit or of the machine."`
+}
+
+// Log configures the log of Pharos itself.
+type Log struct {
+	Level  string `yaml:"level" doc:"debug, info, warn or error."`
+	Format string `yaml:"format" doc:"text or json."`
+}
+
+// Telemetry configures self-observation.
+type Telemetry struct {
+	Traces bool `yaml:"traces" doc:"Store traces of Pharos' own HTTP requests in itself, as service pharos."`
+	Pprof  bool `yaml:"pprof" doc:"Serve Go profiles at /debug/pprof."`
+}
+
+// Default returns the configuration that an empty file means.
+func Default() Config {
+	return Config{
+		Data:   "./data",
+		Listen: "127.0.0.1:4319",
+		OTLP:   OTLP{GRPC: "127.0.0.1:4317", HTTP: "127.0.0.1:4318"},
+		Retention: Retention{
+			Metrics: days(30), Logs: days(30), Traces: days(14),
+		},
+		WAL: WAL{Sync: "commit", Interval: Duration(200 * time.Millisecond), SegmentSize: 64 << 20, MinFree: 64 << 20},
+		Limits: Limits{
+			MaxBody: 64 << 20, MaxFuture: Duration(10 * time.Minute), MaxSeries: 5_000_000, MaxStreams: 100_000,
+			MaxLabels: 100, MaxLineSize: 256 << 10, MaxTraceSpans: 1_000_000,
+		},
+		Query: Query{
+			Timeout: Duration(2 * time.Minute), Lookback: Duration(5 * time.Minute), MaxSamples: 50_000_000,
+			Slow: Duration(5 * time.Second),
+		},
+		Log: Log{Level: "info", Format: "text"},
+	}
+}
+
+func days(n int) Duration { return Duration(n) * Duration(24*time.Hour) }
+
+// Check reports every mistake of c at once.
+func (c *Config) Check() error {
+	var errs []error
+	bad := func(key, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+	}
+	if c.Data == "" {
+		bad("data", "is empty; name a directory")
+	}
+	for key, addr := range map[string]string{"listen": c.Listen, "otlp.grpc": c.OTLP.GRPC, "otlp.http": c.OTLP.HTTP} {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			bad(key, "%q is not HOST:PORT", addr)
+		}
+	}
+	if !oneOf(c.WAL.Sync, "commit", "interval") {
+		bad("wal.sync", "%q; want commit or interval", c.WAL.Sync)
+	}
+	if !oneOf(c.Log.Level, "debug", "info", "warn", "error") {
+		bad("log.level", "%q; want debug, info, warn or error", c.Log.Level)
+	}
+	if !oneOf(c.Log.Format, "text", "json") {
+		bad("log.format", "%q; want text or json", c.Log.Format)
+	}
+	for key, d := range map[string]Duration{"retention.metrics": c.Retention.Metrics, "retention.logs": c.Retention.Logs, "retention.traces": c.Retention.Traces} {
+		if d != 0 && d < days(1) {
+			bad(key, "%s; the least is 1d, and 0 keeps data for ever", d)
+		}
+	}
+	for key, n := range map[string]int64{
+		"limits.max_body": int64(c.Limits.MaxBody), "limits.max_future": int64(c.Limits.MaxFuture),
+		"limits.max_series": int64(c.Limits.MaxSeries), "limits.max_streams": int64(c.Limits.MaxStreams),
+		"limits.max_labels": int64(c.Limits.MaxLabels), "limits.max_line_size": int64(c.Limits.MaxLineSize),
+		"limits.max_trace_spans": int64(c.Limits.MaxTraceSpans), "query.timeout": int64(c.Query.Timeout),
+		"query.lookback": int64(c.Query.Lookback), "query.max_samples": int64(c.Query.MaxSamples),
+		"wal.segment_size": int64(c.WAL.SegmentSize),
+	} {
+		if n <= 0 {
+			bad(key, "must be positive")
+		}
+	}
+	if host, _, err := net.SplitHostPort(c.Listen); err == nil && !c.AllowOpen && !loopback(host) {
+		bad("listen", "%s is reachable from other machines and nothing authenticates clients; listen on 127.0.0.1, or set allow_open: true", c.Listen)
+	}
+	return errors.Join(errs...)
+}
+
+func oneOf(s string, list ...string) bool {
+	for _, x := range list {
+		if s == x {
+			return true
+		}
+	}
+	return false
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,106 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+func env(name string) (string, bool) {
+	v, ok := map[string]string{"PORT": "5000", "KEEP": "7d"}[name]
+	return v, ok
+}
+
+func TestParse(t *testing.T) {
+	c, err := Parse([]byte(`
+listen: 127.0.0.1:${PORT}
+data: ${DIR:-/tmp/x}
+retention:
+  logs: ${KEEP}
+  tenants:
+    team-api: {metrics: 90d}
+limits: {max_body: 1MiB}
+pipeline:
+  processors:
+    batch: {timeout: "${env:T}"}
+`), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.Listen, want.Data = "127.0.0.1:5000", "/tmp/x"
+	want.Retention.Logs = days(7)
+	want.Retention.Tenants = map[string]TenantRetention{"team-api": {Metrics: days(90)}}
+	want.Limits.MaxBody = 1 << 20
+	if diff := cmp.Diff(want, *c, cmpopts.IgnoreTypes(Pipeline{})); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	if y, err := c.Pipeline.YAML(); err != nil || !strings.Contains(y, "${env:T}") {
+		t.Errorf("pipeline %q, error %v", y, err)
+	}
+}
+
+func TestMistakesAreNamed(t *testing.T) {
+	tests := []struct{ name, in, want string }{
+		{"unknown key", "lissten: x", "line 1: unknown key lissten; did you mean listen?"},
+		{"unknown nested key", "wal:\n  synk: commit", "line 2: unknown key wal.synk; did you mean sync?"},
+		{"unknown key of a tenant", "retention: {tenants: {a: {metric: 1d}}}", "unknown key retention.tenants.a.metric; did you mean metrics?"},
+		{"bad duration", "retention: {logs: 5 days}", `line 1: "5 days" is not a duration`},
+		{"bad size", "limits: {max_body: big}", `"big" is not a size`},
+		{"missing variable", "data: ${NOPE}", "line 1: the environment has no variable NOPE"},
+		{"bad choice", "wal: {sync: never}", `wal.sync: "never"; want commit or interval`},
+		{"open to the world", "listen: 0.0.0.0:4319", "set allow_open: true"},
+		{"not a mapping", "[1]", "want keys such as"},
+		{"pipeline of the wrong kind", "pipeline: 5", "pipeline is not a mapping"},
+		{"short retention", "retention: {logs: 1h}", "the least is 1d"},
+		{"not YAML", "a: b: c", "yaml"},
+		{"two at once", "log: {level: loud, format: xml}", `log.format: "xml"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse([]byte(tt.in), env)
+			if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestPrintedConfigReadsBack(t *testing.T) {
+	c := Default()
+	c.Query.Timeout = Duration(90 * time.Second)
+	var b bytes.Buffer
+	if err := Print(&b, &c); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Parse(b.Bytes(), env)
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, b.String())
+	}
+	if diff := cmp.Diff(c, *got, cmpopts.IgnoreTypes(Pipeline{}), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// TestReferenceIsCurrent keeps docs/configuration.md equal to what the types say.
+func TestReferenceIsCurrent(t *testing.T) {
+	var b bytes.Buffer
+	if err := Docs(&b); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil || !bytes.Equal(doc, b.Bytes()) {
+		t.Errorf("docs/configuration.md is out of date (%v): run go run ./cmd/pharos config docs > docs/configuration.md", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("listen: 127.0.0.1:1\npipeline: {a: b}"))
+	f.Fuzz(func(_ *testing.T, data []byte) { _, _ = Parse(data, env) })
+}
