@@ -225,7 +225,6 @@ type spansets interface {
 
 type filter struct {
 	expr field // nil matches every span
-	id   int   // number of the filter in its query, given by bind
 }
 
 type spansetOp struct {
@@ -491,6 +490,7 @@ type Expr struct {
 	pipe  *pipeline // the search; for a metrics query the pipeline of its first operand
 	meter metrics   // nil for a search
 	hints []hint
+	bare  bool // a search by tags: results describe traces only
 }
 
 // IsMetrics reports whether the query ends in a metrics function and so yields series.

@@ -11,8 +11,7 @@ import (
 // apply evaluates l op r for everything but regular expressions and nil tests.
 func apply(op operator, l, r Value) Value {
 	if op.boolean() {
-		ok := l.typ == TypeBool && r.typ == TypeBool
-		return boolValue(ok && (op == opAnd && l.n != 0 && r.n != 0 || op == opOr && (l.n != 0 || r.n != 0)))
+		return boolValue(op == opAnd && l.isTrue() && r.isTrue() || op == opOr && (l.isTrue() || r.isTrue()))
 	}
 	if op.comparison() {
 		return boolValue(compareValues(op, l, r))

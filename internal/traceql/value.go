@@ -61,6 +61,8 @@ func (v Value) Type() Type { return v.typ }
 // ok, 2 error) or TypeKind (0 unspecified to 5 consumer).
 func (v Value) Int() int64 { return v.n }
 
+func (v Value) isTrue() bool { return v.typ == TypeBool && v.n != 0 }
+
 // Bool returns the value of a TypeBool.
 func (v Value) Bool() bool { return v.n != 0 }
 

@@ -1,0 +1,343 @@
+package traceql
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// Params are the arguments of [Search].
+type Params struct {
+	Range           model.TimeRange // Unix nanoseconds; traces that overlap it are searched
+	Limit           int             // traces returned, the newest; 0 means 20
+	SpansPerSpanset int             // spans returned of each spanset; 0 means 3
+	Account         *store.Account  // of the query; may be nil
+}
+
+// SearchResult is what a search found.
+type SearchResult struct {
+	Traces    []Trace // newest first
+	Matched   int     // traces that matched, returned or not
+	Inspected int     // traces looked at
+}
+
+// Trace describes a whole trace that matched, and which of its spans did.
+type Trace struct {
+	ID          model.TraceID
+	RootService string // "" if no root span is stored, or it has no service name
+	RootName    string
+	Start       int64 // earliest start of a span, Unix nanoseconds
+	Duration    int64 // to the latest end, nanoseconds
+	Services    []ServiceStats
+	Spansets    []Spanset // none for a search by tags
+}
+
+// ServiceStats counts the spans of one service in a trace.
+type ServiceStats struct {
+	Service       string
+	Spans, Errors int
+}
+
+// Spanset is spans of one trace in order of start time, and what by() and scalar filters
+// said about them.
+type Spanset struct {
+	Spans   []Span // at most SpansPerSpanset of them
+	Matched int    // how many there are
+	Attrs   []KeyValue
+}
+
+// Span is a span that matched.
+type Span struct {
+	ID       model.SpanID
+	Name     string // "" unless the query mentions it
+	Start    int64  // Unix nanoseconds
+	Duration int64  // nanoseconds
+	Attrs    []KeyValue
+}
+
+// KeyValue is an attribute as results show it. A key may occur twice.
+type KeyValue struct {
+	Key   string
+	Value Value
+}
+
+const (
+	defaultLimit = 20
+	defaultSpans = 3
+)
+
+// Search runs a query over the traces of tenant and returns the newest that match. Of a
+// metrics query it runs the pipeline before the metrics function. Errors are those of
+// [store.TraceReader.Scan], and [store.ErrUnsupported] for operands that turn out to
+// be several spansets.
+func Search(ctx context.Context, r store.TraceReader, tenant model.Tenant, e *Expr, p Params) (SearchResult, error) {
+	if p.Limit <= 0 {
+		p.Limit = defaultLimit
+	}
+	if p.SpansPerSpanset <= 0 {
+		p.SpansPerSpanset = defaultSpans
+	}
+	pl := newPlan(e.pipe, p.Range, p.Account)
+	pl.bindDisplay(e.pipe)
+	if pl.sel.TraceIDs != nil && len(pl.sel.TraceIDs) == 0 {
+		return SearchResult{}, nil
+	}
+	s := &searcher{plan: pl, params: p, bare: e.bare}
+	defer func() { p.Account.Drop(s.held) }()
+	if pl.twoScans() && !e.bare {
+		return s.twice(ctx, r, tenant)
+	}
+	if err := s.scan(ctx, r, tenant); err != nil {
+		return SearchResult{}, err
+	}
+	return s.result(), nil
+}
+
+// searcher collects the newest matching traces.
+type searcher struct {
+	plan    *plan
+	params  Params
+	bare    bool // describe traces only
+	idsOnly bool // first of two scans: remember ids, build nothing
+
+	newest    traceHeap
+	matched   int
+	inspected int
+	held      int64 // bytes charged to the account
+}
+
+// twice finds the traces with the columns that decide, then reads those few again with
+// all that is shown.
+func (s *searcher) twice(ctx context.Context, r store.TraceReader, tenant model.Tenant) (SearchResult, error) {
+	s.idsOnly = true
+	if err := s.scan(ctx, r, tenant); err != nil {
+		return SearchResult{}, err
+	}
+	matched, inspected := s.matched, s.inspected
+	if matched == 0 {
+		return s.result(), nil
+	}
+	ids := make([]model.TraceID, 0, len(s.newest))
+	for i := range s.newest {
+		ids = append(ids, s.newest[i].ID)
+	}
+	s.plan.sel.TraceIDs = sortIDs(ids)
+	s.plan.sel.Where = nil
+	s.plan.wantLater()
+	s.newest, s.idsOnly = s.newest[:0], false
+	if err := s.scan(ctx, r, tenant); err != nil {
+		return SearchResult{}, err
+	}
+	s.matched, s.inspected = matched, inspected
+	return s.result(), nil
+}
+
+func (s *searcher) scan(ctx context.Context, r store.TraceReader, tenant model.Tenant) error {
+	f := newFrame(s.plan.slots, s.plan.filters)
+	for rows, err := range r.Scan(ctx, tenant, s.plan.sel) {
+		if err != nil {
+			return fmt.Errorf("search traces: %w", err)
+		}
+		f.load(rows)
+		if err := s.batch(f); err != nil {
+			return fmt.Errorf("search traces: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *searcher) batch(f *frame) error {
+	s.inspected += f.traces()
+	if s.plan.single >= 0 {
+		return s.singleFilter(f)
+	}
+	var one [1]set
+	for t := range f.traces() {
+		f.used = 0
+		one[0] = set{rows: f.span(t)}
+		sets, err := runStages(f, t, s.plan.stages, one[:])
+		if err != nil {
+			return err
+		}
+		if len(sets) > 0 {
+			if err := s.found(f, t, sets); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// singleFilter is the short way for { ... } alone: most traces are passed over by
+// looking at the mask.
+func (s *searcher) singleFilter(f *frame) error {
+	m := f.mask(s.plan.single)
+	var one [1]set
+	for t := range f.traces() {
+		f.used = 0
+		lo, hi := f.bounds[t], f.bounds[t+1]
+		first := slices.Index(m[lo:hi], true)
+		if first < 0 {
+			continue
+		}
+		rows := f.alloc(int(hi - lo))
+		for r := lo + int32(first); r < hi; r++ {
+			if m[r] {
+				rows = append(rows, r)
+			}
+		}
+		one[0] = set{rows: rows}
+		if err := s.found(f, t, one[:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// found takes a matching trace if it is among the newest.
+func (s *searcher) found(f *frame, t int, sets []set) error {
+	s.matched++
+	rows := int64(0)
+	for _, x := range sets {
+		rows += int64(len(x.rows))
+	}
+	s.params.Account.Matched(rows)
+	start := f.info(t).start
+	id := f.rows.TraceID[f.bounds[t]]
+	if len(s.newest) == s.params.Limit {
+		if compareNewest(start, id, s.newest[0].Start, s.newest[0].ID) <= 0 {
+			return nil
+		}
+	}
+	var tr Trace
+	if s.idsOnly {
+		tr = Trace{ID: id, Start: start}
+	} else {
+		tr = s.plan.describe(f, t)
+		if !s.bare {
+			for _, x := range sets {
+				tr.Spansets = append(tr.Spansets, s.plan.spanset(f, x, s.params.SpansPerSpanset))
+			}
+		}
+	}
+	size := tr.size()
+	if err := s.params.Account.Hold(size); err != nil {
+		return err
+	}
+	s.held += size
+	if len(s.newest) < s.params.Limit {
+		heap.Push(&s.newest, tr)
+		return nil
+	}
+	old := s.newest[0].size()
+	s.params.Account.Drop(old)
+	s.held -= old
+	s.newest[0] = tr
+	heap.Fix(&s.newest, 0)
+	return nil
+}
+
+func (s *searcher) result() SearchResult {
+	slices.SortFunc(s.newest, func(a, b Trace) int { return compareNewest(b.Start, b.ID, a.Start, a.ID) })
+	return SearchResult{Traces: s.newest, Matched: s.matched, Inspected: s.inspected}
+}
+
+// compareNewest orders traces by start, then id.
+func compareNewest(aStart int64, aID model.TraceID, bStart int64, bID model.TraceID) int {
+	return cmp.Or(cmp.Compare(aStart, bStart), aID.Compare(bID))
+}
+
+// traceHeap is a heap with the oldest trace on top.
+type traceHeap []Trace
+
+func (h traceHeap) Len() int { return len(h) }
+func (h traceHeap) Less(i, j int) bool {
+	return compareNewest(h[i].Start, h[i].ID, h[j].Start, h[j].ID) < 0
+}
+func (h traceHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+
+// Push implements [heap.Interface].
+func (h *traceHeap) Push(x any) {
+	tr, ok := x.(Trace)
+	if !ok {
+		model.Bug("a %T is no trace", x)
+	}
+	*h = append(*h, tr)
+}
+
+// Pop implements [heap.Interface].
+func (h *traceHeap) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
+}
+
+// size guesses the bytes a trace holds.
+func (t *Trace) size() int64 {
+	n := 200 + len(t.RootName) + len(t.RootService)
+	attrs := func(kvs []KeyValue) {
+		for _, kv := range kvs {
+			n += 64 + len(kv.Key) + len(kv.Value.s)
+		}
+	}
+	for _, s := range t.Services {
+		n += 32 + len(s.Service)
+	}
+	for _, set := range t.Spansets {
+		n += 80
+		attrs(set.Attrs)
+		for _, sp := range set.Spans {
+			n += 80 + len(sp.Name)
+			attrs(sp.Attrs)
+		}
+	}
+	return int64(n)
+}
+
+// describe returns trace t without spansets.
+func (p *plan) describe(f *frame, t int) Trace {
+	info := f.info(t)
+	tr := Trace{ID: f.rows.TraceID[f.bounds[t]], Start: info.start, Duration: info.end - info.start}
+	if info.root >= 0 {
+		tr.RootName = strings.Clone(f.rows.Name[info.root])
+		tr.RootService = strings.Clone(f.rows.Service[info.root])
+	}
+	for _, r := range f.span(t) {
+		name := f.rows.Service[r]
+		i := slices.IndexFunc(tr.Services, func(s ServiceStats) bool { return s.Service == name })
+		if i < 0 {
+			i = len(tr.Services)
+			tr.Services = append(tr.Services, ServiceStats{Service: strings.Clone(name)})
+		}
+		tr.Services[i].Spans++
+		if f.rows.Status[r] == 2 {
+			tr.Services[i].Errors++
+		}
+	}
+	return tr
+}
+
+// spanset returns x for the result, with at most limit spans.
+func (p *plan) spanset(f *frame, x set, limit int) Spanset {
+	out := Spanset{Matched: len(x.rows), Attrs: make([]KeyValue, len(x.attrs))}
+	for i, a := range x.attrs {
+		out.Attrs[i] = KeyValue{a.Key, a.Value.clone()}
+	}
+	for _, r := range x.rows[:min(limit, len(x.rows))] {
+		sp := Span{ID: f.rows.SpanID[r], Start: f.rows.Start[r], Duration: f.rows.Duration[r]}
+		if p.showName {
+			sp.Name = strings.Clone(f.rows.Name[r])
+		}
+		for i := range p.display {
+			sp.Attrs = p.display[i].show(f, r, sp.Attrs)
+		}
+		out.Spans = append(out.Spans, sp)
+	}
+	return out
+}
