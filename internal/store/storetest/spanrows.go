@@ -34,10 +34,10 @@ func compares(v refValue, p store.SpanPredicate) bool {
 	if v.typ == store.ValueNone {
 		return false
 	}
-	switch p.Op {
-	case store.OpExists:
+	switch {
+	case p.Op == store.OpExists, v.typ == store.ValueArray:
 		return true
-	case store.OpRegexp, store.OpNotRegexp:
+	case p.Op == store.OpRegexp, p.Op == store.OpNotRegexp:
 		return v.typ == store.ValueString &&
 			regexp.MustCompile("^(?s:"+p.Str+")$").MatchString(v.str) == (p.Op == store.OpRegexp)
 	}
