@@ -2,7 +2,7 @@
 # fuzz.sh: runs every fuzz target of the main module for $FUZZTIME (default 5s), one after
 # the other. A crasher is left in testdata/fuzz; commit it with the fix.
 set -euo pipefail
-targets=$(grep -rhoE --include='*_test.go' --exclude-dir=node_modules -H '^func Fuzz[A-Za-z0-9_]*' cmd internal test | sed -E 's/:func /:/')
+targets=$(grep -roE --include='*_test.go' --exclude-dir=node_modules '^func Fuzz[A-Za-z0-9_]*' cmd internal test | sed -E 's/:func /:/')
 n=0
 while IFS=: read -r file name; do
   [ -n "$file" ] || continue

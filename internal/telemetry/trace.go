@@ -1,0 +1,53 @@
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+)
+
+// Tracing traces requests and sends the spans over OTLP, to Pharos itself as a rule.
+type Tracing struct{ provider *sdktrace.TracerProvider }
+
+// NewTracing returns a Tracing that exports to the OTLP gRPC endpoint (HOST:PORT, no
+// TLS) as service pharos of the given version. Spans that cannot be sent are dropped.
+func NewTracing(ctx context.Context, endpoint, version string) (*Tracing, error) {
+	exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithEndpoint(endpoint), otlptracegrpc.WithInsecure())
+	if err != nil {
+		return nil, fmt.Errorf("trace own requests: %w", err)
+	}
+	res := resource.NewSchemaless(attribute.String("service.name", "pharos"), attribute.String("service.version", version))
+	return &Tracing{provider: sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(res))}, nil
+}
+
+// Wrap traces the requests of h, except health checks, its own metrics and ingest, which
+// would trace the sending of traces.
+func (t *Tracing) Wrap(h http.Handler) http.Handler {
+	return otelhttp.NewHandler(h, "http",
+		otelhttp.WithTracerProvider(t.provider),
+		otelhttp.WithPropagators(propagation.TraceContext{}),
+		otelhttp.WithFilter(func(r *http.Request) bool {
+			p := r.URL.Path
+			return !strings.HasPrefix(p, "/-/") && !strings.HasPrefix(p, "/v1/") && !strings.HasPrefix(p, "/assets/") &&
+				!strings.HasSuffix(p, "/push") && !strings.HasSuffix(p, "/write") && p != "/metrics"
+		}),
+		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method + " " + r.URL.Path }),
+	)
+}
+
+// Run waits for ctx to be done and sends what is left.
+func (t *Tracing) Run(ctx context.Context) error {
+	<-ctx.Done()
+	if err := t.provider.Shutdown(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("trace own requests: %w", err)
+	}
+	return nil
+}
