@@ -32,7 +32,7 @@ import (
 )
 
 // MaxCount is the largest number of values in one column.
-const MaxCount = 1 << 22
+const MaxCount = 1 << 23
 
 // maxText is the largest number of bytes of all strings of a column, or of one byte block.
 const maxText = 1 << 30
