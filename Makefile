@@ -8,6 +8,7 @@ TAGS       := remove_all_sd,enable_kubernetes_sd,enable_dns_sd,enable_consul_sd
 VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS    := -s -w -X main.version=$(VERSION)
 GOBUILD    := $(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)'
+TOOL       := $(GO) tool -modfile=tools/go.mod
 GOTEST     := $(GO) test -tags $(TAGS)
 DATA       ?= ./data
 # Packages whose tests also run under the race detector: ours that do not link the
@@ -60,13 +61,12 @@ test-long: ## hours, not minutes: long fuzzing, 30 crash rounds, soak
 	PHAROS_LONG=1 PHAROS_CRASH_ROUNDS=30 scripts/gotest.sh -timeout 2h -tags $(TAGS) ./...
 	TAGS=$(TAGS) FUZZTIME=2m scripts/fuzz.sh
 
-lint: ## gofmt, vet and the house rules
-	@test -z "$$(gofmt -l cmd internal test web/*.go bench)" || { echo "run make fmt:"; gofmt -l cmd internal test web/*.go bench; exit 1; }
-	$(GO) vet -tags $(TAGS) -stdmethods=false ./...
+lint: ## golangci-lint (pinned in tools/go.mod) and the house rules of internal/lint
+	$(TOOL) golangci-lint run --build-tags $(TAGS) ./...
 	$(GOTEST) ./internal/lint
 
 fmt: ## format the Go code
-	gofmt -w cmd internal test bench web/*.go
+	$(TOOL) golangci-lint fmt ./...
 
 bench: build ## side by side with the pinned peers; rewrites the tables in docs/performance.md
 	cd bench && $(GO) run . -pharos ../bin/pharos -out ../docs/performance.md

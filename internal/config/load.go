@@ -154,6 +154,19 @@ func expand(root *yaml.Node, env func(string) (string, bool)) []error {
 	return errs
 }
 
+// Changed returns the keys of the first level in which a and b differ.
+func Changed(a, b *Config) []string {
+	var keys []string
+	va, vb := reflect.ValueOf(*a), reflect.ValueOf(*b)
+	for i := range va.NumField() {
+		f := va.Type().Field(i)
+		if f.Type != reflect.TypeFor[Pipeline]() && !reflect.DeepEqual(va.Field(i).Interface(), vb.Field(i).Interface()) {
+			keys = append(keys, f.Tag.Get("yaml"))
+		}
+	}
+	return keys
+}
+
 // Print writes c as YAML, defaults included.
 func Print(w io.Writer, c *Config) error {
 	enc := yaml.NewEncoder(w)

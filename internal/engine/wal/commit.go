@@ -32,17 +32,21 @@ func (l *Log) commit(ctx context.Context, pos Pos, sync bool) error {
 				model.Bug("wal position %d was never written", pos)
 			}
 			c, l.writing, l.pending = l.pending, l.pending, nil
+			c.size = Pos(len(c.buf))
 		}
 		l.mu.Unlock()
 		if lead {
 			l.lead(c, sync)
-			continue
+		} else {
+			select {
+			case <-c.done:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
-		select { // a record still in pending needs one more round
-		case <-c.done:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		if c.first < pos && pos <= c.end() {
+			return c.err
+		} // else the record is still pending and needs one more round
 	}
 }
 
@@ -59,7 +63,7 @@ func (l *Log) outcome(pos Pos) (error, bool) { //nolint:revive // reads as a pai
 // lead writes c to the log and wakes its waiters.
 func (l *Log) lead(c *commit, sync bool) {
 	begin := time.Now()
-	end := c.first + Pos(len(c.buf))
+	end := c.end()
 	err := l.append(c, sync)
 	l.metrics.commitSeconds.Observe(time.Since(begin).Seconds())
 
@@ -67,22 +71,32 @@ func (l *Log) lead(c *commit, sync bool) {
 	if err != nil {
 		l.metrics.failed.Inc()
 		l.opts.Logger.Error("wal commit refused", "err", err)
-		err = fmt.Errorf("commit wal: %w: %w", store.ErrReadOnly, err)
-		if len(l.failed) == maxFailures {
-			l.failed = l.failed[1:]
-		}
-		l.failed = append(l.failed, failure{c.first, end, err})
+		c.err = fmt.Errorf("commit wal: %w: %w", store.ErrReadOnly, err)
+		l.fail(failure{c.first, end, c.err})
 	} else {
-		l.metrics.bytes.Add(float64(len(c.buf)))
+		l.metrics.bytes.Add(float64(c.size))
 		l.segments[len(l.segments)-1].size = l.written
 	}
 	l.synced = end
 	l.writing = nil
 	if cap(c.buf) <= maxSpare {
-		l.spare = c.buf
+		l.spare = c.buf[:0]
 	}
 	l.mu.Unlock()
 	close(c.done)
+}
+
+// fail remembers lost positions for writers that ask later. Failures that follow each
+// other are one range. The caller holds mu.
+func (l *Log) fail(f failure) {
+	if n := len(l.failed); n > 0 && l.failed[n-1].through == f.after {
+		l.failed[n-1].through = f.through
+		return
+	}
+	if len(l.failed) == maxFailures {
+		l.failed = l.failed[1:]
+	}
+	l.failed = append(l.failed, f)
 }
 
 // maxSpare bounds the buffer that is kept between commits.

@@ -110,9 +110,13 @@ type segment struct {
 type commit struct {
 	buf   []byte
 	first Pos
+	size  Pos           // of buf when the leader took it; buf is reused afterwards
 	done  chan struct{} // closed when the commit has succeeded or failed
 	err   error         // set before done is closed
 }
+
+// end returns the position after the last record of a commit that a leader has taken.
+func (c *commit) end() Pos { return c.first + c.size }
 
 // failure is the range (after, through] of positions whose commit failed.
 type failure struct {
@@ -120,8 +124,9 @@ type failure struct {
 	err            error
 }
 
-// maxFailures bounds the memory of failed commits; waiters look theirs up at once.
-const maxFailures = 64
+// maxFailures bounds the memory of failed commits. Writers look theirs up at once, and
+// failures in a row count as one.
+const maxFailures = 1024
 
 const segmentSuffix = ".wal"
 
