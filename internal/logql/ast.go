@@ -27,6 +27,10 @@ func (q *LogQuery) HasPipeline() bool { return len(q.stages) > 0 }
 // stageNode is a pipeline stage as written.
 type stageNode interface {
 	String() string
+	// reads tells u which labels the stage looks at.
+	reads(u *usage)
+	// build compiles the stage. It may be called several times.
+	build(c *compiler) (stage, error)
 }
 
 // lineOp is the operator of a line filter.
@@ -104,6 +108,9 @@ type labelFilterNode struct{ cond condition }
 // condition is the expression of a label filter.
 type condition interface {
 	String() string
+	// names adds the labels it looks at.
+	names(dst []string) []string
+	build() (predicate, error)
 }
 
 // labelMatcher compares a label as a string. Regular expressions are anchored, and unlike
@@ -134,7 +141,7 @@ const (
 	kindBytes
 )
 
-// numCond compares a label as a number, a duration in seconds or a size in bytes.
+// numCond compares a label as a number, a duration in nanoseconds or a size in bytes.
 type numCond struct {
 	name  string
 	op    string // == != > >= < <=

@@ -622,7 +622,7 @@ func (p *parser) numberComparison(label, op *token) (condition, error) {
 	}
 	switch t.kind {
 	case tokDuration:
-		c.kind, c.value, c.text = kindDuration, t.dur.Seconds(), t.src
+		c.kind, c.value, c.text = kindDuration, float64(t.dur), t.src
 	case tokBytes:
 		c.kind, c.value, c.text = kindBytes, float64(t.bytes), t.src
 	case tokNumber:

@@ -114,8 +114,8 @@ func matchPattern(parts []patternPart, line string) bool {
 	return off == len(line)
 }
 
-// capture calls set with every named capture of parts in line.
-func capture(parts []patternPart, line string, set func(name, value string)) {
+// capture calls set with every named capture of parts in line, until it returns false.
+func capture(parts []patternPart, line string, set func(name, value string) bool) {
 	if line == "" {
 		return
 	}
@@ -134,10 +134,7 @@ func capture(parts []patternPart, line string, set func(name, value string)) {
 				line = line[at+len(parts[i+1].literal):]
 			}
 		}
-		if parts[i].name != "" {
-			set(parts[i].name, value)
-		}
-		if !found {
+		if parts[i].name != "" && !set(parts[i].name, value) || !found {
 			return
 		}
 	}

@@ -1,0 +1,242 @@
+package logql
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// Engine runs queries on a store. It is safe for concurrent use.
+type Engine struct {
+	Reader store.LogReader
+	// Index, if not nil, lets the engine prove that a label filter looks at structured
+	// metadata, so that the store can evaluate it.
+	Index store.LogIndex
+	Now   func() time.Time // for the template function now; nil means time.Now
+}
+
+// Params say what to run a query on.
+type Params struct {
+	// Start and End are Unix nanoseconds. A log query selects Start <= t < End, or t = Start
+	// if they are equal. A metric query is evaluated at Start, Start+Step, ... up to and
+	// including End; with Step 0 only at End (an instant query).
+	Start, End int64
+	Step       time.Duration
+
+	// Of log queries.
+	Direction  store.Direction
+	Limit      int           // entries wanted, 0 for all
+	Interval   time.Duration // least time between entries, 0 for all
+	Categorize bool          // streams are keyed by stream labels only; entries carry the others
+
+	// MaxSeries bounds the series of a metric query, 0 for no bound. More are an [ErrQuery],
+	// or, with PartialSeries, are cut off with a warning.
+	MaxSeries     int
+	PartialSeries bool
+
+	Account *store.Account
+}
+
+// Instant reports whether p asks for one evaluation of a metric query.
+func (p *Params) Instant() bool { return p.Step <= 0 }
+
+// ResultType is the shape of a [Result].
+type ResultType string
+
+// The shapes, by Loki's names.
+const (
+	Streams ResultType = "streams"
+	Matrix  ResultType = "matrix"
+	Vector  ResultType = "vector"
+	Scalar  ResultType = "scalar"
+)
+
+// Result is the answer to a query. It belongs to the caller.
+type Result struct {
+	Type    ResultType
+	Streams []Stream // of Streams, sorted by label text
+	Series  []Series // of Matrix and Vector (one point each); sorted by labels unless the query sorts
+	Scalar  Point
+}
+
+// Stream is the entries with one set of labels, in the direction of the query. Unlike in
+// [model.Labels] otherwise, values may be empty: a parser can make an empty label.
+type Stream struct {
+	Labels  model.Labels
+	Entries []Entry
+}
+
+// Entry is a line of a result. Meta and Parsed are set with Params.Categorize only.
+type Entry struct {
+	Time   int64 // Unix nanoseconds
+	Line   string
+	Meta   model.Labels
+	Parsed model.Labels
+}
+
+// Series is one series of a metric query.
+type Series struct {
+	Labels model.Labels
+	Points []Point
+}
+
+// Point is a value at a time.
+type Point struct {
+	Time  int64 // Unix nanoseconds
+	Value float64
+}
+
+// Query runs e for tenant. Errors match [ErrParse] if a stage does not compile, [ErrQuery]
+// if the data does not allow an answer, or are those of the store.
+func (g *Engine) Query(ctx context.Context, tenant model.Tenant, e Expr, p Params) (*Result, error) {
+	x := &exec{engine: g, ctx: ctx, tenant: tenant, p: p}
+	switch e := e.(type) {
+	case *LogQuery:
+		streams, err := x.logs(e)
+		if err != nil {
+			return nil, err
+		}
+		return &Result{Type: Streams, Streams: streams}, nil
+	case metricExpr:
+		return x.metrics(e)
+	}
+	return nil, queryErrorf("unknown kind of query %s", e)
+}
+
+// exec is one run of a query.
+type exec struct {
+	engine *Engine
+	ctx    context.Context //nolint:containedctx // lives as long as the query
+	tenant model.Tenant
+	p      Params
+	steps  []int64 // evaluation times of a metric query
+}
+
+func (g *Engine) now() func() time.Time {
+	if g.Now == nil {
+		return time.Now
+	}
+	return g.Now
+}
+
+// source is a compiled pipeline and the selector that feeds it.
+type source struct {
+	pipe *pipeline
+	sel  store.LogSelector
+}
+
+// bind compiles q for the range and moves into the selector what the store evaluates.
+func (x *exec) bind(q *LogQuery, rng model.TimeRange, o compileOptions) (*source, error) {
+	o.caps, o.now = x.engine.Reader.Caps(), x.engine.now()
+	s := &source{sel: store.LogSelector{Matchers: q.Matchers, Range: rng, Account: x.p.Account}}
+	nodes, fields, err := x.pushFields(q, rng, o.caps)
+	if err != nil {
+		return nil, err
+	}
+	if s.pipe, err = compile(nodes, o); err != nil {
+		return nil, err
+	}
+	s.sel.Lines, s.sel.Fields = s.pipe.push, fields
+	return s, nil
+}
+
+// pushFields takes out of q the filters on structured metadata that the store can
+// evaluate. A filter may look at a stream label, at metadata or at a parsed label of that
+// name; before any parser, and if the index knows no such stream label, it can only be
+// metadata.
+func (x *exec) pushFields(q *LogQuery, rng model.TimeRange, caps store.LogCaps) ([]stageNode, []store.FieldPredicate, error) {
+	if x.engine.Index == nil || !caps.FieldFilter {
+		return q.stages, nil, nil
+	}
+	var candidates []int
+scan:
+	for i, n := range q.stages {
+		switch n := n.(type) {
+		case *lineFilterNode, *lineFormatNode, *decolorizeNode:
+		case *labelFilterNode:
+			if m, ok := n.cond.(*labelMatcher); ok && !strings.HasPrefix(m.name, "__") && !strings.HasSuffix(m.name, extractedSuffix) {
+				candidates = append(candidates, i)
+			}
+		default:
+			break scan
+		}
+	}
+	if len(candidates) == 0 {
+		return q.stages, nil, nil
+	}
+	names, err := x.engine.Index.LabelNames(x.ctx, x.tenant, store.LogSelector{Matchers: q.Matchers, Range: rng, Account: x.p.Account})
+	if err != nil {
+		return nil, nil, err
+	}
+	nodes := slices.Clone(q.stages)
+	var fields []store.FieldPredicate
+	for _, i := range slices.Backward(candidates) {
+		m := q.stages[i].(*labelFilterNode).cond.(*labelMatcher)
+		if slices.Contains(names, m.name) {
+			continue
+		}
+		value := m.value
+		if m.re != nil {
+			value = "(?-s:" + value + ")" // here "." does not match a line feed
+		}
+		mm, err := model.NewMatcher(m.typ, m.name, value)
+		if err != nil {
+			continue
+		}
+		fields = append(fields, store.FieldPredicate{Matcher: mm})
+		nodes = slices.Delete(nodes, i, i+1)
+	}
+	return nodes, fields, nil
+}
+
+// sink takes the entries that pass a pipeline.
+type sink interface {
+	// stop reports whether the entries of a batch from time t on are of no use.
+	stop(t int64) bool
+	// add takes an entry; r is reused.
+	add(r *row) error
+	// batch is told that all of b has been added, and reports whether more are needed.
+	batch(b *store.LogRows) bool
+}
+
+// each sends every entry of src through its pipeline to s, in the store's order.
+func (x *exec) each(src *source, s sink) error {
+	p := src.pipe
+	for b, err := range x.engine.Reader.Select(x.ctx, x.tenant, src.sel) {
+		if err != nil {
+			return err
+		}
+		for i, t := range b.Times {
+			if s.stop(t) {
+				break
+			}
+			line := ""
+			if b.Lines != nil {
+				line = b.Lines[i]
+			}
+			if !p.passes(line) {
+				continue
+			}
+			p.row.begin(t, line, b.Stream)
+			for c := range b.Meta {
+				if v := b.Meta[c].Values[i]; v != "" {
+					p.row.addMeta(b.Meta[c].Name, v)
+				}
+			}
+			if !p.run() {
+				continue
+			}
+			if err := s.add(&p.row); err != nil {
+				return err
+			}
+		}
+		if !s.batch(b) {
+			return nil
+		}
+	}
+	return nil
+}

@@ -1,0 +1,509 @@
+package logql
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// rangeAgg runs a range aggregation: it turns entries into samples and adds each to the
+// piece of time it lies in.
+type rangeAgg struct {
+	expr  *rangeAggExpr
+	kind  accKind
+	w     windows
+	acct  *store.Account
+	src   *source
+	group *grouping // labels of the samples; nil keeps all
+	skip  []string  // labels that are dropped if group is not by (...)
+
+	filters  []predicate // after unwrap
+	preserve bool        // parser errors are a wanted label
+
+	fields   fields
+	series   []*accum
+	byKey    map[string]*accum // by labels
+	byRow    map[string]*accum // by unsorted labels of a row: a cache
+	byStream map[uint64]*accum // of streams whose entries all have the same labels
+	last     *accum
+	lastKey  []byte
+	key      []byte        // buffer
+	labels   []model.Label // buffer
+
+	// The piece that the latest sample was in.
+	piece       int
+	from, until int64
+	inWindow    bool
+}
+
+// maxRowKeys bounds the cache rangeAgg.byRow.
+const maxRowKeys = 65536
+
+// rangeAgg evaluates e. If merge is not nil, e is the inside of a vector aggregation that
+// can be computed with it, and merge are its labels.
+func (x *exec) rangeAgg(e *rangeAggExpr, merge *grouping) (*frame, error) {
+	a := &rangeAgg{
+		expr: e, kind: e.fn.acc, acct: x.p.Account,
+		w:     newWindows(x.steps, x.p.Step, e.rng, e.offset),
+		byKey: map[string]*accum{}, byRow: map[string]*accum{}, byStream: map[uint64]*accum{},
+		group: e.group,
+	}
+	if merge != nil {
+		a.group = merge
+	}
+	if e.unwrap != nil {
+		a.skip = append(a.skip, e.unwrap.name)
+		if a.kind == accCount {
+			a.kind = accSum
+		}
+		for _, f := range e.unwrap.filters {
+			p, err := f.cond.build()
+			if err != nil {
+				return nil, stageError(f, err)
+			}
+			a.filters = append(a.filters, p)
+		}
+	}
+	if a.kind == accAbsent {
+		a.group = &grouping{}
+	}
+	if a.group != nil {
+		if a.group.without {
+			a.skip = append(a.skip, a.group.labels...)
+		} else {
+			a.preserve = slices.Contains(a.group.labels, errorLabel)
+		}
+	}
+	a.fields = a.kind.fields()
+	if err := a.bind(x); err != nil {
+		return nil, err
+	}
+	if err := a.scan(x); err != nil {
+		return nil, err
+	}
+	if a.kind == accAbsent {
+		return a.absent(x), nil
+	}
+	return a.frame(x)
+}
+
+// bind compiles the pipeline and decides which columns are read.
+func (a *rangeAgg) bind(x *exec) error {
+	e := a.expr
+	o := compileOptions{countOnly: e.unwrap == nil && e.fn.value == valueOne}
+	nodes := e.query.stages
+	if o.countOnly {
+		nodes = dropLastFormat(nodes)
+	}
+	var u usage
+	for _, n := range nodes {
+		n.reads(&u)
+	}
+	if e.unwrap != nil {
+		u.add(e.unwrap.name)
+		for _, f := range e.unwrap.filters {
+			f.reads(&u)
+		}
+	}
+	if a.group != nil && !a.group.without && !u.all {
+		u.add(a.group.labels...)
+		o.want = newWanted(u.names)
+	}
+	first, last := x.steps[0], x.steps[len(x.steps)-1]
+	rng := model.TimeRange{From: first - int64(e.offset) - int64(e.rng) + 1, To: last - int64(e.offset) + 1}
+	var err error
+	if a.src, err = x.bind(e.query, rng, o); err != nil {
+		return err
+	}
+	a.src.sel.NoLine = !a.src.pipe.readsLine() && (e.fn.value != valueBytes || e.unwrap != nil)
+	if o.want != nil {
+		a.src.sel.MetaNames = slices.DeleteFunc(slices.Clone(o.want.bases), func(s string) bool { return s == errorLabel || s == detailsLabel })
+		a.src.sel.NoMeta = len(a.src.sel.MetaNames) == 0
+	}
+	return nil
+}
+
+// readsLine reports whether the pipeline looks at stored lines.
+func (p *pipeline) readsLine() bool {
+	if len(p.lines) > 0 {
+		return true
+	}
+	for _, s := range p.stages {
+		switch s := s.(type) {
+		case *filterStage, *dropStage, *keepStage:
+		case *labelFormatStage:
+			for _, it := range s.items {
+				if it.template && lineFunc.MatchString(it.src) {
+					return true
+				}
+			}
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+func (a *rangeAgg) scan(x *exec) error {
+	if a.expr.rng <= 0 {
+		return nil // its windows are empty
+	}
+	plain := len(a.src.pipe.stages) == 0 && len(a.src.pipe.lines) == 0 && a.expr.unwrap == nil
+	for b, err := range x.engine.Reader.Select(x.ctx, x.tenant, a.src.sel) {
+		if err != nil {
+			return err
+		}
+		a.from, a.until = 1, 0 // batches start at any time
+		if plain && a.uniform(b) {
+			err = a.addColumn(b)
+		} else {
+			err = a.addRows(b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// uniform reports whether all entries of b have the same labels as samples.
+func (a *rangeAgg) uniform(b *store.LogRows) bool {
+	if a.group == nil || a.group.without {
+		return len(b.Meta) == 0
+	}
+	for i := range b.Meta {
+		name := b.Meta[i].Name
+		if slices.Contains(a.group.labels, name) || slices.Contains(a.group.labels, name+extractedSuffix) || name == errorLabel || name == detailsLabel {
+			return false
+		}
+	}
+	return true
+}
+
+// addColumn adds all of b, which belongs to one series.
+func (a *rangeAgg) addColumn(b *store.LogRows) error {
+	s := a.byStream[b.StreamID]
+	if s == nil {
+		r := &a.src.pipe.row
+		r.begin(0, "", b.Stream)
+		var err error
+		if s, err = a.seriesOf(r); err != nil {
+			return err
+		}
+		a.byStream[b.StreamID] = s
+	}
+	for i := 0; i < len(b.Times); {
+		j, until, ok := a.w.piece(b.Times[i])
+		end := i + 1
+		for end < len(b.Times) && b.Times[end] <= until {
+			end++
+		}
+		if !ok {
+			i = end
+			continue
+		}
+		at, grew := s.slot(j, a.fields)
+		if err := a.hold(grew); err != nil {
+			return err
+		}
+		s.n[at] += int64(end - i)
+		if a.expr.fn.value == valueBytes {
+			n := 0
+			for _, l := range b.Lines[i:end] {
+				n += len(l)
+			}
+			s.a[at] += float64(n)
+		}
+		i = end
+	}
+	return nil
+}
+
+func (a *rangeAgg) hold(slots int) error {
+	if slots == 0 {
+		return nil
+	}
+	return a.acct.Hold(int64(slots) * a.fields.bytes)
+}
+
+// addRows sends the entries of b through the pipeline one by one.
+func (a *rangeAgg) addRows(b *store.LogRows) error {
+	p := a.src.pipe
+	for i, t := range b.Times {
+		line := ""
+		if b.Lines != nil {
+			line = b.Lines[i]
+		}
+		if !p.passes(line) {
+			continue
+		}
+		p.row.begin(t, line, b.Stream)
+		for c := range b.Meta {
+			if v := b.Meta[c].Values[i]; v != "" {
+				p.row.addMeta(b.Meta[c].Name, v)
+			}
+		}
+		if !p.run() {
+			continue
+		}
+		if err := a.add(&p.row, b.StreamID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add turns the entry in r into a sample.
+func (a *rangeAgg) add(r *row, stream uint64) error {
+	v := 1.0
+	switch u := a.expr.unwrap; {
+	case u != nil:
+		text, ok := r.get(u.name)
+		if !ok || text == "" {
+			return nil
+		}
+		var err error
+		if v, err = u.conv.convert(text); err != nil {
+			v = 0
+			if r.err == "" {
+				r.fail(errSample, strings.Clone(err.Error()))
+			}
+		}
+		for _, f := range a.filters {
+			if !f.eval(r) {
+				return nil
+			}
+		}
+	case a.expr.fn.value == valueBytes:
+		v = float64(len(r.line))
+	}
+	if r.time < a.from || r.time > a.until {
+		a.from = r.time
+		a.piece, a.until, a.inWindow = a.w.piece(r.time)
+	}
+	if !a.inWindow {
+		return nil
+	}
+	if r.err != "" && !(a.preserve && r.parserErr) {
+		ls := model.Labels(r.appendAll(nil))
+		return queryErrorf("pipeline error: '%s' for series: '%s'. To skip such lines add a label filter: | %s!=\"%s\" or | %s=\"\", after unwrap if there is one", r.err, ls, errorLabel, r.err, errorLabel)
+	}
+	s, err := a.seriesOfRow(r, stream)
+	if err != nil {
+		return err
+	}
+	i, grew := s.slot(a.piece, a.fields)
+	if err := a.hold(grew); err != nil {
+		return err
+	}
+	if a.fields.list {
+		if err := a.acct.Hold(16); err != nil {
+			return err
+		}
+	}
+	s.add(a.kind, i, r.time, v)
+	return nil
+}
+
+func (c conversion) convert(s string) (float64, error) {
+	switch c {
+	case convBytes:
+		b, err := humanize.ParseBytes(s)
+		return float64(b), err
+	case convDuration, convSeconds:
+		d, err := time.ParseDuration(s)
+		return d.Seconds(), err
+	}
+	return parseFloat(s)
+}
+
+// seriesOfRow is seriesOf with caches in front of it.
+func (a *rangeAgg) seriesOfRow(r *row, stream uint64) (*accum, error) {
+	key := a.key[:0]
+	if a.group != nil && !a.group.without {
+		for _, name := range a.group.labels {
+			v, ok := a.label(r, name)
+			if !ok {
+				key = append(key, 0)
+				continue
+			}
+			key = binary.AppendUvarint(key, uint64(len(v))+1)
+			key = append(key, v...)
+		}
+	} else {
+		key = binary.LittleEndian.AppendUint64(key, stream)
+		for _, name := range r.deleted {
+			key = binary.AppendUvarint(key, uint64(len(name)))
+			key = append(key, name...)
+		}
+		key = append(key, 0)
+		key = appendKey(key, r.meta)
+		key = append(key, 0)
+		key = appendKey(key, r.parsed)
+		key = append(key, r.details...)
+	}
+	a.key = key
+	if a.last != nil && string(key) == string(a.lastKey) {
+		return a.last, nil
+	}
+	s := a.byRow[string(key)]
+	if s == nil {
+		var err error
+		if s, err = a.seriesOf(r); err != nil {
+			return nil, err
+		}
+		if len(a.byRow) < maxRowKeys {
+			a.byRow[string(a.key)] = s
+		}
+	}
+	a.last, a.lastKey = s, append(a.lastKey[:0], a.key...)
+	return s, nil
+}
+
+// label returns the value of a grouping label.
+func (a *rangeAgg) label(r *row, name string) (string, bool) {
+	if name == errorLabel {
+		return r.err, r.err != ""
+	}
+	return r.get(name)
+}
+
+// seriesOf returns the series of the labels of r.
+func (a *rangeAgg) seriesOf(r *row) (*accum, error) {
+	ls := a.labels[:0]
+	if a.group != nil && !a.group.without {
+		for _, name := range a.group.labels {
+			if v, ok := a.label(r, name); ok && index(ls, name) < 0 {
+				ls = append(ls, model.Label{Name: name, Value: v})
+			}
+		}
+		sortLabels(ls)
+	} else {
+		ls = slices.DeleteFunc(r.appendAll(ls), func(l model.Label) bool {
+			return l.Value == "" || slices.Contains(a.skip, l.Name)
+		})
+	}
+	a.labels = ls
+	key := appendKey(nil, ls)
+	s := a.byKey[string(key)]
+	if s == nil {
+		const overhead = 300
+		if err := a.acct.Hold(int64(overhead + 4*len(key))); err != nil {
+			return nil, err
+		}
+		s = &accum{labels: model.Labels(ls).Clone()}
+		a.byKey[string(key)] = s
+		a.series = append(a.series, s)
+	}
+	return s, nil
+}
+
+// frame computes the windows of all series.
+func (a *rangeAgg) frame(x *exec) (*frame, error) {
+	f := &frame{n: len(x.steps)}
+	win := &accum{}
+	win.extend(0, 1, a.fields)
+	spans := a.spans()
+	for i, s := range a.series {
+		v, err := x.newValues(s.labels)
+		if err != nil {
+			return nil, err
+		}
+		lo, hi := 0, 0
+		for k := range x.steps {
+			for lo < len(s.n) && int(spans[s.base+lo][1]) < k {
+				lo++
+			}
+			for hi = max(hi, lo); hi < len(s.n) && int(spans[s.base+hi][0]) <= k; {
+				hi++
+			}
+			win.clear()
+			for j := lo; j < hi; j++ {
+				win.merge(a.kind, s, j)
+			}
+			if win.n[0] > 0 {
+				v.set(k, win.value(a.expr, a.kind, x.steps[k]-int64(a.expr.offset)))
+			}
+		}
+		a.acct.Drop(int64(len(s.n)) * a.fields.bytes)
+		a.series[i] = nil
+		if !v.has.empty() {
+			f.series = append(f.series, v)
+		}
+	}
+	return f, nil
+}
+
+// spans returns, for each piece, the steps in whose windows it lies. Pieces in no window
+// get the values of the next one that is.
+func (a *rangeAgg) spans() [][2]int32 {
+	last := 0
+	for _, s := range a.series {
+		last = max(last, s.base+len(s.n))
+	}
+	out := make([][2]int32, last+1)
+	t := a.w.start - a.w.offset - a.w.rng + 1
+	for next := 0; next < len(out); {
+		j, until, ok := a.w.piece(t)
+		if ok {
+			k1, k2 := a.w.span(t)
+			for ; next < len(out) && next <= j; next++ {
+				out[next] = [2]int32{k1, k2}
+			}
+		}
+		if t >= a.w.start+(a.w.n-1)*a.w.step-a.w.offset {
+			break
+		}
+		t = until + 1
+	}
+	return out
+}
+
+// absent returns the frame of absent_over_time: 1 where no series has a sample.
+func (a *rangeAgg) absent(x *exec) *frame {
+	present := newBitset(len(x.steps))
+	spans := a.spans()
+	for _, s := range a.series {
+		for i, n := range s.n {
+			if n == 0 {
+				continue
+			}
+			for k := spans[s.base+i][0]; k <= spans[s.base+i][1]; k++ {
+				present.set(int(k))
+			}
+		}
+	}
+	v := &values{labels: absentLabels(a.expr.query.Matchers), vals: make([]float64, len(x.steps)), has: newBitset(len(x.steps))}
+	for k := range x.steps {
+		if !present.get(k) {
+			v.set(k, 1)
+		}
+	}
+	f := &frame{n: len(x.steps)}
+	if !v.has.empty() {
+		f.series = append(f.series, v)
+	}
+	return f
+}
+
+// absentLabels returns what equality matchers say about labels that no other matcher
+// names.
+func absentLabels(ms []*model.Matcher) model.Labels {
+	count := map[string]int{}
+	for _, m := range ms {
+		count[m.Name]++
+	}
+	ls := []model.Label{}
+	for _, m := range ms {
+		if m.Type == model.MatchEqual && count[m.Name] == 1 {
+			ls = append(ls, model.Label{Name: m.Name, Value: m.Value})
+		}
+	}
+	return model.NewLabels(ls...)
+}
