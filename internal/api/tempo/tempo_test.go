@@ -1,0 +1,244 @@
+package tempo
+
+import (
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/pharos-o11y/pharos/internal/api"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/query"
+	"github.com/pharos-o11y/pharos/internal/store/storetest"
+)
+
+// The traces of the fixture start at this second.
+const fixtureSecond = 1795466604
+
+// server serves the API over the traces of traceql's fixture, at the root and under
+// /tempo.
+func server(t testing.TB, tenancy api.Tenancy) http.Handler {
+	t.Helper()
+	data, err := os.ReadFile("../../traceql/testdata/fixture.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	td, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := storetest.NewTraces()
+	if err := s.Append(t.Context(), model.DefaultTenant, td); err != nil {
+		t.Fatal(err)
+	}
+	a := New(Options{
+		Reader: s, Index: s, Door: query.New(query.Options{}), Tenancy: tenancy, Revision: "abc",
+		Now: func() time.Time { return time.Unix(fixtureSecond+30, 0) },
+	})
+	mux := http.NewServeMux()
+	a.Register(mux, "")
+	a.Register(mux, "/tempo")
+	return mux
+}
+
+// get sends a request; W in the query stands for a window around the fixture.
+func get(t testing.TB, h http.Handler, target string, header ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	path, raw, _ := strings.Cut(target, "?")
+	q := url.Values{}
+	for part := range strings.SplitSeq(raw, "&&&") {
+		switch k, v, ok := strings.Cut(part, "="); {
+		case part == "W":
+			q.Set("start", "1795466574")
+			q.Set("end", "1795466634")
+		case ok:
+			q.Set(k, v)
+		}
+	}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path+"?"+q.Encode(), nil)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestAPI(t *testing.T) {
+	h := server(t, api.Tenancy{})
+	tests := []struct {
+		target string
+		code   int
+		want   string // regular expression; \n is not matched by .
+	}{
+		{"/api/echo", 200, `^echo\n$`},
+		{"/tempo/api/echo", 200, `^echo\n$`},
+		{"/api/status/buildinfo", 200, `^\{"version":"v2\.9\.0\+pharos","revision":"abc","branch":"pharos","buildUser":"","buildDate":"","goVersion":"go.*"\}$`},
+		{"/api/nope", 404, ``},
+
+		{"/api/traces/d400", 200, `^\{"batches":\[\{"resource":.*"traceId":"AAAAAAAAAAAAAAAAAADUAA==","spanId":"AAAAAAAAAKA=","name":"A","kind":"SPAN_KIND_INTERNAL","startTimeUnixNano":"1795466604000000000","endTimeUnixNano":"1795466604100000000","status":\{\}`},
+		{"/api/traces/D400", 200, `"name":"G"`},
+		{"/api/traces/a1", 200, `"status":\{"message":"timeout","code":"STATUS_CODE_ERROR"\}`},
+		{"/api/traces/b200", 200, `\{"key":"arr\.empty","value":\{"arrayValue":\{\}\}\},\{"key":"b","value":\{"boolValue":true\}\},\{"key":"f","value":\{"doubleValue":1\.5\}\}.*"kvlistValue":\{"values":\[\{"key":"k","value":\{"stringValue":"v"\}\}\]\}.*"bytesValue":"AQI=".*"empty","value":\{"stringValue":""\}`},
+		{"/api/traces/c300", 200, `"events":\[\{"timeUnixNano":"1795466604100000000","name":"exception",.*"links":\[\{"traceId":"AAAAAAAAAAAAAAAAAAAAoQ==","spanId":"AAAAAAAAABE=","attributes"`},
+		{"/api/traces/0123456789abcdef", 404, `^$`},
+		{"/api/traces/xyz", 400, `^trace IDs can only contain hex characters: invalid character 'x' at position 1\n$`},
+		{"/api/traces/d400?start=900&&&end=700", 400, `^http parameter start must be before end`},
+		{"/api/traces/d400?mode=foo", 400, `^invalid value for mode foo`},
+		{"/api/v2/traces/d400", 200, `^\{"trace":\{"resourceSpans":\[.*"metrics":\{"inspectedBytes":"\d+"\}\}$`},
+		{"/api/v2/traces/0123456789abcdef", 200, `^\{"trace":\{\},"metrics":\{\}\}$`},
+
+		{"/api/search?q={&&&W", 400, `^invalid TraceQL query: parse error at line 1, col 2: `},
+		{`/api/search?q={ name = "nope" }&&&W`, 200, `^\{"traces":\[\],"metrics":\{.*"completedJobs":1,"totalJobs":1`},
+		{`/api/search?q={ name = "A" }&&&W`, 200, `"spanSet":\{"spans":\[\{"spanID":"00000000000000a0","name":"A","startTimeUnixNano":"1795466604000000000","durationNanos":"100000000"\}\],"matched":1\},"spanSets":\[\{"spans":\[\{"spanID":"00000000000000a0"`},
+		{`/tempo/api/search?q={ name = "A" }&&&W`, 200, `"traceID":"d400","rootServiceName":"tree","rootTraceName":"A","startTimeUnixNano":"1795466604000000000","durationMs":100,`},
+		{`/api/search?q={ resource.service.name = "many" }&&&W`, 200, `^(?:[^@]*"spanID"){6}[^@]*"matched":12`},
+		{`/api/search?q={ resource.service.name = "many" }&&&spss=0&&&W`, 200, `"matched":12`},
+		{`/api/search?q={ }&&&spss=1000&&&W`, 400, `^spss 1000 exceeds max spss 100`},
+		{`/api/search?q={ }&&&limit=0&&&W`, 400, `^invalid limit: must be a positive number`},
+		{`/api/search?q={ }&&&limit=x&&&W`, 400, `^invalid limit`},
+		{`/api/search?q={ }&&&limit=300000&&&W`, 400, `^limit 300000 exceeds max limit 262144`},
+		{`/api/search?q={ }&&&start=200&&&end=100`, 400, `^http parameter start must be before end. received start=200 end=100`},
+		{`/api/search?q={ }&&&end=100`, 400, `only one of start and end`},
+		{`/api/search?q={ }&&&start=1&&&end=1700000000`, 400, `^range specified by start and end exceeds 168h0m0s`},
+		{`/api/search?q={ }&&&tags=a=b`, 400, `can't specify tags and q`},
+		{`/api/search?q={ name = "child only" }&&&W`, 200, `"rootServiceName":"\\u003croot span not yet received\\u003e","startTimeUnixNano"`},
+		{`/api/search?q={ name = "SELECT pay" }&&&W`, 200, `"serviceStats":\{"frontend":\{"spanCount":2\},"payment-service":\{"spanCount":4,"errorCount":2\}\}\}\]`},
+		{`/api/search?q={ span.http.status_code = 500 && status = error }&&&W`, 200, `"attributes":\[\{"key":"http\.status_code","value":\{"intValue":"500"\}\},\{"key":"status","value":\{"stringValue":"error"\}\}\]`},
+		{`/api/search?q={ span.b } | select(span.arr.i, span.f)&&&W`, 200, `\{"key":"arr\.i","value":\{"arrayValue":\{"values":\[\{"intValue":"1"\},\{"intValue":"2"\},\{"intValue":"3"\}\]\}\}\},\{"key":"f","value":\{"doubleValue":1\.5\}\}`},
+		{`/api/search?q={ kind = producer }&&&W`, 200, `"spanID":"0000000000000081","startTimeUnixNano"`},
+		{`/api/search?q={ resource.service.name = "payment-service" } | by(kind) | count() > 1&&&W`, 200, `"matched":2,"attributes":\[\{"key":"by\(kind\)","value":\{"stringValue":"client"\}\},\{"key":"count\(\)","value":\{"intValue":"2"\}\}\]`},
+		{`/api/search?q={ name = "A" } | rate()&&&W`, 200, `"traceID":"d400"`},
+		{`/api/search?q={ name = "A" }`, 200, `"traceID":"d400"`}, // the last hour
+		{`/api/search?tags=service.name=pay&&&W`, 200, `^\{"traces":\[\{"traceID":"a1","rootServiceName":"frontend","rootTraceName":"GET /cart","startTimeUnixNano":"1795466604000000000","durationMs":3000\}\],`},
+		{`/api/search?tags=db.system=postgresql service.name=front&&&W`, 200, `"traceID":"a1"`},
+		{`/api/search?minDuration=2s&&&W`, 200, `^\{"traces":\[\{"traceID":"a1"[^}]*\}\],`},
+		{`/api/search?minDuration=5x&&&W`, 400, `^invalid minDuration: `},
+		{`/api/search?minDuration=5s&&&maxDuration=1s&&&W`, 400, `^invalid maxDuration: must be greater`},
+		{`/api/search?tags=a="b&&&W`, 400, `^invalid tags: `},
+
+		{"/api/v2/search/tags?W", 200, `^\{"scopes":\[\{"name":"resource","tags":\["host\.name","k8s.cluster.name","service.name","shared","x"\]\},\{"name":"span",.*\{"name":"event",.*\{"name":"link","tags":\["link.kind","shared"\]\},\{"name":"instrumentation","tags":\["lang","shared"\]\},\{"name":"intrinsic","tags":\["duration"`},
+		{"/api/v2/search/tags?scope=event&&&W", 200, `^\{"scopes":\[\{"name":"event","tags":\["exception.message","exception.type","msg","shared"\]\}\],"metrics"`},
+		{`/api/v2/search/tags?scope=span&&&q={ name = "SELECT pay" }&&&W`, 200, `"tags":\["db.name","db.operation","db.statement","db.system"\]`},
+		{"/api/v2/search/tags?scope=trace", 200, `^\{"scopes":\[\],"metrics"`},
+		{"/api/v2/search/tags?scope=foo", 400, `^invalid scope: foo`},
+		{"/api/v2/search/tags?start=5", 400, `only one of start and end`},
+		{"/api/v2/search/tags?start=5&&&end=1795466604", 400, `exceeds 168h`},
+		{"/api/search/tags?W", 200, `^\{"tagNames":\["a","arr.empty".*"service.name","shared","sp ace","x"\],"metrics"`},
+		{"/api/search/tags?scope=intrinsic&&&W", 200, `^\{"tagNames":\["duration","event:name"`},
+		{"/api/v2/search/tag/span.a/values?W", 200, `\{"type":"int","value":"5"\}.*\{"type":"float","value":"5.0"\}.*\{"type":"bool","value":"true"\}`},
+		{"/api/v2/search/tag/span.arr.i/values?W", 200, `^\{"tagValues":\[\{"type":"int","value":"1"\},\{"type":"int","value":"2"\},\{"type":"int","value":"3"\}\],"metrics"`},
+		{"/api/v2/search/tag/status/values?W", 200, `^\{"tagValues":\[\{"type":"keyword","value":"error"\},\{"type":"keyword","value":"ok"\},\{"type":"keyword","value":"unset"\}\]`},
+		{"/api/v2/search/tag/span.empty/values?W", 200, `^\{"tagValues":\[\{"type":"string"\}\]`},
+		{`/api/v2/search/tag/name/values?q={ resource.service.name = "tworoots" && span.x = }&&&W`, 200, `^\{"tagValues":\[\{"type":"string","value":"r1"\},\{"type":"string","value":"r2"\}\]`},
+		{`/api/v2/search/tag/name/values?q={ resource.service.name = "tworoots" || span.x = }&&&W`, 200, `"value":"GET /cart"`},
+		{"/api/v2/search/tag/span%3Aname/values?limit=2&&&W", 200, `^\{"tagValues":\[\{[^}]*\},\{[^}]*\}\]`},
+		{"/api/v2/search/tag/service.name/values", 400, `^please provide a valid tagName: failed to parse identifier service.name: parse error at line 1, col 1: unknown identifier: service`},
+		{"/api/v2/search/tag/duration/values?W", 200, `^\{"tagValues":\[\],`},
+		{"/api/search/tag/db.operation/values?W", 200, `^\{"tagValues":\["INSERT","SELECT"\],`},
+		{"/api/search/tag/service.name/values?since=15m", 200, `"frontend","many"`},
+		{"/api/search/tag/root.name/values?W", 200, `"A","GET /cart"`},
+		{"/api/search/tag/status.code/values?W", 200, `\["error","ok","unset"\]`},
+		{"/api/search/tag/nosuch/values?W", 200, `^\{"tagValues":\[\],`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.target, func(t *testing.T) {
+			w := get(t, h, tt.target)
+			if w.Code != tt.code {
+				t.Fatalf("status %d, want %d: %s", w.Code, tt.code, w.Body)
+			}
+			if !regexp.MustCompile(tt.want).MatchString(w.Body.String()) {
+				t.Errorf("body does not match %s:\n%s", tt.want, w.Body)
+			}
+			if ct := w.Header().Get("Content-Type"); w.Code == 200 && strings.HasPrefix(w.Body.String(), "{") {
+				if ct != "application/json" || !json.Valid(w.Body.Bytes()) {
+					t.Errorf("content type %q, body %s", ct, w.Body)
+				}
+			} else if w.Code == 400 && ct != "text/plain; charset=utf-8" {
+				t.Errorf("error has content type %q", ct)
+			}
+		})
+	}
+	if w := get(t, h, `/api/search?q={ .a = "`+strings.Repeat("x", 131072)+`" }&&&W`); w.Code != 400 {
+		t.Errorf("long query: %d", w.Code)
+	}
+	if w := get(t, h, `/api/search?q={ span.duration > 1s }&&&W`); !strings.Contains(w.Header().Get("X-Pharos-Hint"), "span.duration") {
+		t.Errorf("no hint in %v", w.Header())
+	}
+}
+
+func TestProtobufAndGzip(t *testing.T) {
+	h := server(t, api.Tenancy{})
+	w := get(t, h, "/api/traces/e500", "Accept", "application/protobuf")
+	if w.Header().Get("Content-Type") != "application/protobuf" || w.Body.Bytes()[0] != 0x0a {
+		t.Errorf("v1: %v % x", w.Header(), w.Body.Bytes()[:4])
+	}
+	v1 := w.Body.Bytes()
+	td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(v1)
+	if err != nil || td.SpanCount() != 1 {
+		t.Errorf("v1 does not decode: %v", err)
+	}
+	w = get(t, h, "/api/v2/traces/b200", "Accept", "application/protobuf")
+	inner := field(t, w.Body.Bytes(), 1)
+	if td, err = (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(inner); err != nil || td.SpanCount() != 5 {
+		t.Errorf("v2 does not decode: %v", err)
+	}
+	if v, ok := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().Get("arr.i"); !ok || v.AsString() != "[1,2,3]" {
+		t.Errorf("v2 lost an attribute: %v", v.AsString())
+	}
+	w = get(t, h, "/api/v2/traces/0123", "Accept", "application/protobuf")
+	if got := w.Body.Bytes(); string(got) != "\x0a\x00\x12\x00" {
+		t.Errorf("missing trace: % x", got)
+	}
+	w = get(t, h, `/api/search?q={ name = "A" }&&&W`, "Accept", "application/protobuf")
+	if got := string(field(t, field(t, w.Body.Bytes(), 1), 1)); got != "d400" {
+		t.Errorf("search: trace id %q", got)
+	}
+
+	w = get(t, h, "/api/traces/1900", "Accept-Encoding", "gzip")
+	if w.Header().Get("Content-Encoding") != "gzip" {
+		t.Fatalf("not compressed: %v", w.Header())
+	}
+	zr, err := gzip.NewReader(w.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(zr); err != nil || !json.Valid(body) {
+		t.Errorf("gzip: %v %s", err, body)
+	}
+}
+
+func TestTenancy(t *testing.T) {
+	h := server(t, api.Tenancy{Enabled: true})
+	tests := []struct {
+		target, tenant string
+		code           int
+	}{
+		{"/api/traces/d400", "", 401},
+		{"/api/traces/d400", "default", 200},
+		{"/api/traces/d400", "other", 404},
+		{"/api/traces/d400", "other|default", 200},
+		{"/api/traces/d400", "a/b", 400},
+		{"/api/echo", "", 200},
+		{"/api/status/buildinfo", "", 200},
+		{`/api/search?q={}&&&W`, "", 401},
+		{`/api/search/tags?W`, "", 401},
+	}
+	for _, tt := range tests {
+		if w := get(t, h, tt.target, "X-Scope-OrgID", tt.tenant); w.Code != tt.code {
+			t.Errorf("%s as %q: status %d, want %d: %s", tt.target, tt.tenant, w.Code, tt.code, w.Body)
+		}
+	}
+	if w := get(t, h, `/api/search?q={ name = "A" }&&&W`, "X-Scope-OrgID", "other|default"); !strings.Contains(w.Body.String(), "d400") {
+		t.Errorf("search over two tenants: %s", w.Body)
+	}
+}
