@@ -1,0 +1,180 @@
+package prom
+
+import (
+	"encoding/json"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/pharos-o11y/pharos/internal/api"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/promql"
+	"github.com/pharos-o11y/pharos/internal/query"
+	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// base is the time of the first sample, Unix seconds.
+const base = 1_700_000_000
+
+func server(t *testing.T) http.Handler {
+	t.Helper()
+	m := storetest.NewMetrics()
+	series := func(name, job string, value float64) store.SeriesWrite {
+		w := store.SeriesWrite{Labels: model.NewLabels(model.Label{Name: model.MetricName, Value: name}, model.Label{Name: "job", Value: job})}
+		for i := range int64(5) {
+			w.Samples = append(w.Samples, store.Sample{Time: (base+i*15)*1000 + 250, Value: value + float64(i)})
+		}
+		return w
+	}
+	b := &store.MetricBatch{
+		Series:   []store.SeriesWrite{series("up", "a", 1), series("up", "b<&>\"é", 10), series("big", "a", math.Inf(1))},
+		Metadata: []store.MetricMetadata{{Metric: "up", Type: "gauge", Help: "Whether it is up."}},
+	}
+	b.Series[0].Exemplars = []store.Exemplar{{Time: base * 1000, Value: 2.5, Labels: model.NewLabels(model.Label{Name: "trace_id", Value: "abc"})}}
+	if err := m.Append(t.Context(), model.DefaultTenant, b); err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	New(Options{
+		Reader: m, Index: m, Engine: promql.New(promql.Options{}), Door: query.New(query.Options{}),
+		Build: BuildInfo{Version: "3.0.0"}, Now: func() time.Time { return time.Unix(base+60, 500_000_000) },
+	}).Register(mux, "")
+	return mux
+}
+
+func get(h http.Handler, path string, params url.Values) (int, string) {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path+"?"+params.Encode(), nil))
+	return w.Code, strings.TrimSpace(w.Body.String())
+}
+
+func TestAnswers(t *testing.T) {
+	h := server(t)
+	window := url.Values{"start": {"1700000000"}, "end": {"1700000100"}}
+	with := func(kv ...string) url.Values {
+		v := url.Values{}
+		for k := range window {
+			v[k] = window[k]
+		}
+		for i := 0; i < len(kv); i += 2 {
+			v.Add(kv[i], kv[i+1])
+		}
+		return v
+	}
+	tests := []struct {
+		path   string
+		params url.Values
+		want   string
+	}{
+		{"/api/v1/query", url.Values{"query": {`up{job="a"}`}}, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"up","job":"a"},"value":[1700000060.500,"5"]}]}}`},
+		{"/api/v1/query", url.Values{"query": {"1e-7"}, "time": {"5"}}, `{"status":"success","data":{"resultType":"scalar","result":[5,"1e-07"]}}`},
+		{"/api/v1/query", url.Values{"query": {`"x"`}, "time": {"2023-11-14T22:13:20Z"}}, `{"status":"success","data":{"resultType":"string","result":[1700000000,"x"]}}`},
+		{"/api/v1/query", url.Values{"query": {"big"}}, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"big","job":"a"},"value":[1700000060.500,"+Inf"]}]}}`},
+		{"/api/v1/query", url.Values{"query": {"up"}, "limit": {"1"}}, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"up","job":"a"},"value":[1700000060.500,"5"]}]},"warnings":["results truncated due to limit"]}`},
+		{"/api/v1/query_range", with("query", "sum(up)", "step", "30s"), `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1700000030,"13"],[1700000060,"17"],[1700000090,"19"]]}]}}`},
+		{"/api/v1/labels", with(), `{"status":"success","data":["__name__","job"]}`},
+		{"/api/v1/label/job/values", with("match[]", "big"), `{"status":"success","data":["a"]}`},
+		{"/api/v1/label/nope/values", with(), `{"status":"success","data":[]}`},
+		{"/api/v1/series", with("match[]", `{job="a"}`, "match[]", "up"), `{"status":"success","data":[{"__name__":"big","job":"a"},{"__name__":"up","job":"a"},{"__name__":"up","job":"b\u003c\u0026\u003e\"é"}]}`},
+		{"/api/v1/series", with("match[]", "nope"), `{"status":"success","data":[]}`},
+		{"/api/v1/metadata", nil, `{"status":"success","data":{"up":[{"type":"gauge","help":"Whether it is up.","unit":""}]}}`},
+		{"/api/v1/query_exemplars", with("query", `rate(up[5m])`), `{"status":"success","data":[{"seriesLabels":{"__name__":"up","job":"a"},"exemplars":[{"labels":{"trace_id":"abc"},"value":"2.5","timestamp":1700000000}]}]}`},
+		{"/api/v1/format_query", url.Values{"query": {"sum( up)by(job)"}}, `{"status":"success","data":"sum by (job) (up)"}`},
+		{"/api/v1/rules", nil, `{"status":"success","data":{"groups":[]}}`},
+		{"/api/v1/targets", nil, `{"status":"success","data":{"activeTargets":[],"droppedTargetCounts":{},"droppedTargets":[]}}`},
+	}
+	for _, tt := range tests {
+		code, body := get(h, tt.path, tt.params)
+		if code != http.StatusOK || !equalJSON(t, body, tt.want) {
+			t.Errorf("%s %v: %d\n got %s\nwant %s", tt.path, tt.params, code, body, tt.want)
+		}
+	}
+}
+
+// equalJSON compares documents; numbers such as times keep their written form.
+func equalJSON(t *testing.T, a, b string) bool {
+	t.Helper()
+	var docs [2]any
+	for i, s := range []string{a, b} {
+		d := json.NewDecoder(strings.NewReader(s))
+		d.UseNumber()
+		if err := d.Decode(&docs[i]); err != nil {
+			t.Fatalf("%v in %s", err, s)
+		}
+		if _, err := d.Token(); err != io.EOF {
+			t.Fatalf("bytes after the document in %s", s)
+		}
+	}
+	return cmp.Equal(docs[0], docs[1])
+}
+
+func TestErrorsNameKindAndPlace(t *testing.T) {
+	h := server(t)
+	tests := []struct {
+		path   string
+		params url.Values
+		code   int
+		want   []string
+	}{
+		{"/api/v1/query", url.Values{"query": {"sum(up"}}, 400, []string{`"errorType":"bad_data"`, "1:7"}},
+		{"/api/v1/query", url.Values{"query": {"up + on() up"}}, 422, []string{`"errorType":"execution"`, "many-to-many"}},
+		{"/api/v1/query", url.Values{"query": {"up"}, "time": {"noon"}}, 400, []string{"time", "noon"}},
+		{"/api/v1/query", url.Values{"query": {"up"}, "timeout": {"-"}}, 400, []string{"timeout"}},
+		{"/api/v1/query_range", url.Values{"query": {"up"}, "start": {"0"}, "end": {"10"}}, 400, []string{"step"}},
+		{"/api/v1/query_range", url.Values{"query": {"up"}, "start": {"0"}, "end": {"10"}, "step": {"0"}}, 400, []string{"step"}},
+		{"/api/v1/query_range", url.Values{"query": {"up"}, "start": {"0"}, "end": {"11001"}, "step": {"1"}}, 400, []string{"11,000 points"}},
+		{"/api/v1/query_range", url.Values{"query": {"up"}, "start": {"10"}, "end": {"0"}, "step": {"1"}}, 400, []string{"before start"}},
+		{"/api/v1/series", nil, 400, []string{"match[]"}},
+		{"/api/v1/series", url.Values{"match[]": {"{"}}, 400, []string{"match[]"}},
+		{"/api/v1/labels", url.Values{"limit": {"-1"}}, 400, []string{"limit"}},
+	}
+	for _, tt := range tests {
+		code, body := get(h, tt.path, tt.params)
+		if code != tt.code || !strings.Contains(body, `"status":"error"`) {
+			t.Errorf("%s %v: %d %s, want %d", tt.path, tt.params, code, body, tt.code)
+		}
+		for _, w := range tt.want {
+			if !strings.Contains(body, w) {
+				t.Errorf("%s %v: %s lacks %s", tt.path, tt.params, body, w)
+			}
+		}
+	}
+}
+
+func TestTenantsAreSeparate(t *testing.T) {
+	h := server(t)
+	r := httptest.NewRequest(http.MethodGet, "/api/v1/query?query=up", nil)
+	r.Header.Set(api.TenantHeader, "other")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if body := w.Body.String(); !strings.Contains(body, `"result":[]`) {
+		t.Errorf("got %s", body)
+	}
+	r.Header.Set(api.TenantHeader, "../x")
+	w = httptest.NewRecorder()
+	if h.ServeHTTP(w, r); w.Code != http.StatusBadRequest {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}
+
+func TestFormPost(t *testing.T) {
+	h := server(t)
+	r := httptest.NewRequest(http.MethodPost, "/api/v1/query", strings.NewReader("query=count(up)"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if !strings.Contains(w.Body.String(), `"2"`) {
+		t.Errorf("got %s", w.Body)
+	}
+}
