@@ -1,0 +1,128 @@
+package pipeline
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestComplete(t *testing.T) {
+	tests := []struct {
+		name, in string
+		want     map[string]any // of service::pipelines
+		fails    string
+	}{
+		{name: "empty", want: map[string]any{
+			"traces":  map[string]any{"receivers": []any{"otlp"}, "processors": []any{}, "exporters": []any{"pharos"}},
+			"metrics": map[string]any{"receivers": []any{"otlp"}, "processors": []any{}, "exporters": []any{"pharos"}},
+			"logs":    map[string]any{"receivers": []any{"otlp"}, "processors": []any{}, "exporters": []any{"pharos"}},
+		}},
+		{
+			name: "order and signals",
+			in:   "receivers: {filelog: {include: [/x]}, prometheus: {}}\nprocessors: {tail_sampling: {}, batch: , attributes/a: {}}\nexporters: {prometheusremotewrite: {}}",
+			want: map[string]any{
+				"traces":  map[string]any{"receivers": []any{"otlp"}, "processors": []any{"tail_sampling", "batch", "attributes/a"}, "exporters": []any{"pharos"}},
+				"metrics": map[string]any{"receivers": []any{"otlp", "prometheus"}, "processors": []any{"batch", "attributes/a"}, "exporters": []any{"pharos", "prometheusremotewrite"}},
+				"logs":    map[string]any{"receivers": []any{"filelog", "otlp"}, "processors": []any{"batch", "attributes/a"}, "exporters": []any{"pharos"}},
+			},
+		},
+		{name: "whole", in: "service: {pipelines: {traces: {receivers: [x]}}}", want: map[string]any{"traces": map[string]any{"receivers": []any{"x"}}}},
+		{name: "unknown key", in: "recievers: {}", fails: "unknown key recievers: a Collector configuration has receivers,"},
+		{name: "dotted key", in: "service.pipelines: {}", fails: "write service: pipelines"},
+		{name: "processor in a whole one", in: "tail_sampling: {}\nservice: {pipelines: {traces: {}}}", fails: "write it below processors"},
+		{name: "list", in: "processors: [batch]", fails: "processors is not a mapping"},
+		{name: "connectors", in: "connectors: {spanmetrics: }", fails: "service::pipelines is missing"},
+		{name: "not YAML", in: "a: [", fails: "read configuration"},
+		{name: "text", in: "hello", fails: "read configuration"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			conf, err := Complete(tt.in, "g", "h")
+			if tt.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.fails) {
+					t.Fatalf("error %v, want %q", err, tt.fails)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, section(section(conf, "service"), "pipelines")); diff != "" {
+				t.Errorf("pipelines (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestKeepTenant(t *testing.T) {
+	conf, err := Complete(`
+receivers:
+  otlp: {protocols: {grpc: , http: {include_metadata: false}}}
+  zipkin:
+processors: {batch: , batch/own: {metadata_keys: [a]}}
+`, "g", "h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keepTenant(conf)
+	want := map[string]any{
+		"otlp": map[string]any{"protocols": map[string]any{
+			"grpc": map[string]any{"include_metadata": true}, "http": map[string]any{"include_metadata": false},
+		}},
+		"zipkin": map[string]any{"include_metadata": true},
+	}
+	if diff := cmp.Diff(want, conf["receivers"]); diff != "" {
+		t.Errorf("receivers (-want +got):\n%s", diff)
+	}
+	want = map[string]any{
+		"batch": map[string]any{"metadata_keys": []any{headerTenant}}, "batch/own": map[string]any{"metadata_keys": []any{"a"}},
+	}
+	if diff := cmp.Diff(want, conf["processors"]); diff != "" {
+		t.Errorf("processors (-want +got):\n%s", diff)
+	}
+}
+
+// TestMistakes checks that an error names the place and the right form.
+func TestMistakes(t *testing.T) {
+	p := &Pipeline{opts: Options{Sink: new(sink), OTLPGRPC: "127.0.0.1:4317", OTLPHTTP: "127.0.0.1:4318"}}
+	tests := []struct {
+		in    string
+		wants []string
+	}{
+		{"processors: {resource: {actions: [{key: a, action: delete}]}}", []string{"processors::resource::actions: the resource processor calls it attributes"}},
+		{"processors: {attributes: {attributes: []}}", []string{"processors::attributes::attributes: the attributes processor calls it actions"}},
+		{"processors: {attributes: {actions: [{key: a}]}}", []string{"attributes::actions[0] (key a): action is missing"}},
+		{"processors: {attributes: {actions: [{key: a, action: hash, value: x}]}}", []string{"value does not go with action hash"}},
+		{"processors: {attributes: {actions: [{key: a, action: insert}]}}", []string{"needs value, from_attribute or from_context"}},
+		{"processors: {atributes: {}}", []string{`unknown type: "atributes"`}},
+		{"receivers: {loki: {}}", []string{`unknown type: "loki"`, "/loki/api/v1/push"}},
+		{"exporters: {logging: {}}", []string{"use the debug exporter instead"}},
+		{"processors: {batch: {timout: 1s}}", []string{"timout"}},
+		{"receivers: {otlp: {protocols: {grpc: }}}\nexporters: {pharos: }\nservice: {pipelines: {traces: {receivers: [otlp], exporters: [phar]}}}", []string{"phar", "define it in its section"}},
+		{"processors: {filter: {logs: {log_record: ['attributes[level == 1']}}}", []string{"filter"}},
+		{"exporters: {pharos: {tenant: 'a/b'}}", []string{"tenant"}},
+	}
+	for _, tt := range tests {
+		err := p.Validate(t.Context(), tt.in)
+		for _, want := range tt.wants {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s:\nerror %v\nwant  %s", tt.in, err, want)
+			}
+		}
+	}
+}
+
+func FuzzComplete(f *testing.F) {
+	f.Add("processors: {batch: , attributes/x: {actions: [{key: a, action: insert, value: 1}]}}")
+	f.Add("receivers: {otlp: {protocols: {grpc: 5}}}")
+	f.Add("service: {pipelines: 5}")
+	f.Fuzz(func(_ *testing.T, text string) {
+		conf, err := Complete(text, "g", "h")
+		if err != nil {
+			return
+		}
+		_ = check(conf)
+		keepTenant(conf)
+	})
+}

@@ -1,0 +1,153 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.opentelemetry.io/collector/client"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// exporterName is the type of our exporter in configurations.
+const exporterName = "pharos"
+
+// headerTenant is the request header, and client metadata key, that names the tenant.
+const headerTenant = "X-Scope-OrgID"
+
+// exporterConfig is what a configuration may say about the exporter pharos.
+type exporterConfig struct {
+	// Tenant gets the data that names no tenant of its own: scraped metrics, say.
+	Tenant string `mapstructure:"tenant"`
+}
+
+// Validate implements the Collector's validation.
+func (c *exporterConfig) Validate() error {
+	if c.Tenant == "" {
+		return nil
+	}
+	_, err := model.ParseTenant(c.Tenant)
+	return err
+}
+
+// exporterFactory returns the factory of the exporter pharos.
+func (p *Pipeline) exporterFactory() exporter.Factory {
+	build := func(cfg component.Config) *sinkExporter {
+		e := &sinkExporter{sink: p.opts.Sink, tenant: p.opts.Tenant}
+		if c, ok := cfg.(*exporterConfig); ok {
+			e.fallback = c.Tenant
+		}
+		return e
+	}
+	return exporter.NewFactory(component.MustNewType(exporterName), func() component.Config { return new(exporterConfig) },
+		exporter.WithMetrics(func(_ context.Context, _ exporter.Settings, cfg component.Config) (exporter.Metrics, error) {
+			return build(cfg), nil
+		}, component.StabilityLevelStable),
+		exporter.WithLogs(func(_ context.Context, _ exporter.Settings, cfg component.Config) (exporter.Logs, error) {
+			return build(cfg), nil
+		}, component.StabilityLevelStable),
+		exporter.WithTraces(func(_ context.Context, _ exporter.Settings, cfg component.Config) (exporter.Traces, error) {
+			return build(cfg), nil
+		}, component.StabilityLevelStable),
+	)
+}
+
+// sinkExporter is the exporter pharos.
+type sinkExporter struct {
+	component.StartFunc
+	component.ShutdownFunc
+
+	sink     Sink
+	tenant   func(ctx context.Context, id string) (model.Tenant, error)
+	fallback string
+}
+
+// Capabilities implements consumer: data is only read.
+func (*sinkExporter) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
+
+// ConsumeMetrics implements consumer.Metrics.
+func (e *sinkExporter) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) error {
+	tenant, err := e.owner(ctx)
+	if err == nil {
+		err = e.sink.WriteMetrics(ctx, tenant, md)
+	}
+	return toClient(err)
+}
+
+// ConsumeLogs implements consumer.Logs.
+func (e *sinkExporter) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
+	tenant, err := e.owner(ctx)
+	if err == nil {
+		err = e.sink.WriteLogs(ctx, tenant, ld)
+	}
+	return toClient(err)
+}
+
+// ConsumeTraces implements consumer.Traces.
+func (e *sinkExporter) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
+	tenant, err := e.owner(ctx)
+	if err == nil {
+		err = e.sink.WriteTraces(ctx, tenant, td)
+	}
+	return toClient(err)
+}
+
+// owner finds the tenant in the metadata that receivers keep of a request.
+func (e *sinkExporter) owner(ctx context.Context) (model.Tenant, error) {
+	id := e.fallback
+	if v := client.FromContext(ctx).Metadata.Get(headerTenant); len(v) > 0 && v[0] != "" {
+		id = v[0]
+	}
+	return e.tenant(ctx, id)
+}
+
+// retryDelay is how long clients are asked to wait when the stores are overloaded.
+const retryDelay = 5 * time.Second
+
+// clientError is an error with the gRPC status that receivers answer it with.
+type clientError struct {
+	error
+	status *status.Status
+}
+
+// GRPCStatus is what package status looks for.
+func (e clientError) GRPCStatus() *status.Status { return e.status }
+
+// Unwrap returns the cause.
+func (e clientError) Unwrap() error { return e.error }
+
+// toClient tells clients and processors what an error means to them: do not send it
+// again, or try later. Anything unknown may pass, so it is retryable.
+func toClient(err error) error {
+	var refused *store.Refused
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused):
+		return consumererror.NewPermanent(clientError{err, status.New(codes.InvalidArgument, err.Error())})
+	case errors.Is(err, model.ErrTenant):
+		return consumererror.NewPermanent(clientError{err, status.New(codes.Unauthenticated, err.Error())})
+	case errors.Is(err, store.ErrUnsupported):
+		return consumererror.NewPermanent(clientError{err, status.New(codes.Unimplemented, err.Error())})
+	case errors.Is(err, context.Canceled):
+		return err
+	}
+	st := status.New(codes.Unavailable, err.Error())
+	if with, detailErr := st.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(retryDelay)}); detailErr == nil {
+		st = with
+	}
+	return clientError{err, st}
+}
