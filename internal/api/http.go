@@ -130,14 +130,19 @@ type Tenancy struct {
 // Of returns the tenant that r names. Errors wrap [ErrTenantMissing] or
 // [model.ErrTenant].
 func (t Tenancy) Of(r *http.Request) (model.Tenant, error) {
-	id := r.Header.Get(TenantHeader)
-	if id == "" {
-		if t.Enabled {
-			return "", fmt.Errorf("%w: send the tenant in the header %s", ErrTenantMissing, TenantHeader)
-		}
+	return t.Parse(r.Header.Get(TenantHeader))
+}
+
+// Parse is Of for a header value that came another way; "" is none.
+func (t Tenancy) Parse(id string) (model.Tenant, error) {
+	switch {
+	case id != "":
+		return model.ParseTenant(id)
+	case t.Enabled:
+		return "", fmt.Errorf("%w: send the tenant in the header %s", ErrTenantMissing, TenantHeader)
+	default:
 		return model.DefaultTenant, nil
 	}
-	return model.ParseTenant(id)
 }
 
 // ReadTenants returns the tenants of a query: like Of, but the header may name several,

@@ -26,7 +26,8 @@ type Options struct {
 	Engine  *promql.Engine
 	Door    *query.Door
 	Tenancy api.Tenancy
-	Targets func() []Target // active scrape targets; nil means none
+	// Targets returns the active scrape targets; nil means there are none.
+	Targets func(ctx context.Context, tenant model.Tenant) ([]Target, error)
 	Build   BuildInfo
 	Config  func() string // the configuration in force, as YAML; nil means ""
 	Logger  *slog.Logger  // nil discards

@@ -100,7 +100,11 @@ func (a *API) tsdb(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-func (a *API) targets(w http.ResponseWriter, _ *http.Request) error {
+func (a *API) targets(w http.ResponseWriter, r *http.Request) error {
+	tenant, err := a.Tenancy.Of(r)
+	if err != nil {
+		return err
+	}
 	type target struct {
 		DiscoveredLabels   map[string]string `json:"discoveredLabels"`
 		Labels             map[string]string `json:"labels"`
@@ -117,7 +121,9 @@ func (a *API) targets(w http.ResponseWriter, _ *http.Request) error {
 	active := []target{}
 	var list []Target
 	if a.Targets != nil {
-		list = a.Targets()
+		if list, err = a.Targets(r.Context(), tenant); err != nil {
+			return err
+		}
 	}
 	for _, t := range list {
 		active = append(active, target{
