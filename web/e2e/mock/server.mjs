@@ -34,7 +34,7 @@ function valueOf(expr, labels, t) {
   if (/quantile/.test(expr)) return 0.02 + w * 0.3 * (labels.job === 'payment' ? 3 : 1);
   if (/5\.\./.test(expr)) return /\//.test(expr.replace(/"[^"]*"/g, '')) ? Math.max(0, w - 0.55) * (labels.job === 'payment' ? 0.3 : 0.02) : w;
   if (/bytes/.test(expr)) return 5e7 + w * 2e8;
-  if (/ratio/.test(expr)) return 0.9 + w * 0.1;
+  if (/_ratio/.test(expr)) return 0.9 + w * 0.1;
   return w * 40 * (1 + (hash(k) % 5));
 }
 

@@ -19,8 +19,12 @@ const page = (path: string, load: () => Promise<{ default: () => React.JSX.Eleme
   createRoute({ getParentRoute: () => root, path, component: lazyRouteComponent(load), errorComponent: PageError });
 
 const tree = root.addChildren([
-  page('/', () => import('@/pages/metrics/metrics')),
+  page('/', () => import('@/pages/home/home')),
   page('/metrics', () => import('@/pages/metrics/metrics')),
+  page('/logs', () => import('@/pages/logs/logs')),
+  page('/traces', () => import('@/pages/traces/traces')),
+  page('/trace/$id', () => import('@/pages/trace/trace')),
+  page('/services', () => import('@/pages/services/services')),
 ]);
 
 export const router = createRouter({

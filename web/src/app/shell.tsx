@@ -25,7 +25,11 @@ export interface NavItem {
 
 /** Only pages that exist and work are listed. */
 export const navigation: NavItem[] = [
+  { to: '/', label: 'Home', icon: 'home', key: 'h' },
   { to: '/metrics', label: 'Metrics', icon: 'metrics', key: 'm' },
+  { to: '/logs', label: 'Logs', icon: 'logs', key: 'l' },
+  { to: '/traces', label: 'Traces', icon: 'traces', key: 't' },
+  { to: '/services', label: 'Services', icon: 'services', key: 's' },
 ];
 
 export function Shell(): JSX.Element {
@@ -105,7 +109,7 @@ function Frame(): JSX.Element {
 const signals: [Signal, string, string][] = [
   ['metrics', 'Metrics', '/metrics'],
   ['logs', 'Logs', '/logs'],
-  ['traces', 'Traces', '/traces'],
+  ['traces', 'Spans', '/traces'],
 ];
 
 function Rail({ path, onToggle, small }: { path: string; onToggle: () => void; small: boolean }): JSX.Element {

@@ -24,4 +24,5 @@ it('chooses value axes', () => {
   expect(valueRange(-5, -5)).toEqual([-6.25, 0]);
   expect(valueRange(1, 10)[0]).toBe(0);
   expect(valueRange(90, 100)[0]).toBeGreaterThan(80);
+  expect(valueRange(90, 100, true)[0]).toBe(0);
 });

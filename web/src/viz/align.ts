@@ -52,14 +52,14 @@ export function statsOf(values: Float64Array): Stats {
   return n === 0 ? { last: null, min: null, max: null, mean: null } : { last, min, max, mean: sum / n };
 }
 
-/** Lower and upper end of a value axis: starts at zero unless that would flatten the data. */
-export function valueRange(min: number | null, max: number | null): [number, number] {
+/** Lower and upper end of a value axis: starts at zero unless that would flatten the data and zero is not asked for. */
+export function valueRange(min: number | null, max: number | null, zero = false): [number, number] {
   if (min === null || max === null || !Number.isFinite(min) || !Number.isFinite(max)) return [0, 1];
   if (min === max) {
     if (min === 0) return [0, 1];
     return min > 0 ? [0, min * 1.25] : [min * 1.25, 0];
   }
   const padding = (max - min) * 0.08;
-  const lo = min >= 0 && min < max * 0.75 ? 0 : min - padding;
+  const lo = min >= 0 && (zero || min < max * 0.75) ? 0 : min - padding;
   return [lo, max <= 0 && max > min * 0.25 ? 0 : max + padding];
 }

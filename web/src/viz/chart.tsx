@@ -140,7 +140,8 @@ function optionsFor(live: Live, width: number): uPlot.Options {
     focus: { alpha: 1 },
     scales: {
       x: { time: true, range: () => [live.props.range.from / 1000, live.props.range.to / 1000] },
-      y: { range: (_u, min, max) => valueRange(min, max) },
+      // Rates, shares and durations are read against nothing at all; sizes and counts may be cropped.
+      y: { range: (_u, min, max) => valueRange(min, max, /^(perSecond|ratio|percent|s)$/.test(live.props.unit)) },
     },
     axes: [
       { stroke: token('--muted'), font: axisFont, grid: { show: false }, ticks: { stroke: token('--line'), size: 4 }, size: 26, space: 70, values: timeTicks },

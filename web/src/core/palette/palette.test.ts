@@ -10,7 +10,6 @@ it('gives every series of a small chart its own colour', () => {
 
 it('keeps the colour of a series when nothing collides', () => {
   expect(assign(['a=1'])[0]).toBe(hash('a=1') % paletteSize);
-  expect(serviceColor('cart')).toBe(serviceColor('cart'));
 });
 
 it('does not depend on the order of series', () => {
@@ -18,4 +17,12 @@ it('does not depend on the order of series', () => {
   const forward = assign(keys);
   const backward = assign([...keys].reverse()).reverse();
   expect(forward).toEqual(backward);
+});
+
+it('gives ten services ten colours and keeps them', () => {
+  const names = Array.from({ length: 10 }, (_, i) => `svc${i}`);
+  const first = names.map(serviceColor);
+  expect(new Set(first).size).toBe(10);
+  expect([...names].reverse().map(serviceColor).reverse()).toEqual(first);
+  expect(first).not.toContain(7);
 });

@@ -39,7 +39,20 @@ export function assign(keys: string[]): number[] {
   return out;
 }
 
-/** The palette index of a service name. */
+// Services do not use the reds, which mean failure.
+const servicePalette = [0, 1, 2, 4, 5, 6, 8, 9, 10, 3];
+const serviceColors = new Map<string, number>();
+
+/**
+ * The palette index of a service. It starts from the hash of the name and stays the same on every page; services seen
+ * later move on from a colour that is taken while there are free ones.
+ */
 export function serviceColor(name: string): number {
-  return hash(name) % paletteSize;
+  const old = serviceColors.get(name);
+  if (old !== undefined) return old;
+  const taken = new Set(serviceColors.values());
+  let at = hash(name) % servicePalette.length;
+  if (taken.size < servicePalette.length) while (taken.has(servicePalette[at]!)) at = (at + 1) % servicePalette.length;
+  serviceColors.set(name, servicePalette[at]!);
+  return servicePalette[at]!;
 }

@@ -1,4 +1,5 @@
 /** The legend: one row a series with its statistics; click isolates, Ctrl-click adds. */
+import './legend.css';
 import { useMemo, useState } from 'react';
 import type { JSX } from 'react';
 import { metricService, logsForService, tracesForService } from '@/core/context/correlate';

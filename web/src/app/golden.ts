@@ -1,0 +1,107 @@
+/** Rate, errors and durations by service or route, from the HTTP server metrics of OpenTelemetry. */
+import { keepPreviousData, useQueries } from '@tanstack/react-query';
+import { useMemo } from 'react';
+import { queryExemplars, queryRange } from '@/core/api/prometheus';
+import type { Exemplar, Series } from '@/core/api/prometheus';
+import type { Range } from '@/core/time/parse';
+import { expandMacros, niceStep } from '@/core/time/range';
+import { align } from '@/viz/align';
+
+export interface Golden {
+  name: string;
+  /** Requests per second on the time grid, NaN where there is nothing. */
+  rate: Float64Array;
+  /** Share of requests that failed, between 0 and 1. */
+  errors: Float64Array;
+  p50: Float64Array;
+  p95: Float64Array;
+  p99: Float64Array;
+}
+
+export interface GoldenState {
+  rows: Golden[];
+  /** Seconds of the grid points. */
+  times: Float64Array;
+  step: number;
+  exemplars: Exemplar[];
+  pending: boolean;
+  fetching: boolean;
+  error: unknown;
+}
+
+const metric = 'http_server_request_duration_seconds';
+
+/** `by` is the label to group on; `matchers` narrows to one service. */
+export function useGolden(range: Range, by: string, matchers = '', points = 120): GoldenState {
+  const step = niceStep(range, points);
+  const sel = (extra = '') => {
+    const inner = [matchers, extra].filter(Boolean).join(', ');
+    return inner ? `{${inner}}` : '';
+  };
+  const quantile = (q: number) => `histogram_quantile(${q}, sum by (le, ${by}) (rate(${metric}_bucket${sel()}[$__rate_interval])))`;
+  const exprs = [
+    `sum by (${by}) (rate(${metric}_count${sel()}[$__rate_interval]))`,
+    `sum by (${by}) (rate(${metric}_count${sel('http_response_status_code=~"5.."')}[$__rate_interval]))`,
+    quantile(0.5),
+    quantile(0.95),
+    quantile(0.99),
+  ];
+  const results = useQueries({
+    queries: exprs.map((expr) => ({
+      queryKey: ['golden', expr, range.from, range.to, step],
+      queryFn: ({ signal }: { signal: AbortSignal }) => queryRange(expandMacros(expr, range, step), range, step, 500, signal),
+      placeholderData: keepPreviousData,
+      retry: false,
+    })),
+  });
+  const [exemplars] = useQueries({
+    queries: [
+      {
+        queryKey: ['golden-exemplars', matchers, range.from, range.to],
+        queryFn: ({ signal }: { signal: AbortSignal }) => queryExemplars(`${metric}_bucket${sel()}`, range, signal),
+        placeholderData: keepPreviousData,
+        retry: false,
+      },
+    ],
+  });
+  const data = results.map((r) => r.data);
+  const rows = useMemo(() => combine(data.map((d) => d?.series ?? []), by, range, step), data);
+  return {
+    rows: rows.rows,
+    times: rows.times,
+    step,
+    exemplars: exemplars?.data ?? [],
+    pending: results.some((r) => r.isPending),
+    fetching: results.some((r) => r.isFetching),
+    error: results.find((r) => r.error)?.error,
+  };
+}
+
+function combine(lists: Series[][], by: string, range: Range, step: number): { rows: Golden[]; times: Float64Array } {
+  const times = Float64Array.from(align([], range, step)[0] as number[]);
+  const grids = lists.map((list) => {
+    const cols = align(list, range, step);
+    return new Map(list.map((s, i) => [s.labels[by] ?? '', Float64Array.from(cols[i + 1]!, (v) => v ?? NaN)]));
+  });
+  const empty = new Float64Array(times.length).fill(NaN);
+  const rows = [...(grids[0]?.entries() ?? [])]
+    .filter(([name]) => name !== '')
+    .map(([name, rate]): Golden => {
+      const failed = grids[1]!.get(name);
+      return {
+        name,
+        rate,
+        errors: rate.map((r, i) => (Number.isNaN(r) ? NaN : r === 0 ? 0 : (failed && !Number.isNaN(failed[i]!) ? failed[i]! : 0) / r)),
+        p50: grids[2]!.get(name) ?? empty,
+        p95: grids[3]!.get(name) ?? empty,
+        p99: grids[4]!.get(name) ?? empty,
+      };
+    });
+  return { rows, times };
+}
+
+/** The newest number of a column, or undefined. */
+export function latest(values: Float64Array): number | undefined {
+  for (let i = values.length - 1; i >= 0; i--) if (Number.isFinite(values[i]!)) return values[i];
+  return undefined;
+}

@@ -1,0 +1,165 @@
+/** Data of the logs page: the lines, their volume, and the live tail. */
+import { keepPreviousData, useQuery } from '@tanstack/react-query';
+import { useEffect, useMemo, useRef, useState } from 'react';
+import { entriesOf, queryLogs, tailURL } from '@/core/api/loki';
+import type { LogResult, TailFrame } from '@/core/api/loki';
+import { isLogQuery, volumeQuery } from '@/core/logs/logql';
+import { levels, normalizeLevel, Ring, toRow } from '@/core/logs/rows';
+import type { Level, LogRow } from '@/core/logs/rows';
+import type { Range } from '@/core/time/parse';
+import { expandMacros, niceStep } from '@/core/time/range';
+import type { Stack } from '@/viz/histogram';
+
+export const ringSize = 5000;
+
+export interface LinesState {
+  result: LogResult | undefined;
+  rows: LogRow[];
+  error: unknown;
+  fetching: boolean;
+  stale: boolean;
+  step: number;
+}
+
+const noRows: LogRow[] = [];
+
+export function useLines(query: string, range: Range, limit: number, on: boolean): LinesState {
+  const step = niceStep(range, 240);
+  const q = useQuery({
+    queryKey: ['logs', query, range.from, range.to, limit],
+    queryFn: ({ signal }) => queryLogs({ query: expandMacros(query, range, step), range: isLogQuery(query) ? range : snap(range, step), limit, step }, signal),
+    enabled: on && query.trim() !== '',
+    placeholderData: keepPreviousData,
+  });
+  const result = q.error ? undefined : q.data;
+  const rows = useMemo(() => (result?.kind === 'logs' ? result.entries.map(toRow) : noRows), [result]);
+  return { result, rows, error: q.error, fetching: q.isFetching, stale: q.isPlaceholderData, step };
+}
+
+function snap(r: Range, step: number): Range {
+  const ms = step * 1000;
+  return { from: Math.floor(r.from / ms) * ms, to: Math.ceil(r.to / ms) * ms };
+}
+
+/** Lines by level over time. */
+export function useVolume(query: string, range: Range, on: boolean): { stacks: Stack[]; step: number; total: number; fetching: boolean; error: unknown } {
+  const step = niceStep(range, 90, 1);
+  const q = useQuery({
+    queryKey: ['volume', query, range.from, range.to],
+    queryFn: ({ signal }) => queryLogs({ query: volumeQuery(query, step), range: snap(range, step), limit: 100, step }, signal),
+    enabled: on && isLogQuery(query),
+    placeholderData: keepPreviousData,
+    retry: false,
+  });
+  const data = q.error ? undefined : q.data;
+  return useMemo(() => {
+    const byLevel = new Map<Level, Map<number, number>>();
+    let total = 0;
+    if (data?.kind === 'metric') {
+      for (const s of data.series) {
+        const level = normalizeLevel(s.labels['detected_level'] ?? s.labels['level']);
+        let points = byLevel.get(level);
+        if (!points) byLevel.set(level, (points = new Map()));
+        for (let i = 0; i < s.times.length; i++) {
+          const t = Math.round(s.times[i]! / step) * step;
+          points.set(t, (points.get(t) ?? 0) + s.values[i]!);
+          total += s.values[i]!;
+        }
+      }
+    }
+    // The worst at the bottom, where its height is easiest to compare.
+    const stacks = levels.filter((l) => byLevel.has(l)).map((l): Stack => ({ name: l, color: `var(--lv-${l})`, points: byLevel.get(l)! }));
+    return { stacks, step, total, fetching: q.isFetching, error: q.error };
+  }, [data, step, q.isFetching, q.error]);
+}
+
+export type TailState = 'connecting' | 'open' | 'closed' | 'error';
+
+export interface Tail {
+  rows: readonly LogRow[];
+  state: TailState;
+  /** Lines per second over the last seconds. */
+  rate: number;
+  /** Lines the server dropped because this page was too slow. */
+  dropped: number;
+  /** Lines received in all. */
+  total: number;
+  message: string;
+}
+
+const idle: Tail = { rows: [], state: 'closed', rate: 0, dropped: 0, total: 0, message: '' };
+
+/** Streams matching lines into a ring; the page is told four times a second at most. */
+export function useTail(query: string, on: boolean): Tail {
+  const [tail, setTail] = useState<Tail>(idle);
+  const serial = useRef(0);
+  useEffect(() => {
+    if (!on || !isLogQuery(query)) {
+      setTail(idle);
+      return;
+    }
+    const ring = new Ring<LogRow>(ringSize);
+    let socket: WebSocket | undefined;
+    let state: TailState = 'connecting';
+    let dropped = 0;
+    let dirty = true;
+    let message = '';
+    let waiting: LogRow[] = [];
+    let attempts = 0;
+    let retry: ReturnType<typeof setTimeout> | undefined;
+    let history: { t: number; n: number }[] = [];
+    // Only the first connection asks for history; a reconnect continues.
+    let since = Date.now() - 60_000;
+
+    const connect = () => {
+      socket = new WebSocket(tailURL(query, since, 100));
+      socket.onopen = () => {
+        state = 'open';
+        attempts = 0;
+        dirty = true;
+      };
+      socket.onmessage = (ev) => {
+        let frame: TailFrame;
+        try {
+          frame = JSON.parse(String(ev.data)) as TailFrame;
+        } catch {
+          return;
+        }
+        for (const e of entriesOf(frame.streams ?? [])) waiting.push(toRow(e, serial.current++));
+        dropped += frame.dropped_entries?.length ?? 0;
+        dirty = true;
+      };
+      socket.onclose = (ev) => {
+        if (stopped) return;
+        state = ev.code === 1011 ? 'error' : 'connecting';
+        message = ev.reason || (attempts > 0 ? 'The connection was lost. Trying again…' : '');
+        dirty = true;
+        since = Date.now() - 1000;
+        if (ev.code !== 1011 && attempts < 8) retry = setTimeout(connect, Math.min(8000, 500 * 2 ** attempts++));
+        else state = 'error';
+      };
+    };
+    let stopped = false;
+    connect();
+    const flush = setInterval(() => {
+      const now = performance.now();
+      history = history.filter((h) => now - h.t < 5000);
+      if (waiting.length > 0) {
+        waiting.sort((a, b) => a.time - b.time);
+        ring.push(waiting);
+        history.push({ t: now, n: waiting.length });
+        waiting = [];
+      } else if (!dirty && history.length === 0) return;
+      dirty = false;
+      const span = Math.max(1000, history.length > 0 ? now - history[0]!.t : 1000);
+      setTail({ rows: ring.rows(), state, rate: history.reduce((n, h) => n + h.n, 0) / (span / 1000), dropped, total: ring.total, message });
+    }, 250);
+    return () => {
+      stopped = true;
+      clearInterval(flush);
+      clearTimeout(retry);
+      socket?.close();
+    };
+  }, [query, on]);
+  return tail;
+}

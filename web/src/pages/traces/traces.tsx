@@ -1,0 +1,243 @@
+/** Traces: the list is on the screen from the start; every point leads to its trace. */
+import './traces.css';
+import '../../viz/chart.css';
+import { keepPreviousData, useQuery } from '@tanstack/react-query';
+import { useEffect, useMemo, useState } from 'react';
+import type { JSX } from 'react';
+import { useKeys } from '@/app/keys';
+import { useTime } from '@/app/time';
+import { GoLink, useUrl } from '@/app/url';
+import { searchTraces, traceTagValues } from '@/core/api/tempo';
+import type { TraceSummary } from '@/core/api/tempo';
+import { serviceColor } from '@/core/palette/palette';
+import { emptyForm, formatForm, isDuration, parseForm, withTraceDuration } from '@/core/trace/builder';
+import type { Form } from '@/core/trace/builder';
+import { formatTime } from '@/core/time/range';
+import { count, formatValue, seconds } from '@/core/units/units';
+import { one } from '@/core/url/search';
+import { QueryEditor } from '@/query/editor';
+import { Icon } from '@/ui/icons';
+import { Button, CostLine, Empty, ErrorBox, Loading, LoadingBar } from '@/ui/kit';
+import { Scatter } from '@/viz/scatter';
+import type { Box } from '@/viz/scatter';
+
+const limits = [50, 200, 500, 1000];
+
+export default function TracesPage(): JSX.Element {
+  const { search, set, go } = useUrl();
+  const time = useTime();
+  const query = one(search['q']) ?? '{}';
+  const limit = Number(one(search['limit']) ?? 500) || 500;
+  const [draft, setDraft] = useState(query);
+  const [hovered, setHovered] = useState<string>();
+  useEffect(() => setDraft(query), [query]);
+  const q = useQuery({
+    queryKey: ['traces', query, time.range.from, time.range.to, limit],
+    queryFn: ({ signal }) => searchTraces(query, time.range, limit, signal),
+    placeholderData: keepPreviousData,
+  });
+  const run = (text: string) => (text === query ? time.refresh() : set({ q: text === '{}' ? undefined : text }));
+  const result = q.error ? undefined : q.data;
+  const traces = result?.traces ?? [];
+  const open = (t: TraceSummary) => go(`/trace/${t.traceID.padStart(32, '0')}`, { via: one(search['via']) });
+  const select = (b: Box) => {
+    const range = { from: String(Math.round(b.from)), to: String(Math.round(b.to)) };
+    set({ ...range, ...(b.min !== undefined && b.max !== undefined ? { q: withTraceDuration(query, b.min, b.max) } : {}) });
+  };
+  return (
+    <div className="page">
+      <div className="row" style={{ alignItems: 'flex-start' }}>
+        <QueryEditor language="traceql" label="TraceQL query" hint='TraceQL, for example { resource.service.name = "checkout" && duration > 500ms }' value={draft} range={time.range} onChange={setDraft} onRun={run} error={q.error} />
+        <Button kind="primary" icon="play" style={{ height: 32 }} onClick={() => run(draft)} data-testid="run">
+          Run
+        </Button>
+      </div>
+      <Builder query={query} onQuery={run} />
+      {q.error ? <ErrorBox error={q.error} query={query} onRetry={time.refresh} /> : null}
+      <section className="panel" aria-label="Durations">
+        <LoadingBar on={q.isFetching} />
+        <header>
+          <h2>Duration</h2>
+          <span className="faint">drag a box to narrow, click a point to open</span>
+          <span className="grow" />
+          <label className="row" style={{ gap: 6 }}>
+            <span className="muted" style={{ fontSize: 11.5 }}>
+              At most
+            </span>
+            <select className="select" style={{ height: 24 }} value={String(limit)} onChange={(e) => set({ limit: e.target.value === '500' ? undefined : e.target.value }, true)}>
+              {limits.map((l) => (
+                <option key={l} value={l}>
+                  {l} traces
+                </option>
+              ))}
+            </select>
+          </label>
+        </header>
+        <div className={q.isPlaceholderData ? 'dim' : undefined}>
+          <Scatter traces={traces} range={time.range} height={190} hovered={hovered} onHover={setHovered} onOpen={open} onSelect={select} onZoomOut={time.zoomOut} />
+        </div>
+      </section>
+      <section className="panel" aria-label="Traces">
+        <header>
+          <h2>Traces</h2>
+          <span className="muted num">{result ? `${count(traces.length)}${traces.length >= limit ? ' newest' : ''}` : ''}</span>
+          <span className="grow" />
+          {result && <CostLine cost={result.cost} parts={[result.inspectedTraces !== undefined && `${count(result.inspectedTraces)} traces inspected`, result.inspectedBytes !== undefined && `${formatValue(result.inspectedBytes, 'bytes')} scanned`]} />}
+        </header>
+        {q.isPending ? (
+          <Loading what="traces" />
+        ) : result && traces.length === 0 ? (
+          <Empty title="No traces" action={<Button icon="zoomout" onClick={time.zoomOut}>Zoom out</Button>}>
+            Nothing matched between {formatTime(time.range.from)} and {formatTime(time.range.to)}.
+          </Empty>
+        ) : (
+          <TraceTable traces={traces} hovered={hovered} onHover={setHovered} onOpen={open} />
+        )}
+      </section>
+    </div>
+  );
+}
+
+function Builder({ query, onQuery }: { query: string; onQuery: (q: string) => void }): JSX.Element {
+  const { range } = useTime();
+  const parsed = parseForm(query);
+  const form = parsed ?? emptyForm;
+  const [name, setName] = useState(form.name);
+  const [min, setMin] = useState(form.minDuration);
+  useEffect(() => {
+    setName(form.name);
+    setMin(form.minDuration);
+  }, [form.name, form.minDuration]);
+  const minute = Math.floor(range.from / 60_000);
+  const services = useQuery({ queryKey: ['trace-services', minute], queryFn: ({ signal }) => traceTagValues('resource.service.name', range, signal), staleTime: 60_000, retry: false });
+  const names = useQuery({ queryKey: ['trace-names', minute], queryFn: ({ signal }) => traceTagValues('name', range, signal), staleTime: 60_000, retry: false });
+  const list = [...new Set([...(services.data ?? []).map((v) => v.value ?? ''), form.service].filter(Boolean))].sort();
+  const apply = (patch: Partial<Form>) => onQuery(formatForm({ ...form, ...patch }));
+  if (!parsed) {
+    return (
+      <div className="faint" style={{ fontSize: 11.5 }}>
+        This query is more than the form can show; edit it above.
+      </div>
+    );
+  }
+  return (
+    <form
+      className="row wrap builder"
+      aria-label="Search form"
+      onSubmit={(e) => {
+        e.preventDefault();
+        apply({ name, minDuration: isDuration(min) ? min : '' });
+      }}
+    >
+      <label>
+        <span>Service</span>
+        <select className="select" value={form.service} onChange={(e) => apply({ service: e.target.value })} data-testid="service">
+          <option value="">any</option>
+          {list.map((s) => (
+            <option key={s}>{s}</option>
+          ))}
+        </select>
+      </label>
+      <label>
+        <span>Span name</span>
+        <input className="input" style={{ width: 220 }} list="span-names" placeholder="any" value={name} onChange={(e) => setName(e.target.value)} onBlur={() => name !== form.name && apply({ name })} />
+        <datalist id="span-names">
+          {(names.data ?? []).slice(0, 200).map((v) => (
+            <option key={v.value} value={v.value} />
+          ))}
+        </datalist>
+      </label>
+      <label>
+        <span>Status</span>
+        <select className="select" value={form.status} onChange={(e) => apply({ status: e.target.value })}>
+          <option value="">any</option>
+          <option>error</option>
+          <option>ok</option>
+          <option>unset</option>
+        </select>
+      </label>
+      <label>
+        <span>At least</span>
+        <input className="input" style={{ width: 84 }} placeholder="100ms" value={min} aria-invalid={min !== '' && !isDuration(min)} onChange={(e) => setMin(e.target.value)} onBlur={() => min !== form.minDuration && (min === '' || isDuration(min)) && apply({ minDuration: min })} />
+      </label>
+      {form.rest.map((r) => (
+        <span key={r} className="chip">
+          <b className="mono clip">{r}</b>
+          <button type="button" aria-label={`Remove ${r}`} onClick={() => apply({ rest: form.rest.filter((x) => x !== r) })}>
+            <Icon name="x" size={12} />
+          </button>
+        </span>
+      ))}
+      <button type="submit" hidden />
+    </form>
+  );
+}
+
+type SortKey = 'start' | 'durationMs' | 'spans' | 'errors';
+
+function TraceTable({ traces, hovered, onHover, onOpen }: { traces: TraceSummary[]; hovered: string | undefined; onHover: (id: string | undefined) => void; onOpen: (t: TraceSummary) => void }): JSX.Element {
+  const [sort, setSort] = useState<{ key: SortKey; up: boolean }>({ key: 'start', up: false });
+  const [at, setAt] = useState(-1);
+  const sorted = useMemo(() => [...traces].sort((a, b) => (sort.up ? 1 : -1) * (a[sort.key] - b[sort.key])), [traces, sort]);
+  const max = useMemo(() => traces.reduce((m, t) => Math.max(m, t.durationMs), 1), [traces]);
+  useKeys({
+    j: () => setAt((i) => Math.min(sorted.length - 1, i + 1)),
+    k: () => setAt((i) => Math.max(0, i - 1)),
+    Enter: () => sorted[at] && onOpen(sorted[at]),
+  });
+  useEffect(() => onHover(sorted[at]?.traceID), [at]);
+  const header = (key: SortKey, label: string) => (
+    <th className="r" aria-sort={sort.key === key ? (sort.up ? 'ascending' : 'descending') : undefined}>
+      <button type="button" onClick={() => setSort((o) => ({ key, up: o.key === key ? !o.up : false }))}>
+        {label}
+        {sort.key === key && <Icon name={sort.up ? 'up' : 'down'} size={11} />}
+      </button>
+    </th>
+  );
+  return (
+    <table className="table tracelist" data-testid="trace-list">
+      <thead>
+        <tr>
+          <th>Root</th>
+          <th>Services</th>
+          {header('durationMs', 'Duration')}
+          {header('spans', 'Spans')}
+          {header('errors', 'Errors')}
+          {header('start', 'Started')}
+        </tr>
+      </thead>
+      <tbody>
+        {sorted.map((t) => (
+          <tr key={t.traceID} data-hover={t.traceID === hovered || undefined} onMouseEnter={() => onHover(t.traceID)} onMouseLeave={() => onHover(undefined)} onClick={(e) => e.target instanceof HTMLElement && e.target.tagName !== 'A' && onOpen(t)}>
+            <td>
+              <span className="row" style={{ gap: 8 }}>
+                <span className="dot" style={{ background: `var(--s${serviceColor(t.rootServiceName)})` }} />
+                <b>{t.rootServiceName || '–'}</b>
+                <GoLink to={`/trace/${t.traceID.padStart(32, '0')}`} className="clip">
+                  {t.rootTraceName || t.traceID}
+                </GoLink>
+              </span>
+            </td>
+            <td className="muted">
+              <span className="svcdots" title={t.services.join(', ')}>
+                {t.services.slice(0, 10).map((s) => (
+                  <i key={s} style={{ background: `var(--s${serviceColor(s)})` }} />
+                ))}
+                <span className="num">{t.services.length || ''}</span>
+              </span>
+            </td>
+            <td className="r">
+              <span className="durbar">
+                <span style={{ width: `${Math.max(1, (t.durationMs / max) * 100)}%` }} />
+              </span>
+              <span className="durval">{seconds(t.durationMs / 1000)}</span>
+            </td>
+            <td className="r">{t.spans || '–'}</td>
+            <td className="r">{t.errors > 0 ? <span className="tag" data-s="bad">{t.errors} failed</span> : <span className="faint">–</span>}</td>
+            <td className="r muted">{formatTime(t.start, { ms: true })}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}

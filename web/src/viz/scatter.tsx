@@ -1,0 +1,133 @@
+/** Traces as points, time against duration on a logarithmic axis, with a box to select. */
+import { useMemo, useRef, useState } from 'react';
+import type { JSX, PointerEvent } from 'react';
+import type { TraceSummary } from '@/core/api/tempo';
+import type { Range } from '@/core/time/parse';
+import { formatTime } from '@/core/time/range';
+import { seconds } from '@/core/units/units';
+import { serviceColor } from '@/core/palette/palette';
+import { timeTicks } from './histogram';
+import { useWidth } from './use-width';
+
+const left = 56;
+const bottom = 20;
+const top = 8;
+const right = 10;
+
+export interface Box {
+  from: number;
+  to: number;
+  /** Milliseconds; absent when the box was only a stretch of time. */
+  min?: number;
+  max?: number;
+}
+
+export function Scatter({ traces, range, height, hovered, onHover, onOpen, onSelect, onZoomOut }: { traces: TraceSummary[]; range: Range; height: number; hovered: string | undefined; onHover: (id: string | undefined) => void; onOpen: (t: TraceSummary) => void; onSelect: (b: Box) => void; onZoomOut: () => void }): JSX.Element {
+  const box = useRef<HTMLDivElement>(null);
+  const width = useWidth(box, 900);
+  const [drag, setDrag] = useState<{ x0: number; y0: number; x1: number; y1: number }>();
+  const [lo, hi] = useMemo(() => decades(traces), [traces]);
+  const plotW = Math.max(10, width - left - right);
+  const plotH = height - top - bottom;
+  const x = (ms: number) => left + ((ms - range.from) / (range.to - range.from)) * plotW;
+  const y = (d: number) => top + plotH - ((Math.log10(Math.max(d, lo)) - Math.log10(lo)) / (Math.log10(hi) - Math.log10(lo))) * plotH;
+  const atX = (px: number) => range.from + ((px - left) / plotW) * (range.to - range.from);
+  const atY = (py: number) => 10 ** (Math.log10(lo) + ((top + plotH - py) / plotH) * (Math.log10(hi) - Math.log10(lo)));
+
+  const local = (e: PointerEvent) => {
+    const r = box.current!.getBoundingClientRect();
+    return { x: Math.max(left, Math.min(width - right, e.clientX - r.left)), y: Math.max(top, Math.min(top + plotH, e.clientY - r.top)) };
+  };
+  const yTicks: number[] = [];
+  for (let d = lo; d <= hi * 1.001; d *= 10) yTicks.push(d);
+  const tip = traces.find((t) => t.traceID === hovered);
+
+  return (
+    <div ref={box} style={{ position: 'relative' }}>
+      <svg
+        className="histogram scatter"
+        height={height}
+        viewBox={`0 0 ${width} ${height}`}
+        role="group"
+        aria-label={`${traces.length} traces by time and duration; the list below has the same traces`}
+        data-testid="scatter"
+        onPointerDown={(e) => {
+          if (e.button !== 0 || (e.target as Element).classList.contains('point')) return;
+          e.currentTarget.setPointerCapture(e.pointerId);
+          const p = local(e);
+          setDrag({ x0: p.x, y0: p.y, x1: p.x, y1: p.y });
+        }}
+        onPointerMove={(e) => {
+          if (!drag) return;
+          const p = local(e);
+          setDrag({ ...drag, x1: p.x, y1: p.y });
+        }}
+        onPointerUp={() => {
+          if (drag && Math.abs(drag.x1 - drag.x0) > 4) {
+            const b: Box = { from: atX(Math.min(drag.x0, drag.x1)), to: atX(Math.max(drag.x0, drag.x1)) };
+            if (Math.abs(drag.y1 - drag.y0) > 12) {
+              b.min = atY(Math.max(drag.y0, drag.y1));
+              b.max = atY(Math.min(drag.y0, drag.y1));
+            }
+            onSelect(b);
+          }
+          setDrag(undefined);
+        }}
+        onDoubleClick={onZoomOut}
+      >
+        {yTicks.map((d) => (
+          <g key={d}>
+            <line className="grid" x1={left} x2={width - right} y1={y(d)} y2={y(d)} />
+            <text x={left - 8} y={y(d) + 4} textAnchor="end">
+              {seconds(d / 1000)}
+            </text>
+          </g>
+        ))}
+        {timeTicks(range, Math.max(2, Math.floor(plotW / 110))).map((t) => (
+          <text key={t} x={x(t)} y={height - 4} textAnchor="middle">
+            {formatTime(t).slice(11, range.to - range.from < 300_000 ? 19 : 16)}
+          </text>
+        ))}
+        {traces.map((t) => {
+          const r = t.traceID === hovered ? 6 : 4;
+          const px = x(t.start);
+          const py = y(t.durationMs);
+          const shared = { onPointerEnter: () => onHover(t.traceID), onPointerLeave: () => onHover(undefined), onClick: () => onOpen(t) };
+          // Failed traces differ in shape, not only in colour.
+          return t.errors > 0 ? (
+            <path key={t.traceID} className="point" d={`M${px} ${py - r - 2}L${px + r + 2} ${py}L${px} ${py + r + 2}L${px - r - 2} ${py}Z`} fill="var(--bad-solid)" {...shared} />
+          ) : (
+            <circle key={t.traceID} className="point" cx={px} cy={py} r={r} fill={`var(--s${serviceColor(t.rootServiceName)})`} fillOpacity={0.8} {...shared} />
+          );
+        })}
+        {drag && <rect className="selection" x={Math.min(drag.x0, drag.x1)} width={Math.abs(drag.x1 - drag.x0)} {...(Math.abs(drag.y1 - drag.y0) > 12 ? { y: Math.min(drag.y0, drag.y1), height: Math.abs(drag.y1 - drag.y0) } : { y: top, height: plotH })} />}
+      </svg>
+      {tip && (
+        <div className="chart-tip" style={x(tip.start) > width - 300 ? { left: 'auto', right: width - x(tip.start) + 12, top: Math.max(0, y(tip.durationMs) - 10) } : { left: x(tip.start) + 12, top: Math.max(0, y(tip.durationMs) - 10) }}>
+          <span className="time">{formatTime(tip.start, { ms: true })}</span>
+          <div className="near">
+            <span className="name">
+              {tip.rootServiceName} {tip.rootTraceName}
+            </span>
+            <span className="val">{seconds(tip.durationMs / 1000)}</span>
+          </div>
+          {tip.errors > 0 && <div>{tip.errors} failed spans</div>}
+        </div>
+      )}
+    </div>
+  );
+}
+
+/** Whole powers of ten around the durations. */
+function decades(traces: TraceSummary[]): [number, number] {
+  let lo = Infinity;
+  let hi = 0;
+  for (const t of traces) {
+    lo = Math.min(lo, Math.max(t.durationMs, 0.1));
+    hi = Math.max(hi, t.durationMs);
+  }
+  if (!Number.isFinite(lo) || hi === 0) return [1, 1000];
+  const a = 10 ** Math.floor(Math.log10(lo));
+  const b = 10 ** Math.ceil(Math.log10(hi));
+  return [a, b > a ? b : a * 10];
+}
