@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -331,5 +332,20 @@ func BenchmarkFloats(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/4096, "ns/value")
 		})
+	}
+}
+
+func TestZstdOfEveryShortLength(t *testing.T) {
+	z, err := NewZstd(LevelFast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 600 {
+		src := bytes.Repeat([]byte("abcdefg "), n/8+1)[:n]
+		b := z.Append(nil, src)
+		got, _, rest, err := z.Decode(nil, b)
+		if err != nil || !bytes.Equal(got, src) || len(rest) > 0 {
+			t.Fatalf("%d bytes: %d, rest %d, %v", n, len(got), len(rest), err)
+		}
 	}
 }

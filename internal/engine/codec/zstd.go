@@ -29,7 +29,8 @@ type Zstd struct {
 func NewZstd(level Level) (*Zstd, error) {
 	enc, err := zstd.NewWriter(nil,
 		zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(int(level))),
-		zstd.WithEncoderCRC(false), // blocks of parts carry their own checksum
+		zstd.WithEncoderCRC(false),   // blocks of parts carry their own checksum
+		zstd.WithSingleSegment(true), // so that every frame says how long its content is
 		zstd.WithLowerEncoderMem(true),
 	)
 	if err != nil {
