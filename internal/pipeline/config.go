@@ -225,9 +225,10 @@ func keys(m map[string]any) []string {
 	return out
 }
 
-// keepTenant makes receivers and batch processors keep the tenant header of a request,
-// unless the configuration says otherwise.
-func keepTenant(conf map[string]any) {
+// setDefaults sets what Pharos wants otherwise than a Collector, unless the configuration
+// says so itself: receivers and batch processors keep the tenant header of a request, and
+// scraping begins at once.
+func setDefaults(conf map[string]any) {
 	receivers := section(conf, "receivers")
 	for _, id := range keys(receivers) {
 		switch typeOf(id) {
@@ -239,6 +240,8 @@ func keepTenant(conf map[string]any) {
 					setDefault(protocols, name, "include_metadata", true)
 				}
 			}
+		case "prometheus":
+			setDefault(receivers, id, "discovery_reload_on_startup", true)
 		case "zipkin":
 			setDefault(receivers, id, "include_metadata", true)
 		}

@@ -55,22 +55,24 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-func TestKeepTenant(t *testing.T) {
+func TestSetDefaults(t *testing.T) {
 	conf, err := Complete(`
 receivers:
   otlp: {protocols: {grpc: , http: {include_metadata: false}}}
   zipkin:
+  prometheus:
 processors: {batch: , batch/own: {metadata_keys: [a]}}
 `, "g", "h")
 	if err != nil {
 		t.Fatal(err)
 	}
-	keepTenant(conf)
+	setDefaults(conf)
 	want := map[string]any{
 		"otlp": map[string]any{"protocols": map[string]any{
 			"grpc": map[string]any{"include_metadata": true}, "http": map[string]any{"include_metadata": false},
 		}},
-		"zipkin": map[string]any{"include_metadata": true},
+		"zipkin":     map[string]any{"include_metadata": true},
+		"prometheus": map[string]any{"discovery_reload_on_startup": true},
 	}
 	if diff := cmp.Diff(want, conf["receivers"]); diff != "" {
 		t.Errorf("receivers (-want +got):\n%s", diff)
@@ -123,6 +125,6 @@ func FuzzComplete(f *testing.F) {
 			return
 		}
 		_ = check(conf)
-		keepTenant(conf)
+		setDefaults(conf)
 	})
 }

@@ -243,7 +243,7 @@ func (p *Pipeline) load(ctx context.Context, text string) (*loaded, error) {
 	if err := check(conf); err != nil {
 		return nil, fmt.Errorf("pipeline: %w", err)
 	}
-	keepTenant(conf)
+	setDefaults(conf)
 	f, err := p.factories()
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: %w", err)

@@ -121,8 +121,11 @@ func (s *sink) points() map[string]float64 {
 		for _, rm := range md.ResourceMetrics().All() {
 			for _, sm := range rm.ScopeMetrics().All() {
 				for _, m := range sm.Metrics().All() {
-					ps := m.Gauge().DataPoints()
-					if m.Type() == pmetric.MetricTypeSum {
+					ps := pmetric.NewNumberDataPointSlice()
+					switch m.Type() {
+					case pmetric.MetricTypeGauge:
+						ps = m.Gauge().DataPoints()
+					case pmetric.MetricTypeSum:
 						ps = m.Sum().DataPoints()
 					}
 					if ps.Len() > 0 {
