@@ -1,0 +1,186 @@
+package logstore
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// group is the admitted entries of one stream of a batch. Strings are the sender's.
+type group struct {
+	labels  model.Labels // sorted, unique, not empty
+	stream  *stream
+	entries []store.LogEntry
+	rows    []row // set by encodeRecord; strings are the store's
+}
+
+// serviceName is the label that Loki's push adds by itself; it does not count as a name.
+const serviceName = "service_name"
+
+// admit checks b against the limits and returns what may be stored. It does not change b.
+func admit(b *store.LogBatch, lim Limits, now time.Time, refused *store.Refused) []group {
+	oldest, newest := lim.window(now)
+	groups := make([]group, 0, len(b.Streams))
+	for i := range b.Streams {
+		in := &b.Streams[i]
+		if len(in.Entries) == 0 {
+			continue
+		}
+		labels, err := normalise(in.Labels)
+		if err != nil {
+			refused.Add(store.ReasonInvalidLabels, len(in.Entries), err.Error)
+			continue
+		}
+		if reason, message := lim.checkLabels(labels); reason != "" {
+			refused.Add(reason, len(in.Entries), message)
+			continue
+		}
+		c := entryCheck{lim: &lim, labels: labels, oldest: oldest, newest: newest, refused: refused}
+		if entries := c.all(in.Entries); len(entries) > 0 {
+			groups = append(groups, group{labels: labels, entries: entries})
+		}
+	}
+	return groups
+}
+
+// normalise returns ls sorted and without empty values; the result may be ls itself.
+func normalise(ls model.Labels) (model.Labels, error) {
+	sorted := true
+	for i := range ls {
+		if ls[i].Value == "" || i > 0 && ls[i-1].Name >= ls[i].Name {
+			sorted = false
+			break
+		}
+	}
+	if !sorted {
+		given := 0
+		for _, l := range ls {
+			if l.Value != "" {
+				given++
+			}
+		}
+		ls = slices.DeleteFunc(slices.Clone(ls), func(l model.Label) bool { return l.Value == "" })
+		ls = model.NewLabels(ls...)
+		if len(ls) != given {
+			return nil, fmt.Errorf("stream %s: a label name occurs twice", ls)
+		}
+	}
+	if len(ls) == 0 {
+		return nil, errors.New("a stream has no labels; at least one is needed")
+	}
+	for _, l := range ls {
+		if l.Name == "" || !utf8.ValidString(l.Name) || !utf8.ValidString(l.Value) {
+			return nil, fmt.Errorf("stream %s: label name %q is empty, or it or its value is not UTF-8", ls, l.Name)
+		}
+	}
+	return ls, nil
+}
+
+// checkLabels returns the reason why labels break the limits, "" if they do not.
+func (l *Limits) checkLabels(labels model.Labels) (reason string, message func() string) {
+	names := len(labels)
+	if labels.Get(serviceName) != "" {
+		names--
+	}
+	if l.MaxLabelNames > 0 && names > l.MaxLabelNames {
+		return store.ReasonLabelCount, func() string {
+			return fmt.Sprintf("entry for stream '%s' has %d label names; limit %d", labels, names, l.MaxLabelNames)
+		}
+	}
+	for i := range labels {
+		x := &labels[i]
+		if l.MaxLabelNameLength > 0 && len(x.Name) > l.MaxLabelNameLength {
+			return store.ReasonLabelName, func() string {
+				return fmt.Sprintf("stream '%s' has label name too long: '%s'", labels, x.Name)
+			}
+		}
+		if l.MaxLabelValueLength > 0 && len(x.Value) > l.MaxLabelValueLength {
+			return store.ReasonLabelValue, func() string {
+				return fmt.Sprintf("stream '%s' has label value too long: '%s'", labels, x.Value)
+			}
+		}
+	}
+	return "", nil
+}
+
+// entryCheck checks the entries of one stream.
+type entryCheck struct {
+	lim            *Limits
+	labels         model.Labels
+	oldest, newest int64
+	refused        *store.Refused
+}
+
+// all returns the entries that are in order; the result shares memory with in as long as
+// nothing has to change.
+func (c *entryCheck) all(in []store.LogEntry) []store.LogEntry {
+	out, shared := in, true
+	for i := range in {
+		e := in[i]
+		ok, changed := c.one(&e)
+		if ok && !changed {
+			if !shared {
+				out = append(out, e)
+			}
+			continue
+		}
+		if shared {
+			out, shared = append(make([]store.LogEntry, 0, len(in)), in[:i]...), false
+		}
+		if ok {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// one checks e and brings its line and metadata in order.
+func (c *entryCheck) one(e *store.LogEntry) (ok, changed bool) {
+	refuse := func(reason string, format string, args ...any) {
+		c.refused.Add(reason, 1, func() string { return fmt.Sprintf(format, args...) })
+	}
+	switch {
+	case e.Time < c.oldest || e.Time <= minTime:
+		refuse(store.ReasonTooOld, "entry for stream '%s' has timestamp too old: %s, oldest acceptable timestamp is: %s", c.labels, rfc3339(e.Time), rfc3339(c.oldest))
+		return false, false
+	case e.Time > c.newest || e.Time >= maxTime:
+		refuse(store.ReasonTooNew, "entry for stream '%s' has timestamp too new: %s", c.labels, rfc3339(e.Time))
+		return false, false
+	case c.lim.MaxLineSize > 0 && len(e.Line) > c.lim.MaxLineSize:
+		if !c.lim.MaxLineSizeTruncate {
+			refuse(store.ReasonLineTooLong, "max entry size '%d' bytes exceeded for stream '%s' while adding an entry with length '%d' bytes", c.lim.MaxLineSize, c.labels, len(e.Line))
+			return false, false
+		}
+		e.Line = e.Line[:c.lim.MaxLineSize]
+		changed = true
+	}
+	if len(e.Meta) == 0 {
+		return true, changed
+	}
+	size, tidy := 0, true
+	for i := range e.Meta {
+		m := &e.Meta[i]
+		size += len(m.Name) + len(m.Value)
+		tidy = tidy && m.Value != "" && (i == 0 || e.Meta[i-1].Name < m.Name)
+	}
+	if c.lim.MaxMetadataSize > 0 && size > c.lim.MaxMetadataSize {
+		refuse(store.ReasonMetaTooLarge, "stream '%s' has structured metadata too large: %d bytes, limit %d", c.labels, size, c.lim.MaxMetadataSize)
+		return false, false
+	}
+	if c.lim.MaxMetadataCount > 0 && len(e.Meta) > c.lim.MaxMetadataCount {
+		refuse(store.ReasonMetaTooMany, "stream '%s' has too many structured metadata labels: %d, limit %d", c.labels, len(e.Meta), c.lim.MaxMetadataCount)
+		return false, false
+	}
+	if !tidy {
+		e.Meta = model.NewLabels(slices.Clone(e.Meta)...)
+		changed = true
+	}
+	return true, changed
+}
+
+func rfc3339(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339Nano) }

@@ -1,0 +1,145 @@
+package logstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pharos-o11y/pharos/internal/engine/wal"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// Append implements [store.LogWriter].
+func (s *Store) Append(ctx context.Context, tenant model.Tenant, b *store.LogBatch) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var refused store.Refused
+	lim := s.limits(tenant)
+	gs := admit(b, lim, s.opts.Now(), &refused)
+	if len(gs) > 0 {
+		if err := s.waitForRoom(ctx); err != nil {
+			return err
+		}
+		if err := s.write(ctx, tenant, gs, lim, &refused); err != nil {
+			return err
+		}
+	}
+	for _, r := range refused.Refusals {
+		s.metrics.discarded.WithLabelValues(r.Reason).Add(float64(r.Count))
+	}
+	return refused.Err()
+}
+
+// write makes gs durable and visible.
+func (s *Store) write(ctx context.Context, tenant model.Tenant, gs []group, lim Limits, refused *store.Refused) error {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	gs = s.resolve(tenant, gs, lim, refused)
+	if len(gs) == 0 {
+		return nil
+	}
+	epoch := s.epoch.Load()
+	text := encodeRecord(gs, func(st *stream) bool { return st.defined.Load() != epoch })
+	if s.epochBytes.Add(int64(len(text))) > epochSize {
+		s.epochBytes.Store(0)
+		s.epoch.Add(1)
+	}
+	pos, err := s.writeWAL(tenant, text)
+	if err != nil {
+		return fmt.Errorf("append logs: %w", err)
+	}
+	// The outcome of the commit must be known: a record that became durable without being
+	// in the head would be lost with the next flush.
+	if err := s.log.Commit(context.WithoutCancel(ctx), pos); err != nil {
+		return fmt.Errorf("append logs: %w", err)
+	}
+	entries, bytes := 0, 0
+	for i := range gs {
+		gs[i].stream.defined.Store(epoch)
+		entries += len(gs[i].rows)
+		for j := range gs[i].rows {
+			bytes += len(gs[i].rows[j].line) + len(gs[i].rows[j].meta)
+		}
+	}
+	s.reg.mu.Lock()
+	s.reg.apply(tenant, gs, len(text), s.opts.Now())
+	full := s.reg.active.bytes >= s.opts.HeadSize
+	s.reg.mu.Unlock()
+	if full {
+		s.wakeFlush()
+	}
+	refused.Kept += entries
+	s.metrics.entries.Add(float64(entries))
+	s.metrics.bytes.Add(float64(bytes))
+	s.tails.publish(tenant, gs, s.metrics)
+	return nil
+}
+
+// resolve finds the streams of gs and drops the groups that the stream limit refuses.
+func (s *Store) resolve(tenant model.Tenant, gs []group, lim Limits, refused *store.Refused) []group {
+	now := s.opts.Now().UnixNano()
+	s.reg.mu.Lock()
+	defer s.reg.mu.Unlock()
+	for i := range gs {
+		gs[i].stream = s.reg.resolve(tenant, gs[i].labels, 0, now, lim.MaxStreams)
+		if gs[i].stream == nil {
+			refused.Add(store.ReasonStreamLimit, len(gs[i].entries), func() string {
+				return fmt.Sprintf("maximum active stream limit exceeded when trying to create stream %s: limit %d", gs[i].labels, lim.MaxStreams)
+			})
+		}
+	}
+	return slices.DeleteFunc(gs, func(g group) bool { return g.stream == nil })
+}
+
+// writeWAL buffers the record of text in the wal.
+func (s *Store) writeWAL(tenant model.Tenant, text []byte) (wal.Pos, error) {
+	buf := s.pool.get()
+	defer s.pool.put(buf)
+	buf.b = compressRecord(buf.b[:0], text)
+	return s.log.Write(model.Logs, tenant, buf.b)
+}
+
+func (s *Store) wakeFlush() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	headsInMemory = 3 // times HeadSize that entries may take before writers wait
+	roomWait      = 5 * time.Second
+)
+
+// waitForRoom waits while flushes are behind. It returns an error wrapping
+// [store.ErrOverloaded] when that takes too long.
+func (s *Store) waitForRoom(ctx context.Context) error {
+	var timeout <-chan time.Time
+	for {
+		s.roomMu.Lock()
+		room := s.room
+		s.roomMu.Unlock()
+		s.reg.mu.Lock()
+		held := s.reg.bytes()
+		s.reg.mu.Unlock()
+		if held < headsInMemory*s.opts.HeadSize {
+			return nil
+		}
+		s.wakeFlush()
+		if timeout == nil {
+			t := time.NewTimer(roomWait)
+			defer t.Stop()
+			timeout = t.C
+		}
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timeout:
+			return fmt.Errorf("append logs: %w: %d bytes wait to be flushed", store.ErrOverloaded, held)
+		}
+	}
+}

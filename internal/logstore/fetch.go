@@ -1,0 +1,504 @@
+package logstore
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sort"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pharos-o11y/pharos/internal/engine/codec"
+	"github.com/pharos-o11y/pharos/internal/engine/part"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// fetched is a block that a query reads. Within a slice it is decoded once, filtered, and
+// dropped after its last use.
+type fetched struct {
+	part     *part.Part[*index]
+	info     *blockInfo
+	seq      int
+	min, max int64 // of the wanted segments
+
+	order int // in which the slice needs it
+	users int // uses that are not finished
+	uses  []use
+	done  chan struct{} // closed when the fields below are set
+	err   error
+
+	n     int // rows that passed the filters; uses say which are whose
+	times []int64
+	lines lineText
+	meta  metaColumns
+	orig  []int32 // for each row its row in the block; nil if that is the same
+	text  *buffer // behind lines
+	held  int64   // bytes charged to the account
+	full  *fullRows
+}
+
+// use is the rows of one stream in a block: from..to of the block, lo..hi of those that
+// passed the filters.
+type use struct{ from, to, lo, hi int }
+
+// begin prepares b for a slice.
+func (b *fetched) begin(order int) {
+	*b = fetched{part: b.part, info: b.info, seq: b.seq, min: b.min, max: b.max, order: order, uses: b.uses[:0], done: make(chan struct{})}
+}
+
+// wants says which columns a query reads and which rows it keeps.
+type wants struct {
+	r      model.TimeRange
+	lines  []lineFilter
+	fields []store.FieldPredicate
+	noLine bool
+	noMeta bool
+	names  map[string]bool // of metadata in the answer; nil for all
+}
+
+// output reports whether the metadata field name is part of the answer.
+func (w *wants) output(name string) bool {
+	return !w.noMeta && (w.names == nil || w.names[name])
+}
+
+// decodes reports whether the metadata field name must be decoded.
+func (w *wants) decodes(name string) bool {
+	if w.output(name) {
+		return true
+	}
+	for _, f := range w.fields {
+		if f.Matcher.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *wants) needMeta() bool {
+	return !w.noMeta && (w.names == nil || len(w.names) > 0) || len(w.fields) > 0
+}
+
+// fetcher decodes the blocks of a slice ahead of their consumer.
+type fetcher struct {
+	s       *Store
+	ctx     context.Context
+	wants   *wants
+	acct    *store.Account
+	blocks  []*fetched
+	next    int // first block not started
+	window  int
+	wg      sync.WaitGroup
+	stopped atomic.Bool
+}
+
+func (s *Store) newFetcher(ctx context.Context, w *wants, blocks []*fetched, acct *store.Account) *fetcher {
+	return &fetcher{s: s, ctx: ctx, wants: w, acct: acct, blocks: blocks, window: 2 * runtime.GOMAXPROCS(0)}
+}
+
+// need waits until b is decoded.
+func (f *fetcher) need(b *fetched) error {
+	for f.next < len(f.blocks) && f.next < b.order+f.window {
+		next := f.blocks[f.next]
+		f.next++
+		f.wg.Go(func() {
+			defer close(next.done)
+			if f.stopped.Load() {
+				next.err = context.Canceled
+			} else if next.err = f.ctx.Err(); next.err == nil {
+				next.err = f.decode(next)
+			}
+		})
+	}
+	<-b.done
+	return b.err
+}
+
+// finish counts one use of b as finished.
+func (f *fetcher) finish(b *fetched) {
+	if b.users--; b.users == 0 {
+		f.drop(b)
+	}
+}
+
+func (f *fetcher) drop(b *fetched) {
+	if b.text != nil {
+		f.s.pool.put(b.text)
+		b.text = nil
+	}
+	f.acct.Drop(b.held)
+	b.held, b.lines, b.meta, b.times, b.full = 0, lineText{}, metaColumns{}, nil, nil
+}
+
+// stop waits for what was started and drops everything.
+func (f *fetcher) stop() {
+	f.stopped.Store(true)
+	f.wg.Wait()
+	for _, b := range f.blocks[:f.next] {
+		f.drop(b)
+	}
+	for _, b := range f.blocks {
+		b.users = 0
+	}
+}
+
+// column reads a checked column of b into buf, which may be nil.
+func (b *fetched) column(c int, buf []byte) ([]byte, error) {
+	return b.part.Read(b.info.cols[c], buf)
+}
+
+// decode reads what the query wants of b. Unreadable bytes make it empty, with a warning.
+func (f *fetcher) decode(b *fetched) error {
+	err := f.decodeColumns(b)
+	if !errors.Is(err, store.ErrCorrupt) {
+		return err
+	}
+	f.s.damaged(b, err, f.acct)
+	for i := range b.uses {
+		b.uses[i].lo, b.uses[i].hi = 0, 0
+	}
+	return nil
+}
+
+// damaged reports that b cannot be read.
+func (s *Store) damaged(b *fetched, err error, acct *store.Account) {
+	println("DAMAGED", err.Error())
+	if b.part.Data.reportOnce(b.info.cols[colTimes]) {
+		b.part.Damaged(err)
+	}
+	acct.Warn("a block of part %s is damaged: up to %d rows of %s are missing", b.part.Name(), b.info.rows, b.part.Info.Day)
+}
+
+func (f *fetcher) decodeColumns(b *fetched) error {
+	may, err := f.mayMatch(b)
+	if err != nil {
+		return err
+	}
+	if !may {
+		f.acct.Skipped(1)
+		return nil
+	}
+	buf := f.s.pool.get()
+	defer f.s.pool.put(buf)
+	if err := f.decodeTimes(b, buf); err != nil {
+		return err
+	}
+	w := f.wants
+	keep := newMask(b)
+	size := int64(8 * b.info.rows)
+	if w.needMeta() && !keep.empty() {
+		data, err := b.column(colMeta, nil)
+		if err != nil {
+			return err
+		}
+		size += int64(len(data))
+		if b.meta, err = decodeMeta(data, b.info.rows, w.decodes, f.s.zstd); err != nil {
+			return err
+		}
+		for _, p := range w.fields {
+			keep.field(&b.meta, p.Matcher)
+		}
+	}
+	if (!w.noLine || len(w.lines) > 0) && !keep.empty() {
+		if err := f.decodeText(b, buf); err != nil {
+			return err
+		}
+		size += int64(len(b.lines.text))
+		for i := range w.lines {
+			keep.lines(&w.lines[i], &b.lines)
+		}
+	}
+	if err := f.acct.Scanned(size, int64(b.info.rows)); err != nil {
+		return err
+	}
+	f.compact(b, keep)
+	held := int64(8*len(b.times) + len(b.lines.text))
+	if err := f.acct.Hold(held); err != nil {
+		return err
+	}
+	b.held = held
+	return nil
+}
+
+// mayMatch asks the filter of b. A filter that cannot be read hides nothing.
+func (f *fetcher) mayMatch(b *fetched) (bool, error) {
+	ask := false
+	for i := range f.wants.lines {
+		ask = ask || f.wants.lines[i].prunes()
+	}
+	for _, p := range f.wants.fields {
+		ask = ask || p.Matcher.Type == model.MatchEqual && p.Matcher.Value != ""
+	}
+	if !ask {
+		return true, nil
+	}
+	buf := f.s.pool.get()
+	defer f.s.pool.put(buf)
+	data, err := b.readInto(colFilter, buf)
+	var bf blockFilter
+	if err == nil {
+		bf, err = openFilter(data)
+	}
+	if errors.Is(err, store.ErrCorrupt) {
+		if b.part.Data.reportOnce(b.info.cols[colFilter]) {
+			b.part.Damaged(err)
+		}
+		return true, nil
+	}
+	if err != nil {
+		return true, err
+	}
+	for i := range f.wants.lines {
+		if !f.wants.lines[i].may(&bf) {
+			return false, nil
+		}
+	}
+	for _, p := range f.wants.fields {
+		if m := p.Matcher; m.Type == model.MatchEqual && m.Value != "" && !bf.field(m.Name, m.Value) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// readInto reads a column into buf, which keeps the memory.
+func (b *fetched) readInto(c int, buf *buffer) ([]byte, error) {
+	if need := int(b.info.cols[c].Len) + 8; cap(buf.b) < need && need <= maxPooled {
+		buf.b = make([]byte, 0, need+need/4)
+	}
+	return b.column(c, buf.b)
+}
+
+// decodeTimes reads the times and narrows the uses to the range.
+func (f *fetcher) decodeTimes(b *fetched, buf *buffer) error {
+	data, err := b.readInto(colTimes, buf)
+	if err != nil {
+		return err
+	}
+	r := codec.NewReader(data)
+	if b.times = r.Ints(make([]int64, 0, b.info.rows)); len(b.times) != b.info.rows {
+		r.Fail("%d times, want %d", len(b.times), b.info.rows)
+	}
+	if err := r.Err(); err != nil {
+		return err
+	}
+	b.n = b.info.rows
+	for i := range b.uses {
+		u := &b.uses[i]
+		of := b.times[u.from:u.to]
+		u.lo = u.from + sort.Search(len(of), func(i int) bool { return of[i] >= f.wants.r.From })
+		u.hi = u.from + sort.Search(len(of), func(i int) bool { return of[i] >= f.wants.r.To })
+	}
+	return nil
+}
+
+// decodeText reads the lines.
+func (f *fetcher) decodeText(b *fetched, buf *buffer) error {
+	data, err := b.readInto(colLines, buf)
+	if err != nil {
+		return err
+	}
+	b.text = f.s.pool.get()
+	b.lines.text, b.lines.ends, b.text.b, err = decodeLines(data, b.info.rows, f.s.zstd, b.text.b)
+	if err == nil && len(b.text.b) == 0 { // stored as it is: the text lies in buf, which is given back
+		b.text.b = append(b.text.b, b.lines.text...)
+		b.lines.text = text(b.text.b)
+	}
+	return err
+}
+
+// mask is the rows of a block that are still wanted.
+type mask struct {
+	b    *fetched
+	from int    // row of keep[0]
+	keep []bool // nil while all rows of the uses are wanted
+}
+
+func newMask(b *fetched) *mask { return &mask{b: b} }
+
+func (m *mask) empty() bool {
+	if m.keep == nil {
+		for _, u := range m.b.uses {
+			if u.lo < u.hi {
+				return false
+			}
+		}
+		return true
+	}
+	for _, k := range m.keep {
+		if k {
+			return false
+		}
+	}
+	return true
+}
+
+// open makes keep.
+func (m *mask) open() {
+	if m.keep != nil {
+		return
+	}
+	from, to := m.b.n, 0
+	for _, u := range m.b.uses {
+		if u.lo < u.hi {
+			from, to = min(from, u.lo), max(to, u.hi)
+		}
+	}
+	m.from = from
+	m.keep = make([]bool, max(0, to-from))
+	for _, u := range m.b.uses {
+		for i := u.lo; i < u.hi; i++ {
+			m.keep[i-from] = true
+		}
+	}
+}
+
+// field keeps the rows whose metadata satisfies c.
+func (m *mask) field(meta *metaColumns, c *model.Matcher) {
+	m.open()
+	value := func(int) string { return "" }
+	for k := range meta.cols {
+		col := &meta.cols[k]
+		if col.name != c.Name {
+			continue
+		}
+		if len(col.dict) > len(m.keep) {
+			value = col.value
+			break
+		}
+		ok := make([]bool, len(col.dict))
+		for i, v := range col.dict {
+			ok[i] = c.Matches(v)
+		}
+		for i := range m.keep {
+			m.keep[i] = m.keep[i] && ok[col.codes[m.from+i]]
+		}
+		return
+	}
+	if rest := meta.rest; rest != nil {
+		inner := value
+		value = func(i int) string {
+			if v := metaGet(rest.value(i), c.Name); v != "" {
+				return v
+			}
+			return inner(i)
+		}
+	}
+	for i := range m.keep {
+		m.keep[i] = m.keep[i] && c.Matches(value(m.from+i))
+	}
+}
+
+// lines keeps the rows whose line satisfies f.
+func (m *mask) lines(f *lineFilter, t *lineText) {
+	m.open()
+	f.mark(t, m.from, m.from+len(m.keep), m.keep)
+}
+
+// compact drops the rows that are not wanted, and columns that are not part of the answer.
+func (f *fetcher) compact(b *fetched, m *mask) {
+	if f.wants.noLine {
+		b.lines = lineText{}
+	}
+	if m.keep == nil {
+		return
+	}
+	b.orig = make([]int32, 0, 64)
+	before := make([]int32, len(m.keep)+1) // wanted rows before each row
+	for i, k := range m.keep {
+		if k {
+			b.orig = append(b.orig, int32(m.from+i))
+		}
+		before[i+1] = int32(len(b.orig))
+	}
+	for i := range b.uses {
+		if u := &b.uses[i]; u.lo < u.hi {
+			u.lo, u.hi = int(before[u.lo-m.from]), int(before[u.hi-m.from])
+		}
+	}
+	b.n = len(b.orig)
+	times := make([]int64, b.n)
+	for i, o := range b.orig {
+		times[i] = b.times[o]
+	}
+	b.times = times
+	compactMeta(&b.meta, b.orig)
+	if b.text == nil {
+		return
+	}
+	if f.wants.noLine || b.n == 0 {
+		f.s.pool.put(b.text)
+		b.text, b.lines = nil, lineText{}
+		return
+	}
+	if b.n*4 > b.info.rows*3 {
+		compactLines(&b.lines, b.orig)
+		return
+	}
+	small := make([]byte, 0, b.n*(len(b.lines.text)/b.info.rows+16))
+	ends := make([]uint32, b.n)
+	for i, o := range b.orig {
+		small = append(small, b.lines.line(int(o))...)
+		ends[i] = uint32(len(small))
+		small = append(small, '\n')
+	}
+	f.s.pool.put(b.text)
+	b.text, b.lines = nil, lineText{text: text(small), ends: ends}
+}
+
+// compactMeta keeps the rows orig of every column.
+func compactMeta(m *metaColumns, orig []int32) {
+	pick := func(c *metaColumn) {
+		for i, o := range orig {
+			c.codes[i] = c.codes[o]
+		}
+		c.codes = c.codes[:len(orig)]
+	}
+	for k := range m.cols {
+		pick(&m.cols[k])
+	}
+	if m.rest != nil {
+		pick(m.rest)
+	}
+}
+
+// compactLines keeps the rows orig without moving the text: starts are kept aside.
+func compactLines(t *lineText, orig []int32) {
+	starts, ends := make([]uint32, len(orig)), make([]uint32, len(orig))
+	for i, o := range orig {
+		starts[i], ends[i] = uint32(t.start(int(o))), t.ends[o]
+	}
+	t.starts, t.ends = starts, ends
+}
+
+// fullRows is all lines and metadata of a block, decoded to compare equal times.
+type fullRows struct {
+	lines lineText
+	meta  metaColumns
+}
+
+// content returns the line and the encoded metadata of row i of b, whatever the query
+// wants. They stay valid.
+func (f *fetcher) content(b *fetched, i int) (line, meta string, err error) {
+	if b.full == nil {
+		full := &fullRows{}
+		data, err := b.column(colLines, nil)
+		if err != nil {
+			return "", "", err
+		}
+		if full.lines.text, full.lines.ends, _, err = decodeLines(data, b.info.rows, f.s.zstd, nil); err != nil {
+			return "", "", err
+		}
+		if data, err = b.column(colMeta, nil); err != nil {
+			return "", "", err
+		}
+		if full.meta, err = decodeMeta(data, b.info.rows, nil, f.s.zstd); err != nil {
+			return "", "", err
+		}
+		b.full = full
+	}
+	if b.orig != nil {
+		i = int(b.orig[i])
+	}
+	return b.full.lines.line(i), b.full.meta.row(i), nil
+}

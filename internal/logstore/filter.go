@@ -1,0 +1,296 @@
+package logstore
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"unsafe"
+
+	"github.com/FastFilter/xorfilter"
+	"github.com/zeebo/xxh3"
+
+	"github.com/pharos-o11y/pharos/internal/engine/codec"
+)
+
+// The filter of a block answers "can this substring, or this field value, be in it?" with
+// "no" or "maybe", without the text. It is a binary fuse filter (9 bits a key, one wrong
+// "maybe" in 256) over three kinds of keys:
+//
+//   - every token of the lines: the longest runs of ASCII letters, digits, "_" and bytes
+//     from 0x80 on;
+//   - every gram of the tokens: gramLen bytes of a token without a digit, in lower case;
+//   - every metadata field with its value.
+//
+// A substring matches inside of tokens too, so how much of it can be looked up depends on
+// what surrounds it. A token in the middle of the substring is a whole token of the line.
+// A token at its edge may go on in the line: of it the grams must be there; and if it has
+// a digit it lies in a token with a digit, so if no such token of the block is longer it
+// must be one as a whole: that finds trace ids. The length of the longest token with a
+// digit is kept for that.
+//
+//	longest token with a digit   uvarint
+//	keys                         uvarint; if there are any:
+//	seed 8 bytes, segment length uvarint, segment count uvarint, fingerprints
+//
+// Without a key the rest is absent and every answer is "no". Blocks with more than
+// maxKeys keys have no filter: the column is empty and every answer is "maybe".
+const (
+	gramLen = 4
+	maxKeys = 1 << 20
+)
+
+// classes of bytes in tokens; 0 is no token byte.
+const (
+	classLetter = 1
+	classDigit  = 2
+)
+
+//nolint:gochecknoglobals // read-only table
+var byteClass = func() (t [256]byte) {
+	for c := range t {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '_', c >= 0x80:
+			t[c] = classLetter
+		case '0' <= c && c <= '9':
+			t[c] = classDigit
+		}
+	}
+	return t
+}()
+
+// tokenKey is the key of a whole token.
+func tokenKey(token string) uint64 { return xxh3.HashString(token) }
+
+// gramKey is the key of the gram packed into g, lower-cased.
+func gramKey(g uint32) uint64 { return (uint64(g) | 1<<32) * 0x9e3779b97f4a7c15 }
+
+// fieldKey is the key of a metadata field and its value.
+func fieldKey(name, value string) uint64 {
+	return xxh3.HashStringSeed(value, xxh3.HashString(name)|1)
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+// grams calls f with the grams of a token until it returns false.
+func grams(token string, f func(g uint32) bool) bool {
+	var g uint32
+	n := 0
+	for i := range len(token) {
+		c := token[i]
+		if byteClass[c] == classDigit {
+			n = 0
+			continue
+		}
+		g = g<<8 | uint32(lower(c))
+		if n++; n >= gramLen && !f(g) {
+			return false
+		}
+	}
+	return true
+}
+
+// keySet is a set of keys that is cheap to reuse.
+type keySet struct {
+	slots []uint64 // open addressing; 0 is empty
+	keys  []uint64
+	zero  bool
+}
+
+func (s *keySet) reset() {
+	clear(s.slots)
+	s.keys, s.zero = s.keys[:0], false
+}
+
+// add reports whether key is new.
+func (s *keySet) add(key uint64) bool {
+	if key == 0 {
+		if s.zero {
+			return false
+		}
+		s.zero = true
+		s.keys = append(s.keys, 0)
+		return true
+	}
+	if 2*len(s.keys) >= len(s.slots) {
+		s.grow()
+	}
+	mask := uint64(len(s.slots) - 1)
+	for i := key & mask; ; i = (i + 1) & mask {
+		switch s.slots[i] {
+		case key:
+			return false
+		case 0:
+			s.slots[i] = key
+			s.keys = append(s.keys, key)
+			return true
+		}
+	}
+}
+
+func (s *keySet) grow() {
+	s.slots = make([]uint64, max(1<<12, 2*len(s.slots)))
+	mask := uint64(len(s.slots) - 1)
+	for _, key := range s.keys {
+		if key == 0 {
+			continue
+		}
+		i := key & mask
+		for s.slots[i] != 0 {
+			i = (i + 1) & mask
+		}
+		s.slots[i] = key
+	}
+}
+
+// filterBuilder builds filters, reusing its memory.
+type filterBuilder struct {
+	set      keySet
+	maxDigit int
+	fuse     xorfilter.BinaryFuseBuilder
+}
+
+// build appends the filter of lines, each followed by a newline, and metadata columns.
+func (b *filterBuilder) build(dst, lines []byte, meta *metaBuilder) []byte {
+	b.set.reset()
+	b.maxDigit = 0
+	b.tokens(lines)
+	for i, name := range meta.names {
+		b.field(name, meta.values[i])
+	}
+	for _, rest := range meta.rest {
+		for rest != "" {
+			var name, value string
+			name, value, rest = nextMeta(rest)
+			b.set.add(fieldKey(name, value))
+		}
+	}
+	if len(b.set.keys) > maxKeys {
+		return dst
+	}
+	had := len(dst)
+	dst = binary.AppendUvarint(dst, uint64(b.maxDigit))
+	dst = binary.AppendUvarint(dst, uint64(len(b.set.keys)))
+	if len(b.set.keys) == 0 {
+		return dst
+	}
+	f, err := xorfilter.BuildBinaryFuse[uint8](&b.fuse, b.set.keys)
+	if err != nil { // as likely as a cosmic ray, says the library
+		return dst[:had]
+	}
+	dst = binary.LittleEndian.AppendUint64(dst, f.Seed)
+	dst = binary.AppendUvarint(dst, uint64(f.SegmentLength))
+	dst = binary.AppendUvarint(dst, uint64(f.SegmentCount))
+	return append(dst, f.Fingerprints...)
+}
+
+// tokens adds the tokens of lines and their grams.
+func (b *filterBuilder) tokens(lines []byte) {
+	for i := 0; i < len(lines); {
+		class := byteClass[lines[i]]
+		if class == 0 {
+			i++
+			continue
+		}
+		from := i
+		for i++; i < len(lines); i++ {
+			c := byteClass[lines[i]]
+			if c == 0 {
+				break
+			}
+			class |= c
+		}
+		token := unsafe.String(&lines[from], i-from)
+		if !b.set.add(tokenKey(token)) {
+			continue
+		}
+		if class&classDigit != 0 {
+			b.maxDigit = max(b.maxDigit, len(token))
+		}
+		if class&classLetter != 0 && len(token) >= gramLen {
+			grams(token, func(g uint32) bool { b.set.add(gramKey(g)); return true })
+		}
+	}
+}
+
+func (b *filterBuilder) field(name string, values []string) {
+	seed := xxh3.HashString(name) | 1 // see fieldKey
+	for i, v := range values {
+		if v != "" && (i == 0 || v != values[i-1]) {
+			b.set.add(xxh3.HashStringSeed(v, seed))
+		}
+	}
+}
+
+// blockFilter is an opened filter. The zero value answers "maybe" to everything.
+type blockFilter struct {
+	known    bool
+	maxDigit int
+	keys     bool
+	fuse     xorfilter.BinaryFuse[uint8]
+}
+
+// openFilter reads a filter; the result shares memory with data.
+func openFilter(data []byte) (blockFilter, error) {
+	if len(data) == 0 {
+		return blockFilter{}, nil
+	}
+	r := codec.NewReader(data)
+	f := blockFilter{known: true, maxDigit: int(r.Uvarint())}
+	if f.keys = r.Uvarint() > 0; !f.keys {
+		return f, r.Err()
+	}
+	f.fuse.Seed = r.Uint64()
+	length, count := r.Count(1<<18), r.Count(1<<24)
+	f.fuse.SegmentLength, f.fuse.SegmentLengthMask = uint32(length), uint32(length-1)
+	f.fuse.SegmentCount, f.fuse.SegmentCountLength = uint32(count), uint32(count*length)
+	f.fuse.Fingerprints = r.Rest()
+	if r.Err() == nil && (bits.OnesCount(uint(length)) != 1 || count == 0 || len(r.Rest()) != (count+2)*length) {
+		r.Fail("filter of %d segments of %d has %d fingerprints", count, length, len(r.Rest()))
+	}
+	return f, r.Err()
+}
+
+func (f *blockFilter) has(key uint64) bool {
+	return !f.known || f.keys && f.fuse.Contains(key)
+}
+
+// field reports whether some entry may have value, which is not empty, in field name.
+func (f *blockFilter) field(name, value string) bool { return f.has(fieldKey(name, value)) }
+
+// substring reports whether some line may contain s.
+func (f *blockFilter) substring(s string) bool {
+	if !f.known {
+		return true
+	}
+	for i := 0; i < len(s); {
+		class := byteClass[s[i]]
+		if class == 0 {
+			i++
+			continue
+		}
+		from := i
+		for i++; i < len(s) && byteClass[s[i]] != 0; i++ {
+			class |= byteClass[s[i]]
+		}
+		if !f.piece(s[from:i], class, from > 0 && i < len(s)) {
+			return false
+		}
+	}
+	return true
+}
+
+// piece reports whether some token may contain t, or be t if whole is set.
+func (f *blockFilter) piece(t string, class byte, whole bool) bool {
+	digit := class&classDigit != 0
+	switch {
+	case digit && len(t) > f.maxDigit:
+		return false
+	case whole, digit && len(t) == f.maxDigit:
+		return f.has(tokenKey(t))
+	}
+	return grams(t, func(g uint32) bool { return f.has(gramKey(g)) })
+}

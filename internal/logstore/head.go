@@ -1,0 +1,311 @@
+package logstore
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/pharos-o11y/pharos/internal/engine/wal"
+	"github.com/pharos-o11y/pharos/internal/model"
+)
+
+// stream is a label set that entries are written to.
+type stream struct {
+	id     uint64 // in wal records
+	hash   uint64
+	key    string       // encoded labels
+	labels model.Labels // strings share memory with key
+
+	defined atomic.Uint64 // the epoch in whose wal records the labels are known
+
+	lastWrite int64       // guarded by registry.mu; Unix nanoseconds of our clock
+	rows      *headStream // guarded by registry.mu; nil when the head has none
+}
+
+// registry is the streams and the entries in memory.
+type registry struct {
+	mu      sync.Mutex
+	tenants map[model.Tenant]*tenantStreams // guarded by mu
+	lastID  uint64                          // guarded by mu
+	active  *head                           // guarded by mu
+	frozen  []*head                         // guarded by mu; being flushed, oldest first
+}
+
+// tenantStreams finds the streams of a tenant by hash; a hash alone is never trusted.
+type tenantStreams struct {
+	byHash map[uint64][]*stream
+	n      int
+}
+
+// head is a generation of entries in memory. After it is frozen it does not change.
+type head struct {
+	tenants map[model.Tenant]*tenantHead
+	since   time.Time // of the first entry
+	bytes   int
+	covered wal.Pos // set when frozen: every record up to it is in this head or in parts
+}
+
+type tenantHead struct{ streams []*headStream }
+
+// headStream is the entries of one stream in a head, in order of arrival. rows only
+// grows: a prefix of it, taken under the lock, may be read without.
+type headStream struct {
+	stream   *stream
+	rows     []row
+	sorted   bool // by time
+	min, max int64
+}
+
+const headStreamSize = 160 // bytes of a headStream without its rows
+
+func newHead() *head { return &head{tenants: map[model.Tenant]*tenantHead{}} }
+
+// streamKey returns the encoding of labels and its hash.
+func streamKey(dst []byte, labels model.Labels) ([]byte, uint64) {
+	dst = appendMeta(dst, labels)
+	return dst, xxh3.Hash(dst)
+}
+
+// find returns the stream of labels, whose encoding and hash are given, or nil.
+func (t *tenantStreams) find(key []byte, hash uint64) *stream {
+	for _, s := range t.byHash[hash] {
+		if s.key == unsafe.String(unsafe.SliceData(key), len(key)) {
+			return s
+		}
+	}
+	return nil
+}
+
+// resolve returns the stream of labels, created if need be, or nil if the tenant has limit
+// streams already. A new stream gets the given id, or a new one if it is 0. The caller
+// holds mu.
+func (g *registry) resolve(tenant model.Tenant, labels model.Labels, id uint64, now int64, limit int) *stream {
+	var buf [512]byte
+	key, hash := streamKey(buf[:0], labels)
+	t := g.tenants[tenant]
+	if t == nil {
+		t = &tenantStreams{byHash: map[uint64][]*stream{}}
+		g.tenants[tenant] = t
+	}
+	s := t.find(key, hash)
+	if s == nil {
+		if limit > 0 && t.n >= limit {
+			return nil
+		}
+		if id == 0 {
+			id = g.lastID + 1
+		}
+		g.lastID = max(g.lastID, id)
+		s = &stream{id: id, hash: hash, key: strings.Clone(text(key))}
+		s.labels = metaLabels(make(model.Labels, 0, len(labels)), s.key)
+		t.byHash[hash] = append(t.byHash[hash], s)
+		t.n++
+	}
+	s.lastWrite = now
+	return s
+}
+
+// apply adds rows to the active head. size is the bytes of the text behind all rows. The
+// caller holds mu.
+func (g *registry) apply(tenant model.Tenant, gs []group, size int, now time.Time) {
+	h := g.active
+	th := h.tenants[tenant]
+	if th == nil {
+		th = &tenantHead{}
+		h.tenants[tenant] = th
+	}
+	if h.since.IsZero() {
+		h.since = now
+	}
+	h.bytes += size
+	for i := range gs {
+		hs := gs[i].stream.rows
+		if hs == nil {
+			hs = &headStream{stream: gs[i].stream, sorted: true, min: maxTime, max: minTime}
+			gs[i].stream.rows = hs
+			th.streams = append(th.streams, hs)
+			h.bytes += headStreamSize
+		}
+		hs.add(gs[i].rows)
+		h.bytes += rowSize * len(gs[i].rows)
+	}
+}
+
+func (hs *headStream) add(rows []row) {
+	for i := range rows {
+		at := rows[i].time
+		hs.sorted = hs.sorted && at >= hs.max
+		hs.min, hs.max = min(hs.min, at), max(hs.max, at)
+	}
+	hs.rows = append(hs.rows, rows...)
+}
+
+// freeze replaces the active head, unless it is empty. The caller holds mu.
+func (g *registry) freeze(covered wal.Pos) {
+	h := g.active
+	if h.since.IsZero() {
+		return
+	}
+	h.covered = covered
+	g.frozen = append(g.frozen, h)
+	g.active = newHead()
+	for _, th := range h.tenants {
+		for _, hs := range th.streams {
+			hs.stream.rows = nil
+		}
+	}
+}
+
+// idleAfter is how long a stream counts as active after its last entry.
+const idleAfter = time.Hour
+
+// expire forgets idle streams and returns how many are left. The caller holds mu.
+func (g *registry) expire(now time.Time) int {
+	left := 0
+	for tenant, t := range g.tenants {
+		for hash, ss := range t.byHash {
+			had := len(ss)
+			ss = slices.DeleteFunc(ss, func(s *stream) bool {
+				return s.rows == nil && s.lastWrite < now.Add(-idleAfter).UnixNano()
+			})
+			t.n -= had - len(ss)
+			switch {
+			case len(ss) == 0:
+				delete(t.byHash, hash)
+			case len(ss) < had:
+				t.byHash[hash] = ss
+			}
+		}
+		if left += t.n; t.n == 0 {
+			delete(g.tenants, tenant)
+		}
+	}
+	return left
+}
+
+// bytes returns the memory of all heads. The caller holds mu.
+func (g *registry) bytes() int {
+	n := g.active.bytes
+	for _, h := range g.frozen {
+		n += h.bytes
+	}
+	return n
+}
+
+// run is a snapshot of the rows of one stream in one head.
+type run struct {
+	stream   *stream
+	rows     []row
+	sorted   bool
+	min, max int64
+}
+
+// snapshot returns the entries in memory of the streams of tenant that match ms and
+// overlap r, oldest head first.
+func (g *registry) snapshot(tenant model.Tenant, ms []*model.Matcher, r model.TimeRange) [][]run {
+	g.mu.Lock()
+	var lists [][]*headStream
+	for _, h := range append(slices.Clone(g.frozen), g.active) {
+		if th := h.tenants[tenant]; th != nil {
+			lists = append(lists, th.streams)
+		}
+	}
+	g.mu.Unlock()
+	var out [][]run
+	for _, list := range lists {
+		var match []*headStream // labels do not change: no lock needed
+		for _, hs := range list {
+			if model.MatchesLabels(hs.stream.labels, ms) {
+				match = append(match, hs)
+			}
+		}
+		var runs []run
+		g.mu.Lock()
+		for _, hs := range match {
+			if r.Overlaps(hs.min, hs.max) {
+				runs = append(runs, run{stream: hs.stream, rows: hs.rows, sorted: hs.sorted, min: hs.min, max: hs.max})
+			}
+		}
+		g.mu.Unlock()
+		if len(runs) > 0 {
+			out = append(out, runs)
+		}
+	}
+	return out
+}
+
+// sortRows returns rows in order of time, equal times in order of arrival, without
+// duplicates. It does not change rows.
+func sortRows(rows []row, sorted bool) []row {
+	if !sorted {
+		rows = slices.Clone(rows)
+		slices.SortStableFunc(rows, func(a, b row) int {
+			switch {
+			case a.time < b.time:
+				return -1
+			case a.time > b.time:
+				return 1
+			}
+			return 0
+		})
+	}
+	return dedupe(rows)
+}
+
+// dedupe returns rows, which are sorted by time, without all but the first of equal ones.
+// It copies only if there are any.
+func dedupe(rows []row) []row {
+	var drop map[int]bool
+	for i := 0; i < len(rows); {
+		end := i + 1
+		for end < len(rows) && rows[end].time == rows[i].time {
+			end++
+		}
+		if end-i > 1 {
+			drop = markEqual(rows, i, end, drop)
+		}
+		i = end
+	}
+	if len(drop) == 0 {
+		return rows
+	}
+	out := make([]row, 0, len(rows)-len(drop))
+	for i := range rows {
+		if !drop[i] {
+			out = append(out, rows[i])
+		}
+	}
+	return out
+}
+
+// markEqual adds to drop the rows of rows[from:to], which have one time, that are equal
+// to an earlier one of them.
+func markEqual(rows []row, from, to int, drop map[int]bool) map[int]bool {
+	type content struct{ line, meta string }
+	var seen map[content]struct{}
+	if to-from > 8 {
+		seen = make(map[content]struct{}, to-from)
+	}
+	for i := from; i < to; i++ {
+		c := content{rows[i].line, rows[i].meta}
+		dup := false
+		if seen != nil {
+			_, dup = seen[c]
+			seen[c] = struct{}{}
+		} else {
+			dup = slices.ContainsFunc(rows[from:i], func(x row) bool { return x.line == c.line && x.meta == c.meta })
+		}
+		if dup {
+			if drop == nil {
+				drop = map[int]bool{}
+			}
+			drop[i] = true
+		}
+	}
+	return drop
+}

@@ -1,0 +1,196 @@
+package logstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pharos-o11y/pharos/internal/engine/part"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// minSegmentText is the average text of a block's streams from which a merge copies it.
+// In blocks with less a query for one stream reads much of others.
+const minSegmentText = 8 << 10
+
+// keeps reports whether a merge takes b over as it is.
+func (b *blockInfo) keeps() bool {
+	return b.size >= minBlockText && b.size/int64(b.segs[1]-b.segs[0]) >= minSegmentText
+}
+
+// merge writes the rows of in to w. Big blocks are copied without being decompressed;
+// the rows of the others are sorted by stream and time into new blocks, without
+// duplicates.
+func (s *Store) merge(ctx context.Context, in []*part.Part[*index], w *part.Writer) (*part.Finished, error) {
+	p := newPartWriter(w, s.zstd)
+	plan, maps := mergePlan(in, p)
+	if err := s.copyBlocks(ctx, in, maps, p); err != nil {
+		return nil, fmt.Errorf("copy blocks: %w", err)
+	}
+	if err := s.rewrite(ctx, plan, p); err != nil {
+		return nil, fmt.Errorf("rewrite blocks: %w", err)
+	}
+	return p.finish()
+}
+
+// mergePlan enters the streams of in into p. It returns what has to be rewritten, and for
+// each part the new number of its streams.
+func mergePlan(in []*part.Part[*index], p *partWriter) (*plan, [][]uint32) {
+	pl := &plan{}
+	f := finder{byHash: map[uint64][]int{}}
+	places := make([][]int, len(in))
+	seq := 0
+	for k, pt := range in {
+		x := pt.Data
+		blocks := map[uint32]*fetched{}
+		places[k] = make([]int, x.numStreams())
+		for stream := range x.numStreams() {
+			fs := f.find(x.hashes[stream], x.labels(stream))
+			places[k][stream] = int(fs.id)
+			for _, i := range x.segments(stream) {
+				sg := &x.segs[i]
+				info := &x.blocks[sg.block]
+				if info.keeps() {
+					continue
+				}
+				b := blocks[sg.block]
+				if b == nil {
+					b = &fetched{part: pt, info: info, seq: seq + int(sg.block)}
+					blocks[sg.block] = b
+					pl.blocks = append(pl.blocks, b)
+				}
+				fs.sources = append(fs.sources, source{
+					block: b, from: int(sg.from), to: int(sg.from + sg.rows), min: sg.min, max: sg.max, seq: b.seq,
+				})
+			}
+		}
+		seq += len(x.blocks)
+	}
+	pl.streams = f.streams
+	slices.SortFunc(pl.streams, func(a, b foundStream) int { return a.labels.Compare(b.labels) })
+	number := make([]uint32, len(pl.streams))
+	for i := range pl.streams {
+		number[pl.streams[i].id] = p.addStream(pl.streams[i].labels)
+		pl.streams[i].id = uint64(i)
+	}
+	maps := make([][]uint32, len(in))
+	for k := range in {
+		for _, at := range places[k] {
+			maps[k] = append(maps[k], number[at])
+		}
+	}
+	return pl, maps
+}
+
+// copyBlocks copies the blocks that are kept, oldest part first, and what is known about
+// their fields.
+func (s *Store) copyBlocks(ctx context.Context, in []*part.Part[*index], maps [][]uint32, p *partWriter) error {
+	buf := s.pool.get()
+	defer s.pool.put(buf)
+	for k, pt := range in {
+		x := pt.Data
+		ids := make([]uint32, len(x.names))
+		for i, name := range x.names {
+			ids[i] = p.field(name)
+			p.values[ids[i]].merge(x.sketches[i])
+		}
+		for i := range x.blocks {
+			b := &x.blocks[i]
+			if !b.keeps() {
+				continue
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := copyBlock(pt, b, maps[k], p, buf); err != nil {
+				return err
+			}
+		}
+		for stream, n := range maps[k] {
+			for _, f := range x.fields[x.fieldOf[stream]] {
+				p.streams[n].addField(ids[f])
+			}
+		}
+	}
+	return nil
+}
+
+// copyBlock copies one block. A damaged one is reported and left out.
+func copyBlock(pt *part.Part[*index], b *blockInfo, numbers []uint32, p *partWriter, buf *buffer) error {
+	x := pt.Data
+	var info blockInfo
+	for c := range numCols {
+		fb := fetched{part: pt, info: b}
+		data, err := fb.readInto(c, buf)
+		if errors.Is(err, store.ErrCorrupt) && c == colFilter {
+			data, err = nil, nil // an absent filter hides nothing
+			if x.reportOnce(b.cols[c]) {
+				pt.Damaged(fmt.Errorf("filter of a block: %w", store.ErrCorrupt))
+			}
+		}
+		if errors.Is(err, store.ErrCorrupt) {
+			if x.reportOnce(b.cols[colTimes]) {
+				pt.Damaged(err)
+			}
+			return nil // the columns written so far stay behind, unused
+		}
+		if err != nil {
+			return err
+		}
+		if info.cols[c], err = p.w.Append(data); err != nil {
+			return err
+		}
+	}
+	segs := slices.Clone(x.segs[b.segs[0]:b.segs[1]])
+	for i := range segs {
+		segs[i].stream = numbers[segs[i].stream]
+	}
+	p.addBlock(info, segs)
+	return nil
+}
+
+// rewrite writes the rows of plan, stream by stream.
+func (s *Store) rewrite(ctx context.Context, pl *plan, p *partWriter) error {
+	if len(pl.blocks) == 0 {
+		return nil
+	}
+	sel := store.LogSelector{Range: model.TimeRange{From: minTime, To: maxTime}}
+	q := &query{s: s, ctx: ctx, sel: sel}
+	var err error
+	var rows []row
+	last := uint64(0)
+	q.out = newEmitter(q, func(r *store.LogRows) bool {
+		if r.StreamID != last {
+			last = r.StreamID
+			if err = p.endStream(); err != nil {
+				return false
+			}
+		}
+		rows = rows[:0]
+		for i := range r.Times {
+			rows = append(rows, row{time: r.Times[i], line: r.Lines[i], meta: text(appendRowMeta(nil, r, i))})
+		}
+		err = p.addRows(uint32(r.StreamID), rows)
+		return err == nil
+	})
+	sp := pl.slice(sel.Range, store.Forward)
+	if serr := q.slice(sp); serr != nil {
+		return serr
+	}
+	if err == nil {
+		err = q.out.err
+	}
+	return err
+}
+
+// appendRowMeta appends the encoded metadata of row i of r.
+func appendRowMeta(dst []byte, r *store.LogRows, i int) []byte {
+	for k := range r.Meta {
+		if v := r.Meta[k].Values[i]; v != "" {
+			dst = appendMeta(dst, model.Labels{{Name: r.Meta[k].Name, Value: v}})
+		}
+	}
+	return dst
+}

@@ -1,0 +1,169 @@
+package logstore
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pharos-o11y/pharos/internal/engine/codec"
+	"github.com/pharos-o11y/pharos/internal/model"
+)
+
+// The metadata column of a block is a directory and one section for each field:
+//
+//	fields uvarint, then for each: name, length of its section
+//	sections: the value of each row as a codec string column, "" where absent
+//
+// The last field may have the empty name: its values are encoded metadata, the fields of
+// rows in blocks that have more than maxMetaColumns different ones.
+
+// maxMetaColumns bounds the fields of a block that have a column of their own.
+const maxMetaColumns = 256
+
+// metaBuilder turns encoded metadata into columns.
+type metaBuilder struct {
+	byName map[string]int
+	names  []string
+	values [][]string // for each name, one for each row
+	last   []int      // columns of the fields of the row before, in order
+	rest   []string
+}
+
+// build splits metas into columns.
+func (m *metaBuilder) build(metas []string) {
+	*m = metaBuilder{byName: map[string]int{}}
+	n := len(metas)
+	for i, meta := range metas {
+		if meta != "" {
+			m.row(i, n, meta)
+		}
+	}
+}
+
+func (m *metaBuilder) row(i, n int, meta string) {
+	var rest []byte
+	for k := 0; meta != ""; k++ {
+		var name, value string
+		name, value, meta = nextMeta(meta)
+		if col := m.column(k, n, name); col >= 0 {
+			m.values[col][i] = value
+		} else {
+			rest = appendMeta(rest, model.Labels{{Name: name, Value: value}})
+		}
+	}
+	if rest != nil {
+		if m.rest == nil {
+			m.rest = make([]string, n)
+		}
+		m.rest[i] = text(rest)
+	}
+}
+
+// column returns the column of name, the k-th field of its row, or -1 if there are too
+// many. Rows mostly have the fields of the row before.
+func (m *metaBuilder) column(k, n int, name string) int {
+	if k < len(m.last) && m.last[k] >= 0 && m.names[m.last[k]] == name {
+		return m.last[k]
+	}
+	col, ok := m.byName[name]
+	if !ok {
+		if col = len(m.names); col == maxMetaColumns || name == "" {
+			col = -1
+		} else {
+			m.byName[name] = col
+			m.names = append(m.names, name)
+			m.values = append(m.values, make([]string, n))
+		}
+	}
+	for len(m.last) <= k {
+		m.last = append(m.last, -1)
+	}
+	m.last[k] = col
+	return col
+}
+
+// encode appends the metadata column of the block.
+func (m *metaBuilder) encode(dst []byte, z *codec.Zstd) []byte {
+	names, values := m.names, m.values
+	if m.rest != nil {
+		names, values = append(slices.Clip(names), ""), append(slices.Clip(values), m.rest)
+	}
+	var sections []byte
+	dst = binary.AppendUvarint(dst, uint64(len(names)))
+	for i, name := range names {
+		at := len(sections)
+		sections = codec.AppendStrings(sections, values[i], z)
+		dst = codec.AppendBytes(dst, name)
+		dst = binary.AppendUvarint(dst, uint64(len(sections)-at))
+	}
+	return append(dst, sections...)
+}
+
+// metaColumn is one field of a decoded block.
+type metaColumn struct {
+	name  string
+	dict  []string // values, not necessarily distinct
+	codes []int64  // index into dict, for each row
+}
+
+func (c *metaColumn) value(i int) string { return c.dict[c.codes[i]] }
+
+// metaColumns is the fields of a decoded block, sorted by name.
+type metaColumns struct {
+	cols []metaColumn
+	rest *metaColumn // encoded metadata, nil if there is none
+}
+
+// decodeMeta reads the columns whose names are wanted, all if want is nil, and the rest.
+// Strings share memory with data.
+func decodeMeta(data []byte, n int, want func(name string) bool, z *codec.Zstd) (metaColumns, error) {
+	var m metaColumns
+	r := codec.NewReader(data)
+	names := make([]string, r.Count(r.Len()/2))
+	sizes := make([]int, len(names))
+	for i := range names {
+		names[i] = text(r.Bytes())
+		sizes[i] = r.Count(len(data))
+	}
+	for i, name := range names {
+		section := r.Take(sizes[i])
+		if r.Err() != nil {
+			break
+		}
+		if name != "" && want != nil && !want(name) {
+			continue
+		}
+		c := metaColumn{name: name}
+		var err error
+		if c.dict, c.codes, _, err = codec.DecodeDict(section, z); err != nil {
+			return m, fmt.Errorf("metadata field %q: %w", name, err)
+		}
+		if len(c.codes) != n {
+			r.Fail("metadata field %q: %d values, want %d", name, len(c.codes), n)
+			break
+		}
+		if name == "" {
+			m.rest = &c
+		} else {
+			m.cols = append(m.cols, c)
+		}
+	}
+	slices.SortFunc(m.cols, func(a, b metaColumn) int { return strings.Compare(a.name, b.name) })
+	return m, r.Err()
+}
+
+// row returns the encoded metadata of row i. m holds all columns.
+func (m *metaColumns) row(i int) string {
+	var ls model.Labels
+	for k := range m.cols {
+		if v := m.cols[k].value(i); v != "" {
+			ls = append(ls, model.Label{Name: m.cols[k].name, Value: v})
+		}
+	}
+	if m.rest != nil {
+		ls = metaLabels(ls, m.rest.value(i))
+		slices.SortFunc(ls, func(a, b model.Label) int { return strings.Compare(a.Name, b.Name) })
+	}
+	return text(appendMeta(nil, ls))
+}

@@ -1,0 +1,154 @@
+package logstore
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"sort"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// query is one Select.
+type query struct {
+	s        *Store
+	ctx      context.Context
+	sel      store.LogSelector
+	backward bool
+	wants    wants
+	fetch    *fetcher
+	out      *emitter
+	matched  int
+}
+
+// Select implements [store.LogReader].
+func (s *Store) Select(ctx context.Context, tenant model.Tenant, sel store.LogSelector) iter.Seq2[*store.LogRows, error] {
+	return func(yield func(*store.LogRows, error) bool) {
+		if err := s.selectRows(ctx, tenant, sel, func(r *store.LogRows) bool { return yield(r, nil) }); err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// clip bounds r to the times that entries can have, so that arithmetic cannot overflow.
+func clip(r model.TimeRange) model.TimeRange {
+	return model.TimeRange{From: max(r.From, minTime), To: min(r.To, maxTime)}
+}
+
+// selectRows calls yield with each batch until it returns false, which is no error.
+func (s *Store) selectRows(ctx context.Context, tenant model.Tenant, sel store.LogSelector, yield func(*store.LogRows) bool) error {
+	sel.Range = clip(sel.Range)
+	q := &query{s: s, ctx: ctx, sel: sel, backward: sel.Direction == store.Backward}
+	q.wants = wants{fields: sel.Fields, noLine: sel.NoLine, noMeta: sel.NoMeta}
+	var err error
+	if q.wants.lines, err = compileLines(sel.Lines); err != nil {
+		return err
+	}
+	for _, f := range sel.Fields {
+		if f.Matcher == nil {
+			return fmt.Errorf("select logs: %w: a field predicate without a matcher", store.ErrUnsupported)
+		}
+	}
+	if sel.MetaNames != nil {
+		q.wants.names = map[string]bool{}
+		for _, n := range sel.MetaNames {
+			q.wants.names[n] = true
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	snap := s.look(tenant, sel.Matchers, sel.Range, sel.Account)
+	defer snap.view.Close()
+	p := newPlan(snap, sel.Matchers, sel.Range, sel.Account)
+	q.out = newEmitter(q, yield)
+	most := maxSlice
+	if sel.NoLine && len(sel.Lines) == 0 && !q.wants.needMeta() {
+		most = maxSliceNoRow
+	}
+	for _, r := range p.slices(sel.Range, sel.Direction, most) {
+		sp := p.slice(r, sel.Direction)
+		if len(sp.streams) == 0 {
+			continue
+		}
+		if err := q.slice(sp); err != nil {
+			return err
+		}
+		if q.out.stopped {
+			return q.out.err
+		}
+		if sel.Limit > 0 && q.matched >= sel.Limit {
+			return nil
+		}
+	}
+	return nil
+}
+
+// slice yields the rows of one slice.
+func (q *query) slice(sp *slicePlan) error {
+	w := q.wants
+	w.r = sp.r
+	q.fetch = q.s.newFetcher(q.ctx, &w, sp.blocks, q.sel.Account)
+	defer q.fetch.stop()
+	q.out.fetch = q.fetch
+	q.out.frontier = sp.r.From
+	if q.backward {
+		q.out.frontier = sp.r.To - 1
+	}
+	for i := range sp.streams {
+		q.out.begin(sp.streams[i].foundStream, i == len(sp.streams)-1)
+		m := rowMerge{q: q, w: &w, pending: sp.streams[i].sources, limit: math.MaxInt}
+		if q.sel.Limit > 0 {
+			m.limit = q.sel.Limit
+		}
+		if err := m.run(); err != nil {
+			return err
+		}
+		if q.out.stopped {
+			return nil
+		}
+	}
+	q.out.end(sp.next)
+	return nil
+}
+
+// headRows returns the rows of a run of the head that the query wants, in order of time,
+// without duplicates.
+func (q *query) headRows(h *run, w *wants) ([]row, error) {
+	rows := sortRows(h.rows, h.sorted)
+	from := sort.Search(len(rows), func(i int) bool { return rows[i].time >= w.r.From })
+	rows = rows[from : from+sort.Search(len(rows)-from, func(i int) bool { return rows[from+i].time >= w.r.To })]
+	size := int64(0)
+	for i := range rows {
+		size += int64(len(rows[i].line) + len(rows[i].meta))
+	}
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	if err := q.sel.Account.Scanned(size, int64(len(rows))); err != nil {
+		return nil, err
+	}
+	if len(w.lines) == 0 && len(w.fields) == 0 {
+		return rows, nil
+	}
+	var out []row
+	for i := range rows {
+		r := &rows[i]
+		if slices.ContainsFunc(w.fields, func(p store.FieldPredicate) bool { return !p.Matcher.Matches(metaGet(r.meta, p.Matcher.Name)) }) {
+			continue
+		}
+		ok := true
+		for k := range w.lines {
+			if ok = w.lines[k].match(r.line); !ok {
+				break
+			}
+		}
+		if ok {
+			out = append(out, *r)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,167 @@
+package logstore
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sort"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// foundStreams returns what a selector of [store.LogIndex] matches: streams with sources
+// in the range. Close the view when done.
+func (s *Store) foundStreams(ctx context.Context, tenant model.Tenant, sel store.LogSelector) (*plan, snapshot, model.TimeRange, error) {
+	r := clip(sel.Range)
+	if err := ctx.Err(); err != nil {
+		return nil, snapshot{}, r, err
+	}
+	snap := s.look(tenant, sel.Matchers, r, sel.Account)
+	p := newPlan(snap, sel.Matchers, r, nil)
+	p.streams = slices.DeleteFunc(p.streams, func(fs foundStream) bool {
+		return !slices.ContainsFunc(fs.sources, func(src source) bool { return src.block != nil || len(src.head.in(r)) > 0 })
+	})
+	return p, snap, r, nil
+}
+
+// in returns the rows of h in r, in order of time.
+func (h *run) in(r model.TimeRange) []row {
+	rows := sortRows(h.rows, h.sorted)
+	from := sort.Search(len(rows), func(i int) bool { return rows[i].time >= r.From })
+	return rows[from : from+sort.Search(len(rows)-from, func(i int) bool { return rows[from+i].time >= r.To })]
+}
+
+// LabelNames implements [store.LogIndex].
+func (s *Store) LabelNames(ctx context.Context, tenant model.Tenant, sel store.LogSelector) ([]string, error) {
+	p, snap, _, err := s.foundStreams(ctx, tenant, sel)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.view.Close()
+	names := map[string]bool{}
+	for i := range p.streams {
+		for _, l := range p.streams[i].labels {
+			names[l.Name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names)), nil
+}
+
+// LabelValues implements [store.LogIndex].
+func (s *Store) LabelValues(ctx context.Context, tenant model.Tenant, name string, sel store.LogSelector) ([]string, error) {
+	p, snap, _, err := s.foundStreams(ctx, tenant, sel)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.view.Close()
+	values := map[string]bool{}
+	for i := range p.streams {
+		if v := p.streams[i].labels.Get(name); v != "" {
+			values[v] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(values)), nil
+}
+
+// Streams implements [store.LogIndex].
+func (s *Store) Streams(ctx context.Context, tenant model.Tenant, sel store.LogSelector) ([]store.StreamStats, error) {
+	p, snap, r, err := s.foundStreams(ctx, tenant, sel)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.view.Close()
+	out := make([]store.StreamStats, 0, len(p.streams))
+	for i := range p.streams {
+		st := store.StreamStats{Labels: p.streams[i].labels}
+		for k := range p.streams[i].sources {
+			p.streams[i].sources[k].volume(r, &st)
+		}
+		out = append(out, st)
+	}
+	return out, nil
+}
+
+// volume adds to st what src holds in r.
+func (src *source) volume(r model.TimeRange, st *store.StreamStats) {
+	if src.head != nil {
+		rows := src.head.in(r)
+		for i := range rows {
+			st.Entries++
+			st.Bytes += int64(len(rows[i].line) + metaBytes(rows[i].meta))
+		}
+		if len(rows) > 0 {
+			st.Blocks++
+		}
+		return
+	}
+	share := 1.0
+	if src.min < r.From || src.max >= r.To {
+		share = float64(min(src.max, r.To-1)-max(src.min, r.From)+1) / float64(src.max-src.min+1)
+	}
+	st.Blocks++
+	st.Entries += int64(share*float64(src.to-src.from) + 0.5)
+	st.Bytes += int64(share*float64(src.bytes) + 0.5)
+}
+
+// metaBytes returns the bytes of names and values in encoded metadata.
+func metaBytes(meta string) int {
+	n := 0
+	for meta != "" {
+		var name, value string
+		name, value, meta = nextMeta(meta)
+		n += len(name) + len(value)
+	}
+	return n
+}
+
+// FieldNames implements [store.LogIndex]. The fields are those that the matching streams
+// have; the numbers of values are those of all streams of their parts.
+func (s *Store) FieldNames(ctx context.Context, tenant model.Tenant, sel store.LogSelector) ([]store.NameCount, error) {
+	r := clip(sel.Range)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	snap := s.look(tenant, sel.Matchers, r, sel.Account)
+	defer snap.view.Close()
+	values := map[string]*sketch{}
+	of := func(name string) *sketch {
+		if values[name] == nil {
+			values[name] = &sketch{}
+		}
+		return values[name]
+	}
+	for _, pt := range snap.view.Parts {
+		x := pt.Data
+		lists, fields := map[uint32]bool{}, map[uint32]bool{}
+		for _, st := range x.match(sel.Matchers) {
+			if slices.ContainsFunc(x.segments(st), func(i uint32) bool { return r.Overlaps(x.segs[i].min, x.segs[i].max) }) {
+				lists[x.fieldOf[st]] = true
+			}
+		}
+		for l := range lists {
+			for _, f := range x.fields[l] {
+				fields[f] = true
+			}
+		}
+		for f := range fields {
+			of(x.names[f]).merge(x.sketches[f])
+		}
+	}
+	for _, runs := range snap.heads {
+		for i := range runs {
+			for _, row := range runs[i].in(r) {
+				for meta := row.meta; meta != ""; {
+					var name, value string
+					name, value, meta = nextMeta(meta)
+					of(name).add(fieldKey(name, value))
+				}
+			}
+		}
+	}
+	out := make([]store.NameCount, 0, len(values))
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		out = append(out, store.NameCount{Name: name, Count: values[name].count()})
+	}
+	return out, nil
+}
