@@ -24,7 +24,7 @@ type rowBlock struct {
 	multi bool // a line holds a newline
 	metas []string
 	segs  []segment
-	size  int // bytes of lines and metadata
+	size  int // bytes of lines and encoded metadata
 }
 
 func (b *rowBlock) reset() {
@@ -41,11 +41,10 @@ func (b *rowBlock) add(r *row) {
 	b.text = append(b.text, '\n')
 	b.lens = append(b.lens, int64(len(r.line)))
 	b.metas = append(b.metas, r.meta)
-	n := len(r.line) + len(r.meta)
-	b.size += n
+	b.size += len(r.line) + len(r.meta)
 	s := &b.segs[len(b.segs)-1]
 	s.rows++
-	s.bytes += int64(n)
+	s.bytes += int64(len(r.line))
 	s.min, s.max = min(s.min, r.time), max(s.max, r.time)
 }
 

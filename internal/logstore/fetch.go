@@ -101,6 +101,10 @@ func (f *fetcher) need(b *fetched) error {
 	for f.next < len(f.blocks) && f.next < b.order+f.window {
 		next := f.blocks[f.next]
 		f.next++
+		if next.users == 0 { // its streams have reached the limit
+			close(next.done)
+			continue
+		}
 		f.wg.Go(func() {
 			defer close(next.done)
 			if f.stopped.Load() {
@@ -116,7 +120,11 @@ func (f *fetcher) need(b *fetched) error {
 
 // finish counts one use of b as finished.
 func (f *fetcher) finish(b *fetched) {
-	if b.users--; b.users == 0 {
+	if b.users--; b.users > 0 {
+		return
+	}
+	if b.order < f.next {
+		<-b.done // it may have been started without being needed
 		f.drop(b)
 	}
 }
@@ -162,7 +170,6 @@ func (f *fetcher) decode(b *fetched) error {
 
 // damaged reports that b cannot be read.
 func (s *Store) damaged(b *fetched, err error, acct *store.Account) {
-	println("DAMAGED", err.Error())
 	if b.part.Data.reportOnce(b.info.cols[colTimes]) {
 		b.part.Damaged(err)
 	}

@@ -28,6 +28,7 @@ type metaBuilder struct {
 	values [][]string // for each name, one for each row
 	last   []int      // columns of the fields of the row before, in order
 	rest   []string
+	sizes  []int32 // bytes of names and values, for each row; nil if there are no fields
 }
 
 // build splits metas into columns.
@@ -43,9 +44,13 @@ func (m *metaBuilder) build(metas []string) {
 
 func (m *metaBuilder) row(i, n int, meta string) {
 	var rest []byte
+	if m.sizes == nil {
+		m.sizes = make([]int32, n)
+	}
 	for k := 0; meta != ""; k++ {
 		var name, value string
 		name, value, meta = nextMeta(meta)
+		m.sizes[i] += int32(len(name) + len(value))
 		if col := m.column(k, n, name); col >= 0 {
 			m.values[col][i] = value
 		} else {

@@ -3,7 +3,6 @@ package logstore
 import (
 	"context"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -89,4 +88,3 @@ func TestContract(t *testing.T) {
 	})
 }
 
-var _ = time.Second

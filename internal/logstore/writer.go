@@ -113,9 +113,17 @@ func (p *partWriter) addBlock(info blockInfo, segs []segment) {
 	p.blocks = append(p.blocks, info)
 }
 
-// noteFields enters the metadata fields of the block's streams and their values.
+// noteFields enters the metadata fields of the block's streams, their values and sizes.
 func (p *partWriter) noteFields() {
 	m := &p.meta
+	for i := range p.block.segs {
+		s := &p.block.segs[i]
+		if m.sizes != nil {
+			for _, n := range m.sizes[s.from : s.from+s.rows] {
+				s.bytes += int64(n)
+			}
+		}
+	}
 	for col, name := range m.names {
 		id := p.field(name)
 		values := m.values[col]
