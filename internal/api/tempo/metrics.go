@@ -1,15 +1,160 @@
 package tempo
 
 import (
+	"cmp"
+	"context"
 	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	prommodel "github.com/prometheus/common/model"
 
 	"github.com/pharos-o11y/pharos/internal/api"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/query"
+	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/traceql"
 )
 
+// metricParams reads the parameters of both metrics endpoints.
+func (a *API) metricParams(q url.Values, instant bool) (*traceql.Expr, traceql.MetricParams, error) {
+	p := traceql.MetricParams{Instant: instant}
+	e, err := traceql.Parse(cmp.Or(q.Get("q"), q.Get("query")))
+	switch {
+	case err != nil && instant:
+		return nil, p, api.Invalid("compiling query: %w", err)
+	case err != nil:
+		return nil, p, api.Invalid("%w", err)
+	case !e.IsMetrics():
+		return nil, p, api.Invalid("not a metrics query: end it with a function such as | rate()")
+	}
+	now := a.Now().UnixNano()
+	p.End = now
+	if s := q.Get("end"); s != "" {
+		if p.End, err = parseTime("end", s); err != nil {
+			return nil, p, err
+		}
+	}
+	since := prommodel.Duration(time.Hour)
+	if s := q.Get("since"); s != "" {
+		if since, err = prommodel.ParseDuration(s); err != nil {
+			return nil, p, api.Invalid("could not parse 'since' parameter: %v", err)
+		}
+	}
+	p.Start = min(p.End, now) - int64(since)
+	if s := q.Get("start"); s != "" {
+		if p.Start, err = parseTime("start", s); err != nil {
+			return nil, p, err
+		}
+	}
+	switch {
+	case p.End <= p.Start:
+		return nil, p, api.Invalid("end must be greater than start")
+	case p.End-p.Start > int64(a.MaxMetrics):
+		return nil, p, api.Invalid("metrics query time range exceeds the maximum allowed duration of %s", a.MaxMetrics)
+	}
+	if !instant {
+		err = rangeParams(q, &p)
+	}
+	return e, p, err
+}
+
+// rangeParams reads what only range queries have.
+func rangeParams(q url.Values, p *traceql.MetricParams) error {
+	p.Step = traceql.DefaultStep(p.Start, p.End)
+	if s := q.Get("step"); s != "" {
+		d, err := parseStep(s)
+		if err != nil {
+			return err
+		}
+		p.Step = int64(d)
+	}
+	if n := (p.End - p.Start) / p.Step; n > traceql.MaxIntervals {
+		least := (p.End - p.Start + traceql.MaxIntervals - 1) / traceql.MaxIntervals
+		return api.Invalid("step of %s is too small, minimum step for given range is %s", time.Duration(p.Step), time.Duration(least))
+	}
+	if n, err := strconv.ParseUint(q.Get("exemplars"), 10, 31); err == nil {
+		p.Exemplars = int(n)
+	}
+	return nil
+}
+
+// maxStep keeps arithmetic on steps far from overflow.
+const maxStep = 10 * 365 * 24 * time.Hour
+
+// parseStep reads seconds, with decimals if need be, or a duration.
+func parseStep(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if f, ferr := strconv.ParseFloat(s, 64); ferr == nil {
+		if !(f <= maxStep.Seconds()) {
+			return 0, api.Invalid("cannot parse %q: step is too long", s)
+		}
+		d, err = time.Duration(f*float64(time.Second)), nil
+	}
+	switch {
+	case err != nil:
+		return 0, api.Invalid("cannot parse %q: want seconds or a duration such as 15s", s)
+	case d <= 0:
+		return 0, api.Invalid("cannot parse %q: step must be positive", s)
+	case d > maxStep:
+		return 0, api.Invalid("cannot parse %q: step is too long", s)
+	}
+	return d, nil
+}
+
+// metrics runs the metrics query of r.
+func (a *API) metrics(w http.ResponseWriter, r *http.Request, instant bool) ([]traceql.Series, query.Stats, error) {
+	e, p, err := a.metricParams(r.URL.Query(), instant)
+	if err != nil {
+		return nil, query.Stats{}, err
+	}
+	var out []traceql.Series
+	st, err := a.do(w, r, e.String(), func(ctx context.Context, tenants []model.Tenant, acct *store.Account) error {
+		if len(tenants) > 1 {
+			return api.Invalid("TraceQL metrics over several tenants are not supported")
+		}
+		p.Account = acct
+		out, err = traceql.Metrics(ctx, a.Reader, tenants[0], e, p)
+		return err
+	})
+	return out, st, err
+}
+
 func (a *API) metricsRange(w http.ResponseWriter, r *http.Request) error {
-	return api.Invalid("TraceQL metrics are not supported yet")
+	series, st, err := a.metrics(w, r, false)
+	if err != nil {
+		return err
+	}
+	return send(w, r, func(m message) {
+		m.list(1, "series", len(series), true, func(i int, m message) {
+			s := &series[i]
+			keyValues(m, 1, "labels", s.Labels)
+			m.list(2, "samples", len(s.Samples), false, func(i int, m message) {
+				m.uint64(2, "timestampMs", uint64(s.Samples[i].Time))
+				m.double(1, "value", s.Samples[i].Value)
+			})
+			m.list(4, "exemplars", len(s.Exemplars), false, func(i int, m message) {
+				x := &s.Exemplars[i]
+				keyValues(m, 1, "labels", x.Labels)
+				m.double(2, "value", x.Value)
+				m.uint64(3, "timestampMs", uint64(x.Time))
+			})
+		})
+		searchMetrics(m, "metrics", st, 0)
+	})
 }
 
 func (a *API) metricsInstant(w http.ResponseWriter, r *http.Request) error {
-	return api.Invalid("TraceQL metrics are not supported yet")
+	series, st, err := a.metrics(w, r, true)
+	if err != nil {
+		return err
+	}
+	return send(w, r, func(m message) {
+		m.list(1, "series", len(series), true, func(i int, m message) {
+			keyValues(m, 1, "labels", series[i].Labels)
+			m.double(2, "value", series[i].Samples[0].Value)
+		})
+		searchMetrics(m, "metrics", st, 0)
+	})
 }

@@ -73,13 +73,40 @@ func get(t testing.TB, h http.Handler, target string, header ...string) *httptes
 	return w
 }
 
+// apiTest is a request and what its answer looks like.
+type apiTest struct {
+	target string
+	code   int
+	want   string // regular expression on the body
+}
+
+func metricsTests() []apiTest {
+	return []apiTest{
+		{`/api/metrics/query_range?q={ }&&&W`, 400, `^not a metrics query`},
+		{`/api/metrics/query_range?q={ } | rate(&&&W`, 400, `^parse error at line 1, col 12: `},
+		{`/api/metrics/query?q={ } | rate(&&&W`, 400, `^compiling query: parse error at line 1`},
+		{`/api/metrics/query_range?q=&&&W`, 400, `unexpected \$end`},
+		{`/api/metrics/query?q={ } | rate()&&&start=1700000000&&&end=1700100000`, 400, `^metrics query time range exceeds the maximum allowed duration of 24h0m0s`},
+		{`/api/metrics/query?q={ } | rate()&&&start=1700000000&&&end=1700000000`, 400, `^end must be greater than start`},
+		{`/api/metrics/query?q={ } | rate()&&&start=yesterday`, 400, `^could not parse 'start' parameter`},
+		{`/api/metrics/query_range?q={ } | rate()&&&step=1ms&&&W`, 400, `^step of 1ms is too small, minimum step for given range is 6ms`},
+		{`/api/metrics/query_range?q={ } | rate()&&&step=-1s&&&W`, 400, `step must be positive`},
+		{`/api/metrics/query_range?q={ } | rate()&&&step=NaN&&&W`, 400, `step`},
+		{`/api/metrics/query?q={ } | rate() by (.p,.q,.r,.s,.t,.u)&&&W`, 400, `metrics group by 6 values not yet supported`},
+		{`/api/metrics/query?q={ resource.service.name="tree" } | count_over_time()&&&W`, 200, `^\{"series":\[\{"labels":\[\{"key":"__name__","value":\{"stringValue":"count_over_time"\}\}\],"value":7\}\],"metrics"`},
+		{`/api/metrics/query?q={ resource.service.name="tree" } | count_over_time()&&&start=1795466574000000000&&&end=1795466634.5`, 200, `"value":7\}`},
+		{`/api/metrics/query?query={ name="nope" } | count_over_time()`, 200, `"stringValue":"count_over_time"\}\}\]\}\]`},
+		{`/api/metrics/query?q={ name="nope" } | count_over_time() by (name)`, 200, `^\{"series":\[\],"metrics"`},
+		{`/tempo/api/metrics/query_range?q={ resource.service.name="tree" && name = "A" } | rate() by (name)&&&step=60&&&W`, 200, `^\{"series":\[\{"labels":\[\{"key":"name","value":\{"stringValue":"A"\}\}\],"samples":\[\{"timestampMs":"1795466520000"\},\{"timestampMs":"1795466580000"\},\{"timestampMs":"1795466640000","value":0\.016666666666666666\}\],"exemplars":\[\{"labels":\[\{"key":"trace:id","value":\{"stringValue":"d400"\}\},.*"value":0\.016666666666666666,"timestampMs":"1795466604000"\}\]\}\],"metrics"`},
+		{`/api/metrics/query_range?q={ resource.service.name="tree" } | rate()&&&exemplars=0&&&W`, 200, `"exemplars":\[`},
+		{`/api/metrics/query_range?q={ } | quantile_over_time(duration, .9)&&&W`, 200, `"labels":\[\{"key":"p","value":\{"doubleValue":0\.9\}\}\]`},
+		{`/api/metrics/query_range?q={ } | rate()`, 200, `"series":\[\{`},
+	}
+}
+
 func TestAPI(t *testing.T) {
 	h := server(t, api.Tenancy{})
-	tests := []struct {
-		target string
-		code   int
-		want   string // regular expression; \n is not matched by .
-	}{
+	tests := []apiTest{
 		{"/api/echo", 200, `^echo\n$`},
 		{"/tempo/api/echo", 200, `^echo\n$`},
 		{"/api/status/buildinfo", 200, `^\{"version":"v2\.9\.0\+pharos","revision":"abc","branch":"pharos","buildUser":"","buildDate":"","goVersion":"go.*"\}$`},
@@ -150,6 +177,7 @@ func TestAPI(t *testing.T) {
 		{"/api/search/tag/status.code/values?W", 200, `\["error","ok","unset"\]`},
 		{"/api/search/tag/nosuch/values?W", 200, `^\{"tagValues":\[\],`},
 	}
+	tests = append(tests, metricsTests()...)
 	for _, tt := range tests {
 		t.Run(tt.target, func(t *testing.T) {
 			w := get(t, h, tt.target)

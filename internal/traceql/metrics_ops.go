@@ -1,0 +1,173 @@
+package traceql
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+)
+
+// secondStages applies topk, bottomk and comparisons, left to right.
+func (m *metricRun) secondStages(lines []line, stages []secondStage) []line {
+	for _, s := range stages {
+		if s.op == opNone {
+			topK(lines, int(min(s.k, math.MaxInt32)), s.bottom)
+		} else {
+			keepIf(lines, s.op, constValue(s.val))
+		}
+		lines = slices.DeleteFunc(lines, func(l line) bool {
+			return !slices.ContainsFunc(l.values, func(v float64) bool { return !math.IsNaN(v) })
+		})
+	}
+	return lines
+}
+
+// constValue returns a constant as metrics see it: durations in seconds.
+func constValue(v Value) float64 {
+	if v.typ == TypeDuration {
+		return float64(v.n) / float64(time.Second)
+	}
+	return v.Float()
+}
+
+func keepIf(lines []line, op operator, c float64) {
+	for _, l := range lines {
+		for i, v := range l.values {
+			if !compareFloats(op, v, c) {
+				l.values[i] = math.NaN()
+			}
+		}
+	}
+}
+
+// topK keeps, interval by interval, the k largest or smallest values. Of equal ones topk
+// prefers the lines that come first in label order, bottomk the last.
+func topK(lines []line, k int, bottom bool) {
+	if len(lines) <= k {
+		return
+	}
+	sortLines(lines)
+	order := make([]int, 0, len(lines))
+	for i := range lines[0].values {
+		order = order[:0]
+		for j := range lines {
+			if !math.IsNaN(lines[j].values[i]) {
+				order = append(order, j)
+			}
+		}
+		slices.SortFunc(order, func(a, b int) int {
+			if bottom {
+				return cmp.Or(cmp.Compare(lines[a].values[i], lines[b].values[i]), cmp.Compare(b, a))
+			}
+			return cmp.Or(cmp.Compare(lines[b].values[i], lines[a].values[i]), cmp.Compare(a, b))
+		})
+		for _, j := range order[min(k, len(order)):] {
+			lines[j].values[i] = math.NaN()
+		}
+	}
+}
+
+// arithmetic evaluates both sides of an operator and combines them.
+func (m *metricRun) arithmetic(ctx context.Context, e *metricOp) ([]line, error) {
+	lc, lconst := e.l.(*metricConst)
+	rc, rconst := e.r.(*metricConst)
+	switch {
+	case lconst && rconst:
+		model.Bug("arithmetic between constants was not folded")
+	case rconst:
+		lines, err := m.eval(ctx, e.l)
+		applyConst(lines, func(v float64) float64 { return calculate(e.op, v, rc.val.Float()) })
+		return lines, err
+	case lconst:
+		lines, err := m.eval(ctx, e.r)
+		applyConst(lines, func(v float64) float64 { return calculate(e.op, lc.val.Float(), v) })
+		return lines, err
+	}
+	l, err := m.eval(ctx, e.l)
+	if err != nil {
+		return nil, err
+	}
+	r, err := m.eval(ctx, e.r)
+	if err != nil {
+		return nil, err
+	}
+	return joinLines(e.op, l, r), nil
+}
+
+func applyConst(lines []line, f func(float64) float64) {
+	for _, l := range lines {
+		for i, v := range l.values {
+			l.values[i] = f(v)
+		}
+	}
+}
+
+// calculate is NaN where there is no result.
+func calculate(op operator, a, b float64) float64 {
+	var v float64
+	switch op {
+	case opAdd:
+		v = a + b
+	case opSub:
+		v = a - b
+	case opMul:
+		v = a * b
+	default:
+		v = a / b
+	}
+	if math.IsInf(v, 0) {
+		return math.NaN()
+	}
+	return v
+}
+
+// joinLines combines lines with the same labels. A side that is one line without labels
+// is combined with every line of the other.
+func joinLines(op operator, l, r []line) []line {
+	ungrouped := func(ls []line) bool { return len(ls) == 1 && len(ls[0].labels) == 0 }
+	var out []line
+	switch {
+	case ungrouped(l) && !ungrouped(r):
+		for i := range r {
+			out = append(out, combineLines(op, &l[0], &r[i], r[i].exemplars))
+		}
+	case ungrouped(r):
+		for i := range l {
+			ex := l[i].exemplars
+			if ungrouped(l) {
+				ex = slices.Concat(ex, r[0].exemplars)
+			}
+			out = append(out, combineLines(op, &l[i], &r[0], ex))
+		}
+	default:
+		byKey := map[string]*line{}
+		for i := range r {
+			byKey[labelKey(r[i].labels)] = &r[i]
+		}
+		for i := range l {
+			if other := byKey[labelKey(l[i].labels)]; other != nil {
+				out = append(out, combineLines(op, &l[i], other, slices.Concat(l[i].exemplars, other.exemplars)))
+			}
+		}
+	}
+	return out
+}
+
+func combineLines(op operator, l, r *line, ex []exemplar) line {
+	out := line{labels: slices.Clone(l.labels), values: make([]float64, len(l.values)), exemplars: ex}
+	for _, kv := range r.labels {
+		if !slices.ContainsFunc(l.labels, func(x KeyValue) bool { return x.Key == kv.Key }) {
+			out.labels = append(out.labels, kv)
+		}
+	}
+	if l.name != "" && r.name != "" {
+		out.name = "(" + l.name + " " + op.String() + " " + r.name + ")"
+	}
+	for i := range out.values {
+		out.values[i] = calculate(op, l.values[i], r.values[i])
+	}
+	return out
+}

@@ -1,0 +1,164 @@
+package traceql
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+func mustMetrics(t testing.TB, s store.TraceReader, q string, p MetricParams) []Series {
+	t.Helper()
+	out, err := Metrics(t.Context(), s, tenant, mustParse(t, q), p)
+	if err != nil {
+		t.Fatalf("metrics %s: %v", q, err)
+	}
+	return out
+}
+
+func TestMetricsInstant(t *testing.T) {
+	s := fixture(t)
+	for _, b := range behaviours(t, "testdata/metrics.test") {
+		t.Run(b.query, func(t *testing.T) {
+			acct := &store.Account{MaxMemory: 1 << 20}
+			var got, want []string
+			for _, x := range mustMetrics(t, s, b.query, MetricParams{Start: fixtureT0 - 60e9, End: fixtureT0 + 60e9, Instant: true, Account: acct}) {
+				if len(x.Samples) != 1 || x.Samples[0].Time != (fixtureT0+60e9)/1e6 || x.Exemplars != nil {
+					t.Errorf("instant series %+v", x)
+				}
+				got = append(got, fmt.Sprintf("%s %v", attrText(x.Labels), x.Samples[0].Value))
+			}
+			if b.want[0] != "nothing" {
+				want = slices.Sorted(slices.Values(b.want))
+			}
+			slices.Sort(got)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if err := acct.Hold(1 << 20); err != nil {
+				t.Errorf("memory is not given back: %v", err)
+			}
+		})
+	}
+}
+
+func TestMetricsCompare(t *testing.T) {
+	s := fixture(t)
+	got := map[string]float64{}
+	for _, x := range mustMetrics(t, s, `{ resource.service.name="tree" } | compare({ name = "A" }, 3)`, MetricParams{Start: fixtureT0 - 60e9, End: fixtureT0 + 60e9, Instant: true}) {
+		got[attrText(x.Labels)] = x.Samples[0].Value
+	}
+	for labels, want := range map[string]float64{
+		"__meta_type=selection name=A":                      1,
+		"__meta_type=baseline name=B":                       1,
+		"__meta_type=baseline name=D":                       1,
+		"__meta_type=baseline name=E":                       0, // beyond the top 3
+		"__meta_type=baseline_total name=nil":               6,
+		"__meta_type=baseline resource.service.name=tree":   6,
+		"__meta_type=selection_total kind=nil":              1,
+		"__meta_type=selection rootServiceName=tree":        1,
+		"__meta_type=baseline_total resource.nosuch=nil":    0,
+		"__meta_type=selection_total statusMessage=nil":     0,
+		"__meta_type=baseline_total instrumentation:name=0": 0,
+	} {
+		if got[labels] != want {
+			t.Errorf("%s is %v, want %v", labels, got[labels], want)
+		}
+	}
+	// A selection bounded in time: everything else is baseline.
+	res := mustMetrics(t, s, fmt.Sprintf(`{ resource.service.name="tree" } | compare({ }, 10, %d, %d)`, int64(fixtureT0), int64(fixtureT0+2e6)), MetricParams{Start: fixtureT0 - 60e9, End: fixtureT0 + 60e9, Instant: true})
+	for _, x := range res {
+		if attrText(x.Labels) == "__meta_type=selection_total name=nil" && x.Samples[0].Value != 2 {
+			t.Errorf("selection of B and C has %v spans", x.Samples[0].Value)
+		}
+	}
+}
+
+func TestMetricsRange(t *testing.T) {
+	s := fixture(t)
+	const minute = int64(time.Minute)
+	p := MetricParams{Start: fixtureT0/minute*minute - 30e9, End: fixtureT0/minute*minute + 90e9, Step: minute}
+	times := func(x Series) (out []int64) {
+		for _, y := range x.Samples {
+			out = append(out, (y.Time*1e6-p.Start)/1e9)
+		}
+		return out
+	}
+
+	res := mustMetrics(t, s, `{ } | rate()`, p)
+	if got, want := times(res[0]), []int64{-30, 30, 90, 150}; !slices.Equal(got, want) {
+		t.Errorf("samples at %v s after start, want %v", got, want)
+	}
+	res = mustMetrics(t, s, `{ resource.service.name="tree" } | count_over_time()`, p)
+	var vals []float64
+	for _, y := range res[0].Samples {
+		vals = append(vals, y.Value)
+	}
+	if want := []float64{0, 0, 7, 0}; !slices.Equal(vals, want) {
+		t.Errorf("values %v, want %v", vals, want)
+	}
+	if res := mustMetrics(t, s, `{ resource.service.name="tree" } | max_over_time(duration)`, p); len(res[0].Samples) != 1 {
+		t.Errorf("samples without data: %v", res[0].Samples)
+	}
+
+	res = mustMetrics(t, s, `{ resource.service.name="tree" && name =~ "A|B" } | rate()`, p)
+	ex := res[0].Exemplars
+	if len(ex) != 1 || attrText(ex[0].Labels) != "trace:id=d400 resource.service.name=tree name=A" || ex[0].Time != fixtureT0/1e6 || ex[0].Value != 2.0/60 {
+		t.Errorf("exemplars %+v", ex)
+	}
+	res = mustMetrics(t, s, `{ resource.service.name="typed" } | quantile_over_time(duration, 0.5)`, p)
+	if ex := res[0].Exemplars; len(ex) != 1 || ex[0].Value != 0.01 {
+		t.Errorf("exemplars of a quantile: %+v", ex)
+	}
+	if res := mustMetrics(t, s, `{ } | rate() with (exemplars=false)`, p); res[0].Exemplars != nil {
+		t.Errorf("exemplars in spite of the hint: %v", res[0].Exemplars)
+	}
+	if res := mustMetrics(t, s, `{ } | rate() with (exemplars=3)`, p); len(res[0].Exemplars) > 3 {
+		t.Errorf("%d exemplars, the hint allows 3", len(res[0].Exemplars))
+	}
+
+	for _, bad := range []MetricParams{
+		{Start: 5, End: 5},
+		{Start: fixtureT0, End: fixtureT0 + 1e12, Step: 1e6},
+		{Start: 1, End: 1<<63 - 1},
+		{Start: fixtureT0, End: fixtureT0 + 1e12, Step: -1},
+	} {
+		if _, err := Metrics(t.Context(), s, tenant, mustParse(t, `{ } | rate()`), bad); !errors.Is(err, ErrParse) {
+			t.Errorf("%+v: error %v", bad, err)
+		}
+	}
+	if _, err := Metrics(t.Context(), s, tenant, mustParse(t, `{ }`), p); !errors.Is(err, ErrParse) || !strings.Contains(err.Error(), "not a metrics query") {
+		t.Errorf("a search as metrics: %v", err)
+	}
+	acct := &store.Account{MaxMemory: 1500}
+	p.Account = acct
+	if _, err := Metrics(t.Context(), s, tenant, mustParse(t, `{ } | rate() by (name)`), p); !errors.Is(err, store.ErrTooBroad) {
+		t.Errorf("many series in little memory: %v", err)
+	}
+}
+
+func TestGrid(t *testing.T) {
+	g := newGrid(MetricParams{Start: 95, End: 201, Step: 10})
+	if g.start != 80 || g.n != 13 {
+		t.Fatalf("grid %+v", g)
+	}
+	for _, c := range []struct{ at, want int64 }{{80, -1}, {81, 0}, {90, 0}, {91, 1}, {210, 12}, {211, -1}} {
+		if got := g.interval(c.at); got != int(c.want) {
+			t.Errorf("interval of %d is %d, want %d", c.at, got, c.want)
+		}
+	}
+	for _, c := range []struct{ span, want time.Duration }{
+		{time.Hour, 5 * time.Second * 3}, {6 * time.Hour, time.Minute}, {24 * time.Hour, 5 * time.Minute},
+		{30 * time.Minute, 5 * time.Second}, {30 * time.Second, 100 * time.Millisecond}, {time.Second, 50 * time.Millisecond},
+	} {
+		if got := DefaultStep(0, int64(c.span)); got != int64(c.want) {
+			t.Errorf("default step of %s is %s, want %s", c.span, time.Duration(got), c.want)
+		}
+	}
+}
