@@ -107,7 +107,8 @@ type SpanSelector struct {
 	// Where is a disjunction of conjunctions: a trace qualifies if some span of it
 	// satisfies all predicates of one element. Empty means every trace. It is for pruning:
 	// a store may yield traces that do not qualify, but never withhold one that does,
-	// unless Caps.ExactWhere.
+	// unless Caps.ExactWhere. Of a trace that goes on for longer, a store need not look at
+	// spans that end more than six hours before Range or start more than six hours after.
 	Where [][]SpanPredicate
 
 	// Attrs are the attributes wanted in [SpanRows.Attrs]; AllAttrs wants every one.

@@ -34,6 +34,7 @@ func samplePredicates() []store.SpanPredicate {
 	out := []store.SpanPredicate{
 		{Attrs: span("v")}, {Attrs: span("absent")}, {Attrs: either("pod")}, {Attrs: in(store.ScopeEvent)("str")}, {Attrs: in(store.ScopeLink)("int")},
 		{Attrs: intrinsic(store.IntrinsicName)},
+		num(span("array.str"), store.OpEqual, 1), str(in(store.ScopeResource)("array.int"), store.OpRegexp, "x"), str(span("map"), store.OpEqual, "x"),
 		str(intrinsic(store.IntrinsicName), store.OpRegexp, "GET.*"), str(intrinsic(store.IntrinsicName), store.OpRegexp, "GET"),
 		str(intrinsic(store.IntrinsicName), store.OpNotRegexp, "GET.*"), str(intrinsic(store.IntrinsicStatusMessage), store.OpEqual, ""),
 		num(intrinsic(store.IntrinsicStatus), store.OpEqual, 2), num(intrinsic(store.IntrinsicStatus), store.OpNotEqual, 0),
@@ -70,8 +71,9 @@ func testPredicates(t *testing.T, sub Subject[TraceStore]) {
 	w := newTraceTwin(sub)
 	rng := rand.New(rand.NewPCG(7, 7))
 	w.append(t, tenant, fullTrace(1000))
+	next := 0
 	for i := range 40 {
-		w.append(t, tenant, randomTraces(rng))
+		w.append(t, tenant, randomTraces(rng, &next))
 		if i == 30 {
 			settle(t, &w.sub)
 		}

@@ -31,8 +31,11 @@ func holds(x *refSpan, p store.SpanPredicate) bool {
 
 // compares reports whether v is present and stands in the relation of p to p's value.
 func compares(v refValue, p store.SpanPredicate) bool {
-	if v.typ == store.ValueNone {
+	switch v.typ {
+	case store.ValueNone:
 		return false
+	case store.ValueArray:
+		return true
 	}
 	switch {
 	case p.Op == store.OpExists, v.typ == store.ValueArray:

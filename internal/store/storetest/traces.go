@@ -227,8 +227,13 @@ func selects(sel store.SpanSelector, id model.TraceID, spans []*refSpan) bool {
 	if sel.TraceIDs != nil && !slices.Contains(sel.TraceIDs, id) {
 		return false
 	}
-	return slices.ContainsFunc(spans, func(x *refSpan) bool { return sel.Range.Overlaps(x.start(), x.start()+x.duration()) }) &&
+	return !sel.Range.Empty() &&
+		slices.ContainsFunc(spans, func(x *refSpan) bool { return x.overlaps(sel.Range) }) &&
 		slices.ContainsFunc(spans, func(x *refSpan) bool { return satisfies(x, sel.Where) })
+}
+
+func (x *refSpan) overlaps(r model.TimeRange) bool {
+	return r.Overlaps(x.start(), x.start()+x.duration())
 }
 
 // poisonSpanRows spoils a batch that its reader may not use any more.
@@ -295,7 +300,7 @@ func (s *Traces) eachInRange(tenant model.Tenant, sel store.SpanSelector, f func
 	defer s.mu.RUnlock()
 	for _, spans := range s.tenants[tenant] {
 		for _, x := range spans {
-			if sel.Range.Overlaps(x.start(), x.start()+x.duration()) {
+			if x.overlaps(sel.Range) {
 				f(x)
 			}
 		}

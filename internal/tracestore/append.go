@@ -1,0 +1,232 @@
+package tracestore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/pharos-o11y/pharos/internal/engine/part"
+	"github.com/pharos-o11y/pharos/internal/engine/wal"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// spanRef is a span of a request, with the codes of its resource and scope.
+type spanRef struct {
+	trace model.TraceID
+	id    model.SpanID
+	kind  ptrace.SpanKind
+	start int64
+	owner int32
+	span  ptrace.Span
+}
+
+func compareRefs(a, b spanRef) int {
+	if c := a.trace.Compare(b.trace); c != 0 {
+		return c
+	}
+	if a.start != b.start {
+		if a.start < b.start {
+			return -1
+		}
+		return 1
+	}
+	if c := slices.Compare(a.id[:], b.id[:]); c != 0 {
+		return c
+	}
+	return int(a.kind) - int(b.kind)
+}
+
+// owner is the encoded resource and scope of some spans.
+type owner struct{ res, scope string }
+
+// Append implements [store.TraceWriter].
+func (s *Store) Append(ctx context.Context, tenant model.Tenant, td ptrace.Traces) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.overloaded(); err != nil {
+		return err
+	}
+	limits := s.limits(tenant)
+	var refused store.Refused
+	refs, owners, err := collect(td, limits, s.opts.Now(), &refused)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(refs, compareRefs)
+	refs = s.refuseBig(tenant, refs, limits.MaxTraceSpans, &refused)
+	refused.Kept = len(refs)
+	if len(refs) == 0 {
+		return refused.Err()
+	}
+	groups := buildGroups(refs, owners)
+	records := make([][]byte, len(groups))
+	for i, g := range groups {
+		if records[i], err = appendRecord(nil, g); err != nil {
+			return err
+		}
+	}
+	pos, err := s.put(ctx, tenant, groups, records)
+	if err != nil {
+		return err
+	}
+	if err := s.log.Commit(ctx, pos); err != nil {
+		return err
+	}
+	s.metrics.spans.Add(float64(refused.Kept))
+	return refused.Err()
+}
+
+// overloaded refuses writes while flushes do not keep up.
+func (s *Store) overloaded() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.head.bytes
+	if s.sealed != nil {
+		n += s.sealed.bytes
+	}
+	if n > 4*s.opts.HeadSize {
+		return fmt.Errorf("%w: %d bytes of spans wait to be flushed, at most %d", store.ErrOverloaded, n, 4*s.opts.HeadSize)
+	}
+	return nil
+}
+
+// collect returns the acceptable spans of td.
+func collect(td ptrace.Traces, limits Limits, now time.Time, refused *store.Refused) ([]spanRef, []owner, error) {
+	oldest, newest := limits.window(now)
+	refs := make([]spanRef, 0, td.SpanCount())
+	var owners []owner
+	for _, rs := range td.ResourceSpans().All() {
+		res, err := encodeResource(rs)
+		if err != nil {
+			return nil, nil, fmt.Errorf("encode resource: %w", err)
+		}
+		for _, ss := range rs.ScopeSpans().All() {
+			scope, err := encodeScope(ss)
+			if err != nil {
+				return nil, nil, fmt.Errorf("encode scope: %w", err)
+			}
+			owners = append(owners, owner{res, scope})
+			spans := ss.Spans()
+			for i := range spans.Len() {
+				span := spans.At(i)
+				r := spanRef{
+					trace: model.TraceID(span.TraceID()), id: model.SpanID(span.SpanID()), kind: span.Kind(),
+					start: int64(span.StartTimestamp()), owner: int32(len(owners) - 1), span: span,
+				}
+				if reason, why := r.refuse(oldest, newest); reason != "" {
+					refused.Add(reason, 1, why)
+					continue
+				}
+				refs = append(refs, r)
+			}
+		}
+	}
+	return refs, owners, nil
+}
+
+// refuse returns why the span cannot be stored, "" if it can.
+func (r *spanRef) refuse(oldest, newest int64) (reason string, message func() string) {
+	at := func(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339) }
+	switch {
+	case r.trace.IsZero() || r.id.IsZero():
+		return store.ReasonInvalidID, func() string {
+			return fmt.Sprintf("span %q has trace id %s and span id %s; neither may be zero", r.span.Name(), r.trace, r.id)
+		}
+	case r.start < oldest:
+		return store.ReasonTooOld, func() string {
+			return fmt.Sprintf("span %s of trace %s starts at %s; the oldest accepted start is %s", r.id, r.trace, at(r.start), at(oldest))
+		}
+	case r.start > newest:
+		return store.ReasonTooNew, func() string {
+			return fmt.Sprintf("span %s of trace %s starts at %s; the newest accepted start is %s", r.id, r.trace, at(r.start), at(newest))
+		}
+	}
+	return "", nil
+}
+
+// refuseBig removes spans of traces that have too many. refs is sorted.
+func (s *Store) refuseBig(tenant model.Tenant, refs []spanRef, limit int, refused *store.Refused) []spanRef {
+	if limit < 0 {
+		return refs
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	counts := s.head.spans[tenant]
+	out := refs[:0]
+	for from := 0; from < len(refs); {
+		id, to := refs[from].trace, from
+		for to < len(refs) && refs[to].trace == id {
+			to++
+		}
+		room := max(0, limit-int(counts[id]))
+		keep := min(to-from, room)
+		out = append(out, refs[from:from+keep]...)
+		if keep < to-from {
+			refused.Add(store.ReasonTraceTooLarge, to-from-keep, func() string {
+				return fmt.Sprintf("trace %s has more than %d spans", id, limit)
+			})
+		}
+		from = to
+	}
+	return out
+}
+
+// buildGroups makes one group for each day. refs is sorted and not empty. Of equal spans
+// the first stays.
+func buildGroups(refs []spanRef, owners []owner) []*group {
+	type dayBuilder struct {
+		day part.Day
+		b   *builder
+	}
+	var days []dayBuilder
+	seen := map[identity]struct{}{}
+	for i, r := range refs {
+		if i == 0 || refs[i-1].trace != r.trace {
+			clear(seen)
+		}
+		key := identity{r.id, int64(r.kind)}
+		if _, ok := seen[key]; ok {
+			continue
+		}
+		seen[key] = struct{}{}
+		day := part.DayOf(r.start)
+		at := slices.IndexFunc(days, func(d dayBuilder) bool { return d.day == day })
+		if at < 0 {
+			at = len(days)
+			days = append(days, dayBuilder{day, newBuilder(len(refs))})
+		}
+		o := owners[r.owner]
+		days[at].b.add(o.res, o.scope, r.span)
+	}
+	groups := make([]*group, len(days))
+	for i, d := range days {
+		groups[i] = d.b.finish()
+	}
+	return groups
+}
+
+// put writes the records to the log and the groups to the head, in one order.
+func (s *Store) put(ctx context.Context, tenant model.Tenant, groups []*group, records [][]byte) (pos wal.Pos, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, g := range groups {
+		if pos, err = s.log.Write(model.Traces, tenant, records[i]); err != nil {
+			return 0, err
+		}
+		if err := s.head.add(context.WithoutCancel(ctx), tenant, g); err != nil {
+			return 0, err
+		}
+	}
+	if s.head.bytes >= s.opts.HeadSize {
+		select {
+		case s.full <- struct{}{}:
+		default:
+		}
+	}
+	return pos, nil
+}

@@ -1,0 +1,428 @@
+package tracestore
+
+import (
+	"math"
+
+	"github.com/pharos-o11y/pharos/internal/engine/codec"
+	"github.com/pharos-o11y/pharos/internal/engine/part"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// Sections of a group besides its columns, in the order of the header.
+const (
+	secIDs = iota
+	secSpanID
+	secParent
+	secInts
+	secStrs   = secInts + numInts
+	secShapes = secStrs + numStrs
+	numFixed  = secShapes + int(numDomains)
+)
+
+// source is where an opened group reads its sections.
+type source struct {
+	read   func(part.Ref) ([]byte, error)
+	z      *codec.Zstd
+	refs   [numFixed]part.Ref
+	loaded [numFixed]bool
+	traces int
+	bytes  int64 // read so far
+}
+
+// maxColumns bounds the columns of a set in a file.
+const maxColumns = 1 << 20
+
+// openGroup reads a header. Sections are read by need.
+func openGroup(header []byte, read func(part.Ref) ([]byte, error), z *codec.Zstd) (*group, error) {
+	r := codec.NewReader(header)
+	if v := r.Byte(); v != groupVersion {
+		r.Fail("group of version %d, this program reads %d", v, groupVersion)
+	}
+	g := &group{src: &source{read: read, z: z}}
+	for d := range g.rows {
+		g.rows[d] = r.Count(codec.MaxCount)
+	}
+	g.src.traces = r.Count(g.len())
+	var end uint64
+	ref := func() part.Ref {
+		n := r.Uvarint()
+		if n == 0 {
+			return part.Ref{}
+		}
+		if n > math.MaxUint32 {
+			r.Fail("section of %d bytes", n)
+		}
+		out := part.Ref{Off: end + r.Uvarint(), Len: uint32(n)}
+		end = out.Off + n
+		return out
+	}
+	for s := range secInts {
+		g.src.refs[s] = ref()
+	}
+	for f := range numInts {
+		g.src.refs[secInts+f] = ref()
+		g.zones[f] = zone{r.Varint(), r.Varint()}
+	}
+	for f := range numStrs {
+		g.src.refs[secStrs+f] = ref()
+	}
+	for d := range g.sets {
+		n := r.Count(min(maxColumns, r.Len()))
+		g.src.refs[secShapes+d] = ref()
+		g.sets[d].cols = make([]column, n)
+		for i := range g.sets[d].cols {
+			c := &g.sets[d].cols[i]
+			c.name = string(r.Bytes())
+			c.typ = store.ValueType(r.Byte())
+			c.n = r.Count(codec.MaxCount)
+			c.ref = ref()
+			if c.typ == store.ValueInt || c.typ == store.ValueBool {
+				c.zone = zone{r.Varint(), r.Varint()}
+			}
+			if c.typ > store.ValueOther {
+				r.Fail("column of type %d", c.typ)
+			}
+		}
+	}
+	return g, r.Err()
+}
+
+// section reads one section; nil if it is empty.
+func (g *group) section(ref part.Ref) ([]byte, error) {
+	if ref.Len == 0 {
+		return nil, nil
+	}
+	g.src.bytes += int64(ref.Len)
+	return g.src.read(ref)
+}
+
+// need reads the fixed sections named, if they are not there.
+func (g *group) need(sections ...int) error {
+	if g.src == nil {
+		return nil
+	}
+	for _, s := range sections {
+		if g.src.loaded[s] {
+			continue
+		}
+		b, err := g.section(g.src.refs[s])
+		if err != nil {
+			return err
+		}
+		r := &decoder{Reader: codec.NewReader(b), z: g.src.z}
+		switch {
+		case s == secIDs:
+			g.decodeIDs(r)
+		case s == secSpanID:
+			g.spanID = decodeSpanIDs(r, g.len())
+		case s == secParent:
+			if err := g.need(secIDs, secSpanID); err != nil {
+				return err
+			}
+			g.decodeParents(r)
+		case s == secInts+iStart && b != nil:
+			if err := g.need(secIDs); err != nil {
+				return err
+			}
+			g.decodeStarts(r)
+		case s < secStrs:
+			if f := s - secInts; b != nil {
+				g.ints[f] = r.ints(g.rows[intDomain(f)])
+			}
+		case s < secShapes:
+			if f := s - secStrs; b != nil {
+				g.strs[f] = r.strs(g.rows[strDomain(f)])
+			}
+		default:
+			g.decodeShapes(r, domain(s-secShapes))
+		}
+		if err := r.Err(); err != nil {
+			return err
+		}
+		g.src.loaded[s] = true
+	}
+	return nil
+}
+
+// needColumn reads a column of attributes, and the shapes of its set.
+func (g *group) needColumn(d domain, i int) error {
+	c := &g.sets[d].cols[i]
+	if g.src == nil || c.loaded {
+		return nil
+	}
+	if err := g.need(secShapes + int(d)); err != nil {
+		return err
+	}
+	b, err := g.section(c.ref)
+	if err != nil {
+		return err
+	}
+	r := &decoder{Reader: codec.NewReader(b), z: g.src.z}
+	switch {
+	case c.typ == store.ValueFloat:
+		c.ints = r.floats(c.n)
+	case isNumber(c.typ):
+		c.ints = r.ints(c.n)
+	case isText(c.typ) && b != nil:
+		c.strs = r.strs(c.n)
+	}
+	if err := r.Err(); err != nil {
+		return err
+	}
+	c.loaded = true
+	return nil
+}
+
+// needAll makes the group complete.
+func (g *group) needAll() error {
+	for s := range numFixed {
+		if err := g.need(s); err != nil {
+			return err
+		}
+	}
+	for d := range g.sets {
+		for i := range g.sets[d].cols {
+			if err := g.needColumn(domain(d), i); err != nil {
+				return err
+			}
+		}
+	}
+	return g.checkChildren()
+}
+
+// checkChildren checks that the events and links of the spans are those there are.
+func (g *group) checkChildren() error {
+	r := codec.NewReader(nil)
+	for _, c := range []struct {
+		field int
+		rows  int
+	}{{iEvents, g.rows[ofEvent]}, {iLinks, g.rows[ofLink]}} {
+		sum := 0
+		for _, n := range g.ints[c.field] {
+			if n < 0 || n > int64(c.rows) {
+				r.Fail("span with %d children", n)
+				return r.Err()
+			}
+			sum += int(n)
+		}
+		if sum != c.rows {
+			r.Fail("spans have %d children, there are %d", sum, c.rows)
+		}
+	}
+	return r.Err()
+}
+
+// decoder reads columns of a known length.
+type decoder struct {
+	*codec.Reader
+	z *codec.Zstd
+}
+
+// block reads a block that may be compressed.
+func (r *decoder) block() []byte {
+	rest := r.Rest()
+	data, _, after, err := r.z.Decode(nil, rest)
+	if err != nil {
+		r.Fail("%v", err)
+		return nil
+	}
+	r.Take(len(rest) - len(after))
+	return data
+}
+
+// numbers reads integers of any count.
+func (r *decoder) numbers() []int64 {
+	if r.Byte() == 0 {
+		return r.Ints(nil)
+	}
+	in := codec.NewReader(r.block())
+	if r.Err() != nil {
+		return nil
+	}
+	vs := in.Ints(nil)
+	if err := in.Err(); err != nil {
+		r.Fail("%v", err)
+	}
+	return vs
+}
+
+func (r *decoder) ints(n int) []int64 {
+	vs := r.numbers()
+	if len(vs) != n {
+		r.Fail("column of %d numbers, want %d", len(vs), n)
+		return nil
+	}
+	return vs
+}
+
+// codes reads n numbers below limit.
+func (r *decoder) codes(n, limit int) []int64 {
+	vs := r.ints(n)
+	for _, v := range vs {
+		if uint64(v) >= uint64(limit) {
+			r.Fail("code %d of %d", v, limit)
+			return nil
+		}
+	}
+	return vs
+}
+
+func (r *decoder) floats(n int) []int64 {
+	vs, rest, err := codec.DecodeFloats(nil, r.Rest())
+	if err != nil || len(vs) != n {
+		r.Fail("column of %d floats, want %d: %v", len(vs), n, err)
+		return nil
+	}
+	r.Take(r.Len() - len(rest))
+	out := make([]int64, n)
+	for i, v := range vs {
+		out[i] = int64(math.Float64bits(v))
+	}
+	return out
+}
+
+func (r *decoder) strs(n int) strCol {
+	dict := r.Byte() == 1
+	lens := r.numbers()
+	text := string(r.block())
+	var c strCol
+	if len(lens) == 0 || !dict && len(lens) != n {
+		r.Fail("%d strings for %d rows", len(lens), n)
+		return c
+	}
+	c.dict = make([]string, len(lens))
+	for i, l := range lens {
+		if l < 0 || l > int64(len(text)) {
+			r.Fail("string of %d bytes, %d are left", l, len(text))
+			return strCol{}
+		}
+		c.dict[i], text = text[:l], text[l:]
+	}
+	if !dict {
+		return c
+	}
+	codes := r.codes(n, len(c.dict))
+	c.codes = make([]uint32, len(codes))
+	for i, code := range codes {
+		c.codes[i] = uint32(code)
+	}
+	return c
+}
+
+func decodeSpanIDs(r *decoder, n int) []model.SpanID {
+	b := r.Take(8 * n)
+	ids := make([]model.SpanID, len(b)/8)
+	for i := range ids {
+		ids[i] = model.SpanID(b[8*i:])
+	}
+	return ids
+}
+
+func (g *group) decodeIDs(r *decoder) {
+	counts := r.ints(g.src.traces)
+	total := 0
+	for _, n := range counts {
+		if n < 1 || n > int64(g.len()-total) {
+			r.Fail("trace of %d spans", n)
+			return
+		}
+		total += int(n)
+		g.ends = append(g.ends, int32(total))
+	}
+	if total != g.len() {
+		r.Fail("traces have %d spans of %d", total, g.len())
+	}
+	b := r.Take(16 * len(counts))
+	for i := 0; i < len(b); i += 16 {
+		id := model.TraceID(b[i:])
+		if i > 0 && g.last().Compare(id) >= 0 {
+			r.Fail("trace %s after %s", id, g.last())
+			return
+		}
+		g.traces = append(g.traces, id)
+	}
+}
+
+func (g *group) decodeParents(r *decoder) {
+	nums := r.ints(g.len())
+	g.parent = make([]model.SpanID, len(nums))
+	for i, v := range nums {
+		switch {
+		case v == parentNone:
+		case v == parentOther:
+			if b := r.Take(8); b != nil {
+				g.parent[i] = model.SpanID(b)
+			}
+		default:
+			u := uint64(v - parentRow)
+			row := int64(i) + (int64(u>>1) ^ -int64(u&1))
+			if v < 0 || row < 0 || row >= int64(len(nums)) {
+				r.Fail("parent in row %d", row)
+				return
+			}
+			g.parent[i] = g.spanID[row]
+		}
+	}
+}
+
+func (g *group) decodeStarts(r *decoder) {
+	firsts, steps := r.ints(g.src.traces), r.ints(g.len()-g.src.traces)
+	if r.Err() != nil {
+		return
+	}
+	out := make([]int64, 0, g.len())
+	for t, start := range firsts {
+		from, to := g.run(t)
+		out = append(out, start)
+		for i := from + 1; i < to; i++ {
+			start += steps[0]
+			steps = steps[1:]
+			out = append(out, start)
+		}
+	}
+	g.ints[iStart] = out
+}
+
+// decodeShapes reads the shapes, and checks that the columns hold as many values as the
+// rows want.
+func (g *group) decodeShapes(r *decoder, d domain) {
+	s := &g.sets[d]
+	if g.rows[d] == 0 {
+		return
+	}
+	in := codec.NewReader(r.block())
+	for range in.Count(in.Len()) {
+		shape := make([]int32, 0, 8)
+		for range in.Count(in.Len()) {
+			shape = append(shape, int32(in.Count(len(s.cols)-1)))
+		}
+		s.shapes = append(s.shapes, shape)
+	}
+	if err := in.Err(); err != nil {
+		r.Fail("%v", err)
+		return
+	}
+	codes := r.codes(g.rows[d], len(s.shapes))
+	s.codes = make([]int32, len(codes))
+	rows := make([]int, len(s.shapes))
+	for i, c := range codes {
+		s.codes[i] = int32(c)
+		rows[c]++
+	}
+	if r.Err() != nil {
+		return
+	}
+	values := make([]int, len(s.cols))
+	for shape, n := range rows {
+		for _, c := range s.shapes[shape] {
+			values[c] += n
+		}
+	}
+	for i := range s.cols {
+		if s.cols[i].n != values[i] {
+			r.Fail("column %q has %d values, its rows want %d", s.cols[i].name, s.cols[i].n, values[i])
+			return
+		}
+	}
+}

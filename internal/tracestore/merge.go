@@ -1,0 +1,211 @@
+package tracestore
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+)
+
+// A part's groups are cut at about groupRows spans, between traces if the trace is not
+// bigger than maxGroupRows.
+const (
+	groupRows    = 8 << 10
+	maxGroupRows = 64 << 10
+)
+
+// stream yields the groups of one source in order of trace id; nil ends it.
+type stream func() (*group, error)
+
+func streamOf(gs ...*group) stream {
+	return func() (*group, error) {
+		if len(gs) == 0 {
+			return nil, nil
+		}
+		g := gs[0]
+		gs = gs[1:]
+		return g, nil
+	}
+}
+
+// merger merges streams, oldest first, and hands groups of about size rows to emit. Of
+// equal spans that of the oldest stream stays.
+type merger struct {
+	in   []*mergeInput
+	size int
+	keep func(start int64) bool // spans to keep, nil for all
+	emit func(*group) error
+	b    *builder
+}
+
+type mergeInput struct {
+	next stream
+	cur  *segment // nil at the end
+	t    int      // index of the trace to merge next
+}
+
+// segment is a group and what copies it.
+type segment struct {
+	g *group
+	c *copier
+}
+
+// advance makes the next trace current.
+func (in *mergeInput) advance() error {
+	for in.t++; in.cur == nil || in.t >= len(in.cur.g.traces); {
+		g, err := in.next()
+		if err != nil {
+			return err
+		}
+		if g == nil {
+			in.cur = nil
+			return nil
+		}
+		in.cur, in.t = &segment{g: g}, 0
+	}
+	return nil
+}
+
+func (in *mergeInput) trace() model.TraceID { return in.cur.g.traces[in.t] }
+
+// mergeGroups merges complete groups into one.
+func mergeGroups(ctx context.Context, gs []*group) (*group, error) {
+	var out *group
+	rows := 0
+	m := &merger{size: 1 << 30, emit: func(g *group) error { out = g; return nil }}
+	for _, g := range gs {
+		m.in = append(m.in, &mergeInput{next: streamOf(g)})
+		rows += g.len()
+	}
+	m.b = newBuilder(rows)
+	return out, m.run(ctx)
+}
+
+func (m *merger) run(ctx context.Context) error {
+	for _, in := range m.in {
+		if err := in.advance(); err != nil {
+			return err
+		}
+	}
+	for {
+		id, ok := m.least()
+		if !ok {
+			return m.flush()
+		}
+		if err := m.trace(id); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// least returns the smallest current trace id.
+func (m *merger) least() (id model.TraceID, ok bool) {
+	for _, in := range m.in {
+		if in.cur != nil && (!ok || in.trace().Compare(id) < 0) {
+			id, ok = in.trace(), true
+		}
+	}
+	return id, ok
+}
+
+// trace merges one trace from all inputs that have it. In one input it may go on over
+// several groups.
+func (m *merger) trace(id model.TraceID) error {
+	if m.b != nil && m.b.len() >= m.size {
+		if err := m.flush(); err != nil {
+			return err
+		}
+	}
+	var segs []*segment
+	var picks []pick
+	for _, in := range m.in {
+		for in.cur != nil && in.trace() == id {
+			from, to := in.cur.g.run(in.t)
+			for i := from; i < to; i++ {
+				g := in.cur.g
+				if start := intAt(g.ints[iStart], i); m.keep == nil || m.keep(start) {
+					picks = append(picks, pick{start, g.spanID[i], intAt(g.ints[iKind], i), int32(len(segs)), int32(i)})
+				}
+			}
+			segs = append(segs, in.cur)
+			if err := in.advance(); err != nil {
+				return err
+			}
+		}
+	}
+	if len(segs) > 1 {
+		picks = dropDuplicates(picks)
+		slices.SortFunc(picks, comparePicks)
+	}
+	return m.copy(id, segs, picks)
+}
+
+func (m *merger) copy(id model.TraceID, segs []*segment, picks []pick) error {
+	for _, p := range picks {
+		if m.b == nil {
+			m.b = newBuilder(min(m.size, groupRows) + 1024)
+		}
+		s := segs[p.in]
+		if s.c == nil || s.c.b != m.b {
+			s.c = newCopier(s.g, m.b)
+		}
+		s.c.row(id, int(p.row))
+		if m.b.len() >= maxGroupRows && m.size < maxGroupRows {
+			if err := m.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (m *merger) flush() error {
+	b := m.b
+	m.b = nil
+	if b == nil || b.len() == 0 {
+		return nil
+	}
+	return m.emit(b.finish())
+}
+
+// pick is a span of one of several inputs.
+type pick struct {
+	start int64
+	id    model.SpanID
+	kind  int64
+	in    int32
+	row   int32
+}
+
+func comparePicks(a, b pick) int {
+	if a.start != b.start {
+		return cmp.Compare(a.start, b.start)
+	}
+	if c := slices.Compare(a.id[:], b.id[:]); c != 0 {
+		return c
+	}
+	return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.in, b.in), cmp.Compare(a.row, b.row))
+}
+
+// identity is what makes two spans of a trace the same.
+type identity struct {
+	id   model.SpanID
+	kind int64
+}
+
+// dropDuplicates keeps the first of equal spans.
+func dropDuplicates(picks []pick) []pick {
+	seen := make(map[identity]struct{}, len(picks))
+	return slices.DeleteFunc(picks, func(p pick) bool {
+		key := identity{p.id, p.kind}
+		if _, ok := seen[key]; ok {
+			return true
+		}
+		seen[key] = struct{}{}
+		return false
+	})
+}

@@ -1,0 +1,282 @@
+package tracestore
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// wanted is what a selector wants to see of attributes.
+type wanted struct {
+	all    bool
+	attrs  map[store.Attr]bool
+	events bool
+	links  bool
+}
+
+func wantedOf(sel store.SpanSelector) wanted {
+	w := wanted{all: sel.AllAttrs, attrs: map[store.Attr]bool{}, events: sel.Events, links: sel.Links}
+	for _, a := range sel.Attrs {
+		w.attrs[a] = true
+	}
+	return w
+}
+
+func (w *wanted) has(scope store.AttrScope, name string) bool {
+	return w.all || w.attrs[store.Attr{Scope: scope, Name: name}]
+}
+
+// rowBuilder makes a batch of a Scan.
+type rowBuilder struct {
+	want   wanted
+	res    resources
+	rows   *store.SpanRows
+	attrs  attrColumns
+	events attrColumns
+	links  attrColumns
+}
+
+func newRowBuilder(want wanted, res resources) *rowBuilder {
+	b := &rowBuilder{want: want, res: res}
+	b.reset()
+	return b
+}
+
+func (b *rowBuilder) reset() {
+	b.rows = &store.SpanRows{}
+	if b.want.events {
+		b.rows.Events = &store.EventRows{}
+	}
+	if b.want.links {
+		b.rows.Links = &store.LinkRows{}
+	}
+	b.attrs, b.events, b.links = attrColumns{}, attrColumns{}, attrColumns{}
+}
+
+// finish returns the batch and begins the next one.
+func (b *rowBuilder) finish() *store.SpanRows {
+	r := b.rows
+	r.Attrs = b.attrs.finish(r.Len())
+	if r.Events != nil {
+		r.Events.Attrs = b.events.finish(len(r.Events.Time))
+	}
+	if r.Links != nil {
+		r.Links.Attrs = b.links.finish(len(r.Links.SpanID))
+	}
+	b.reset()
+	return r
+}
+
+// rowSource reads rows of one group, in ascending order.
+type rowSource struct {
+	g      *group
+	events []int32 // ends
+	links  []int32
+	sets   [numDomains]setSource
+}
+
+type setSource struct {
+	used   bool // some column is wanted
+	want   []bool
+	cursor attrCursor
+}
+
+// newRowSource reads the sections of g that want needs.
+func newRowSource(g *group, want *wanted) (*rowSource, error) {
+	err := g.need(secIDs, secSpanID, secParent, secInts+iStart, secInts+iDur, secInts+iKind, secInts+iStatus,
+		secStrs+sName, secStrs+sMessage, secStrs+sRes, secStrs+sScope)
+	if err != nil {
+		return nil, err
+	}
+	s := &rowSource{g: g}
+	if err := s.needSet(ofSpan, store.ScopeSpan, want); err != nil {
+		return nil, err
+	}
+	if !want.events && !want.links {
+		return s, nil
+	}
+	if err := g.needChildren(); err != nil {
+		return nil, err
+	}
+	if want.events {
+		if err := g.need(secInts+iEvTime, secStrs+sEvName); err != nil {
+			return nil, err
+		}
+		s.events = childEnds(g.ints[iEvents], g.len())
+		if err := s.needSet(ofEvent, store.ScopeEvent, want); err != nil {
+			return nil, err
+		}
+	}
+	if want.links {
+		if err := g.need(secStrs + sLkID); err != nil {
+			return nil, err
+		}
+		s.links = childEnds(g.ints[iLinks], g.len())
+		return s, s.needSet(ofLink, store.ScopeLink, want)
+	}
+	return s, nil
+}
+
+func (s *rowSource) needSet(d domain, scope store.AttrScope, want *wanted) error {
+	set := &s.g.sets[d]
+	out := setSource{want: make([]bool, len(set.cols))}
+	for i := range set.cols {
+		c := &set.cols[i]
+		if c.typ == store.ValueNone || c.n == 0 || !want.has(scope, c.name) {
+			continue
+		}
+		if err := s.g.needColumn(d, i); err != nil {
+			return err
+		}
+		out.want[i], out.used = true, true
+	}
+	if out.used {
+		out.cursor = newAttrCursor(set)
+	}
+	s.sets[d] = out
+	return nil
+}
+
+// add appends span i of s, which is one of trace.
+func (b *rowBuilder) add(s *rowSource, trace model.TraceID, i int) {
+	g, r := s.g, b.rows
+	row := r.Len()
+	start := intAt(g.ints[iStart], i)
+	res, scope := b.res.resource(g.strs[sRes].at(i)), b.res.scope(g.strs[sScope].at(i))
+	r.TraceID = append(r.TraceID, trace)
+	r.SpanID = append(r.SpanID, g.spanID[i])
+	r.Parent = append(r.Parent, g.parent[i])
+	r.Start = append(r.Start, start)
+	r.Duration = append(r.Duration, g.duration(i))
+	r.Kind = append(r.Kind, uint8(intAt(g.ints[iKind], i)))
+	r.Status = append(r.Status, uint8(intAt(g.ints[iStatus], i)))
+	r.Name = append(r.Name, g.strs[sName].at(i))
+	r.StatusMessage = append(r.StatusMessage, g.strs[sMessage].at(i))
+	r.Service = append(r.Service, res.service)
+	r.ScopeName = append(r.ScopeName, scope.ss.Scope().Name())
+	r.ScopeVersion = append(r.ScopeVersion, scope.ss.Scope().Version())
+	for _, a := range res.attrs {
+		if b.want.has(store.ScopeResource, a.name) {
+			b.attrs.set(row, store.ScopeResource, a)
+		}
+	}
+	for _, a := range scope.attrs {
+		if b.want.has(store.ScopeInstrumentation, a.name) {
+			b.attrs.set(row, store.ScopeInstrumentation, a)
+		}
+	}
+	s.attrs(ofSpan, store.ScopeSpan, i, &b.attrs, row)
+	if ev := r.Events; ev != nil {
+		for from, to := childRange(s.events, i); from < to; from++ {
+			s.attrs(ofEvent, store.ScopeEvent, from, &b.events, len(ev.Time))
+			ev.Time = append(ev.Time, start+intAt(g.ints[iEvTime], from))
+			ev.Name = append(ev.Name, g.strs[sEvName].at(from))
+		}
+		r.EventEnd = append(r.EventEnd, int32(len(ev.Time)))
+	}
+	if ln := r.Links; ln != nil {
+		for from, to := childRange(s.links, i); from < to; from++ {
+			s.attrs(ofLink, store.ScopeLink, from, &b.links, len(ln.SpanID))
+			t, id := linkIDs(g.strs[sLkID].at(from))
+			ln.TraceID = append(ln.TraceID, t)
+			ln.SpanID = append(ln.SpanID, id)
+		}
+		r.LinkEnd = append(r.LinkEnd, int32(len(ln.SpanID)))
+	}
+}
+
+// attrs puts the wanted attributes of a row of g into row out of cols.
+func (s *rowSource) attrs(d domain, scope store.AttrScope, row int, cols *attrColumns, out int) {
+	in := &s.sets[d]
+	if !in.used {
+		return
+	}
+	set := &s.g.sets[d]
+	in.cursor.seek(set, row)
+	for _, col := range set.shapes[set.codes[row]] {
+		if in.want[col] {
+			c := &set.cols[col]
+			v := attrValue{attrKey: c.attrKey}
+			switch i := in.cursor.next[col]; {
+			case isNumber(c.typ):
+				v.num = intAt(c.ints, i)
+			case c.typ == store.ValueString:
+				v.str = c.strs.at(i)
+			default:
+				v.str = valueText(c.strs.at(i))
+			}
+			cols.set(out, scope, v)
+		}
+		in.cursor.next[col]++
+	}
+	in.cursor.row++
+}
+
+// attrColumns are columns in the making.
+type attrColumns struct {
+	index map[columnID]int
+	cols  []store.AttrColumn
+}
+
+type columnID struct {
+	attr store.Attr
+	typ  store.ValueType
+}
+
+// set puts v into row. Rows come in ascending order.
+func (c *attrColumns) set(row int, scope store.AttrScope, v attrValue) {
+	id := columnID{store.Attr{Scope: scope, Name: v.name}, v.typ}
+	i, ok := c.index[id]
+	if !ok {
+		if c.index == nil {
+			c.index = map[columnID]int{}
+		}
+		i = len(c.cols)
+		c.index[id] = i
+		c.cols = append(c.cols, store.AttrColumn{Attr: id.attr, Type: v.typ})
+	}
+	col := &c.cols[i]
+	if row < len(col.Has) {
+		return // the attribute twice in one row: the first one counts
+	}
+	pad(col, row)
+	col.Has = append(col.Has, true)
+	switch v.typ {
+	case store.ValueInt, store.ValueBool:
+		col.Ints = append(col.Ints, v.num)
+	case store.ValueFloat:
+		col.Floats = append(col.Floats, math.Float64frombits(uint64(v.num)))
+	default:
+		col.Strs = append(col.Strs, v.str)
+	}
+}
+
+// pad appends rows without a value until there are n.
+func pad(col *store.AttrColumn, n int) {
+	more := n - len(col.Has)
+	if more <= 0 {
+		return
+	}
+	col.Has = append(col.Has, make([]bool, more)...)
+	switch col.Type {
+	case store.ValueInt, store.ValueBool:
+		col.Ints = append(col.Ints, make([]int64, more)...)
+	case store.ValueFloat:
+		col.Floats = append(col.Floats, make([]float64, more)...)
+	default:
+		col.Strs = append(col.Strs, make([]string, more)...)
+	}
+}
+
+func (c *attrColumns) finish(rows int) []store.AttrColumn {
+	for i := range c.cols {
+		pad(&c.cols[i], rows)
+	}
+	slices.SortFunc(c.cols, func(a, b store.AttrColumn) int {
+		return cmp.Or(compareAttrs(a.Attr, b.Attr), cmp.Compare(a.Type, b.Type))
+	})
+	return c.cols
+}

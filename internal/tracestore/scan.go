@@ -1,0 +1,471 @@
+package tracestore
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/FastFilter/xorfilter"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// near is how far from the range of a Scan spans are looked at to judge Where.
+const near = 6 * time.Hour
+
+// batchRows is about how many spans a batch of a Scan holds.
+const batchRows = 4096
+
+// Caps implements [store.TraceReader].
+func (s *Store) Caps() store.TraceCaps { return store.TraceCaps{} }
+
+// Scan implements [store.TraceReader].
+//
+// All sources (parts, groups in memory) are sorted by trace id, so a scan is one pass
+// over them in step: a window of trace ids is as wide as every group under its cursor
+// covers. In a window, the groups in and near the range say which traces qualify, from
+// as few columns as possible; only for those are the spans gathered, from all sources.
+func (s *Store) Scan(ctx context.Context, tenant model.Tenant, sel store.SpanSelector) iter.Seq2[*store.SpanRows, error] {
+	return func(yield func(*store.SpanRows, error) bool) {
+		if err := ctx.Err(); err != nil {
+			yield(nil, err)
+			return
+		}
+		snap := s.snapshot(tenant, sel.Range, sel.Account)
+		defer snap.close()
+		q, err := s.newScan(snap, sel)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer q.release()
+		for {
+			more, err := q.window()
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if n := q.out.rows.Len(); n >= batchRows || !more && n > 0 {
+				sel.Account.Matched(int64(n))
+				if !yield(q.out.finish(), nil) {
+					return
+				}
+			}
+			for len(q.full) > 0 {
+				rows := q.full[0]
+				q.full = q.full[1:]
+				sel.Account.Matched(int64(rows.Len()))
+				if !yield(rows, nil) {
+					return
+				}
+			}
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+// scan is a Scan in progress.
+type scan struct {
+	store   *Store
+	sel     store.SpanSelector
+	res     resources
+	where   *where
+	out     *rowBuilder
+	full    []*store.SpanRows // complete batches
+	sources []*scanSource
+	floor   model.TraceID // ids up to it are done, if begun
+	begun   bool
+	held    int64
+}
+
+// scanSource is a cursor over the groups of a part, or one group in memory.
+type scanSource struct {
+	part    *openPart // nil for a group in memory
+	metas   []groupMeta
+	mem     *group
+	inRange bool // some span may overlap the range
+	near    bool // its spans take part in judging Where
+	i       int
+	open    map[int]*scanGroup
+}
+
+// scanGroup is an open group of a source.
+type scanGroup struct {
+	g       *group // nil if it is not open
+	bad     bool   // damaged
+	charged int64  // bytes read
+	held    int64
+	judged  bool
+	match   []bool // spans that satisfy Where
+	rows    *rowSource
+	filter  *xorfilter.BinaryFuse8
+	looked  bool // for the filter
+}
+
+func (s *Store) newScan(snap *snapshot, sel store.SpanSelector) (*scan, error) {
+	q := &scan{store: s, sel: sel, res: newResources()}
+	var err error
+	if q.where, err = compileWhere(sel.Where, q.res); err != nil {
+		return nil, err
+	}
+	q.out = newRowBuilder(wantedOf(sel), q.res)
+	if sel.Range.Empty() {
+		return q, nil
+	}
+	nearby := model.TimeRange{From: sel.Range.From - int64(near), To: endOf(sel.Range.To, int64(near))}
+	if nearby.From > sel.Range.From {
+		nearby.From = sel.Range.From
+	}
+	for _, p := range snap.view.Parts {
+		st := p.Stats()
+		q.sources = append(q.sources, &scanSource{
+			part: p, metas: p.Data.groups,
+			inRange: sel.Range.Overlaps(st.MinTime, st.MaxTime), near: nearby.Overlaps(st.MinTime, st.MaxTime),
+		})
+	}
+	for _, g := range snap.mem {
+		meta := groupMeta{rows: g.len(), first: g.first(), last: g.last(), minStart: g.times.lo, maxEnd: g.times.hi}
+		q.sources = append(q.sources, &scanSource{
+			mem: g, metas: []groupMeta{meta},
+			inRange: sel.Range.Overlaps(g.times.lo, g.times.hi), near: nearby.Overlaps(g.times.lo, g.times.hi),
+		})
+	}
+	for _, src := range q.sources {
+		src.open = map[int]*scanGroup{}
+	}
+	return q, nil
+}
+
+func (q *scan) release() { q.sel.Account.Drop(q.held) }
+
+// done reports whether the source has no groups left.
+func (src *scanSource) done() bool { return src.i >= len(src.metas) }
+
+// window does the next window of trace ids. It reports whether more may follow.
+func (q *scan) window() (bool, error) {
+	if q.sel.TraceIDs != nil && !q.seek() {
+		return false, nil
+	}
+	hi, ok := q.high()
+	if !ok {
+		return false, nil
+	}
+	ids, err := q.candidates(hi)
+	if err != nil {
+		return false, err
+	}
+	for _, id := range ids {
+		if err := q.gather(id); err != nil {
+			return false, err
+		}
+		if q.out.rows.Len() >= batchRows {
+			q.full = append(q.full, q.out.finish())
+		}
+	}
+	q.floor, q.begun = hi, true
+	for _, src := range q.sources {
+		for !src.done() && src.metas[src.i].last.Compare(hi) <= 0 {
+			q.next(src)
+		}
+	}
+	return true, nil
+}
+
+// next closes the current group of src.
+func (q *scan) next(src *scanSource) {
+	if _, ok := src.open[src.i]; !ok && src.near {
+		q.sel.Account.Skipped(1)
+	}
+	q.close(src, src.i)
+	src.i++
+}
+
+// seek moves to the next wanted trace id; false if there is none.
+func (q *scan) seek() bool {
+	ids := q.sel.TraceIDs
+	for len(ids) > 0 && q.begun && ids[0].Compare(q.floor) <= 0 {
+		ids = ids[1:]
+	}
+	q.sel.TraceIDs = ids
+	if len(ids) == 0 {
+		return false
+	}
+	for _, src := range q.sources {
+		q.seekTo(src, ids[0])
+	}
+	return true
+}
+
+// seekTo moves src to the first group that may hold id or a later one.
+func (q *scan) seekTo(src *scanSource, id model.TraceID) {
+	rest := src.metas[min(src.i, len(src.metas)):]
+	to := src.i + sort.Search(len(rest), func(i int) bool { return rest[i].last.Compare(id) >= 0 })
+	for i := range src.open {
+		if i < to {
+			q.close(src, i)
+		}
+	}
+	src.i = to
+}
+
+// high returns the end of the next window; false when no source in the range has more.
+func (q *scan) high() (hi model.TraceID, ok bool) {
+	alive := false
+	for _, src := range q.sources {
+		if !src.near || src.done() {
+			continue
+		}
+		alive = alive || src.inRange
+		if last := src.metas[src.i].last; !ok || last.Compare(hi) < 0 {
+			hi, ok = last, true
+		}
+	}
+	return hi, alive
+}
+
+// candidates returns the sorted ids in the window up to hi of the traces that qualify:
+// some span satisfies Where, and some span overlaps the range.
+func (q *scan) candidates(hi model.TraceID) ([]model.TraceID, error) {
+	var matching []model.TraceID
+	all := len(q.where.any) == 0
+	if !all {
+		err := q.each(hi, func(src *scanSource) bool { return src.near }, q.judge, func(sg *scanGroup, t int) bool {
+			from, to := sg.g.run(t)
+			return slices.Contains(sg.match[from:to], true)
+		}, &matching)
+		if err != nil || len(matching) == 0 {
+			return nil, err
+		}
+	}
+	var ids []model.TraceID
+	err := q.each(hi, func(src *scanSource) bool { return src.inRange }, q.locate, func(sg *scanGroup, t int) bool {
+		if _, ok := slices.BinarySearchFunc(matching, sg.g.traces[t], model.TraceID.Compare); !all && !ok {
+			return false
+		}
+		from, to := sg.g.run(t)
+		for i := from; i < to; i++ {
+			start := intAt(sg.g.ints[iStart], i)
+			if q.sel.Range.Overlaps(start, endOf(start, sg.g.duration(i))) {
+				return true
+			}
+		}
+		return false
+	}, &ids)
+	return ids, err
+}
+
+// each appends to ids, sorted, the traces in the window up to hi for which want is true,
+// of the sources that use names. prepare reads what want needs of a group; false means
+// that it wants none of the group.
+func (q *scan) each(hi model.TraceID, use func(*scanSource) bool, prepare func(*group, *scanGroup) (bool, error),
+	want func(*scanGroup, int) bool, ids *[]model.TraceID,
+) error {
+	for _, src := range q.sources {
+		if !use(src) {
+			continue
+		}
+		for i := src.i; i < len(src.metas) && src.metas[i].first.Compare(hi) <= 0; i++ {
+			sg, err := q.group(src, i)
+			if err != nil {
+				return err
+			}
+			if sg.bad {
+				continue
+			}
+			ok, err := prepare(sg.g, sg)
+			if err := q.settle(src, i, sg, err); err != nil {
+				return err
+			}
+			if !ok || sg.bad {
+				continue
+			}
+			t := 0
+			if q.begun {
+				t = sort.Search(len(sg.g.traces), func(t int) bool { return sg.g.traces[t].Compare(q.floor) > 0 })
+			}
+			for ; t < len(sg.g.traces) && sg.g.traces[t].Compare(hi) <= 0; t++ {
+				if q.wanted(sg.g.traces[t]) && want(sg, t) {
+					*ids = append(*ids, sg.g.traces[t])
+				}
+			}
+		}
+	}
+	slices.SortFunc(*ids, model.TraceID.Compare)
+	*ids = slices.Compact(*ids)
+	return nil
+}
+
+func (q *scan) wanted(id model.TraceID) bool {
+	if q.sel.TraceIDs == nil {
+		return true
+	}
+	_, ok := slices.BinarySearchFunc(q.sel.TraceIDs, id, model.TraceID.Compare)
+	return ok
+}
+
+// judge evaluates Where on a group, once.
+func (q *scan) judge(g *group, sg *scanGroup) (bool, error) {
+	if !sg.judged {
+		var err error
+		if sg.match, err = q.where.match(g); err != nil {
+			return false, err
+		}
+		sg.judged = true
+	}
+	if sg.match == nil {
+		return false, nil
+	}
+	return true, g.need(secIDs)
+}
+
+// locate reads when the spans of a group are.
+func (q *scan) locate(g *group, _ *scanGroup) (bool, error) {
+	return true, g.need(secIDs, secInts+iStart, secInts+iDur)
+}
+
+// get returns group i of src, which need not be open.
+func (src *scanSource) get(i int) *scanGroup {
+	sg := src.open[i]
+	if sg == nil {
+		sg = &scanGroup{}
+		src.open[i] = sg
+	}
+	return sg
+}
+
+// group opens group i of src, unless it is bad.
+func (q *scan) group(src *scanSource, i int) (*scanGroup, error) {
+	sg := src.get(i)
+	if sg.g != nil || sg.bad {
+		return sg, nil
+	}
+	if src.mem != nil {
+		sg.g = src.mem
+		return sg, q.settle(src, i, sg, nil)
+	}
+	g, err := openPartGroup(src.part, i, q.store.z)
+	sg.g = g
+	return sg, q.settle(src, i, sg, err)
+}
+
+// settle charges what was read of a group. Damage is reported, and ends the use of the
+// group, not of the scan.
+func (q *scan) settle(src *scanSource, i int, sg *scanGroup, err error) error {
+	if errors.Is(err, store.ErrCorrupt) {
+		reportDamage(src.part, i, err)
+		q.sel.Account.Warn("part %s has damaged blocks: some spans are missing", src.part.Name())
+		sg.g, sg.bad = nil, true
+		return nil
+	}
+	if err != nil || sg.g == nil {
+		return err
+	}
+	n := sg.g.size()
+	if n == sg.charged {
+		return nil
+	}
+	more, rows := n-sg.charged, 0
+	if sg.charged == 0 {
+		rows = sg.g.len()
+	}
+	sg.charged = n
+	if src.mem == nil { // decoded columns are a few times as big
+		if err := q.sel.Account.Hold(4 * more); err != nil {
+			return err
+		}
+		sg.held += 4 * more
+		q.held += 4 * more
+	}
+	return q.sel.Account.Scanned(more, int64(rows))
+}
+
+// close lets group i go.
+func (q *scan) close(src *scanSource, i int) {
+	if sg := src.open[i]; sg != nil {
+		q.sel.Account.Drop(sg.held)
+		q.held -= sg.held
+		delete(src.open, i)
+	}
+}
+
+// gather appends the spans of trace id from all sources to the batch.
+func (q *scan) gather(id model.TraceID) error {
+	var picks []pick
+	var from []*scanGroup
+	for _, src := range q.sources {
+		if !src.near { // others move at the end of the window
+			q.seekTo(src, id)
+		}
+		for i := src.i; i < len(src.metas) && src.metas[i].first.Compare(id) <= 0; i++ {
+			if src.metas[i].last.Compare(id) < 0 {
+				continue
+			}
+			sg, t, err := q.find(src, i, id)
+			if err != nil {
+				return err
+			}
+			if t < 0 {
+				continue
+			}
+			begin, end := sg.g.run(t)
+			for row := begin; row < end; row++ {
+				picks = append(picks, pick{intAt(sg.g.ints[iStart], row), sg.g.spanID[row], intAt(sg.g.ints[iKind], row), int32(len(from)), int32(row)})
+			}
+			from = append(from, sg)
+		}
+	}
+	if len(from) > 1 {
+		picks = dropDuplicates(picks)
+		slices.SortFunc(picks, comparePicks)
+	}
+	for _, p := range picks {
+		q.out.add(from[p.in].rows, id, int(p.row))
+	}
+	return nil
+}
+
+// find returns group i of src and the index of trace id in it, or -1. The rows of the
+// group can then be read.
+func (q *scan) find(src *scanSource, i int, id model.TraceID) (*scanGroup, int, error) {
+	sg := src.get(i)
+	if sg.g == nil && src.part != nil {
+		if !sg.looked {
+			var err error
+			sg.looked = true
+			sg.filter, err = openPartFilter(src.part, i)
+			if err := q.settle(src, i, sg, err); err != nil {
+				return sg, -1, err
+			}
+		}
+		if sg.filter != nil && !sg.filter.Contains(idHash(id)) {
+			return sg, -1, nil
+		}
+	}
+	if _, err := q.group(src, i); err != nil || sg.bad {
+		return sg, -1, err
+	}
+	if err := q.settle(src, i, sg, sg.g.need(secIDs)); err != nil || sg.bad {
+		return sg, -1, err
+	}
+	t, ok := sg.g.find(id)
+	if !ok {
+		return sg, -1, nil
+	}
+	if sg.rows == nil {
+		rows, err := newRowSource(sg.g, &q.out.want)
+		if err := q.settle(src, i, sg, err); err != nil || sg.bad {
+			return sg, -1, err
+		}
+		sg.rows = rows
+	}
+	return sg, t, nil
+}
