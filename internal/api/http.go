@@ -13,6 +13,7 @@ import (
 
 	"github.com/klauspost/compress/gzhttp"
 
+	"github.com/pharos-o11y/pharos/internal/logql"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/promql"
 	"github.com/pharos-o11y/pharos/internal/query"
@@ -46,6 +47,8 @@ var statuses = []struct {
 	code int
 }{
 	{ErrInvalid, http.StatusBadRequest},
+	{logql.ErrParse, http.StatusBadRequest},
+	{logql.ErrQuery, http.StatusBadRequest},
 	{promql.ErrParse, http.StatusBadRequest},
 	{promql.ErrEval, http.StatusUnprocessableEntity},
 	{model.ErrTenant, http.StatusBadRequest},

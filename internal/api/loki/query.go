@@ -1,0 +1,124 @@
+package loki
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/pharos-o11y/pharos/internal/api"
+	"github.com/pharos-o11y/pharos/internal/logql"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// query answers /loki/api/v1/query: a metric query at one instant.
+func (a *API) query(w http.ResponseWriter, r *http.Request) error {
+	at, err := timeParam(r, "time", a.Now().UnixNano())
+	if err != nil {
+		return err
+	}
+	if _, err := limitParam(r); err != nil {
+		return err
+	}
+	if _, err := directionParam(r); err != nil {
+		return err
+	}
+	text := r.FormValue("query")
+	e, err := logql.Parse(text)
+	if err != nil {
+		return err
+	}
+	if !logql.IsMetric(e) {
+		return api.Invalid("log queries are not supported as an instant query type, please change your query to a range query type")
+	}
+	return a.run(w, r, text, e, logql.Params{Start: at, End: at})
+}
+
+// queryRange answers /loki/api/v1/query_range: a log query, or a metric query at every
+// step.
+func (a *API) queryRange(w http.ResponseWriter, r *http.Request) error {
+	text := r.FormValue("query")
+	e, err := logql.Parse(text)
+	if err != nil {
+		return err
+	}
+	p, err := a.rangeParams(r, e)
+	if err != nil {
+		return err
+	}
+	return a.run(w, r, text, e, p)
+}
+
+func (a *API) rangeParams(r *http.Request, e logql.Expr) (logql.Params, error) {
+	var p logql.Params
+	rng, err := a.timeRange(r)
+	if err != nil {
+		return p, err
+	}
+	if err := a.checkLength(rng); err != nil {
+		return p, err
+	}
+	if p.Limit, err = limitParam(r); err != nil {
+		return p, err
+	}
+	if p.Direction, err = directionParam(r); err != nil {
+		return p, err
+	}
+	step, err := a.step(r, rng)
+	if err != nil {
+		return p, err
+	}
+	if p.Interval, err = durationParam(r, "interval"); err != nil {
+		return p, err
+	}
+	p.Start, p.End = rng.From, rng.To
+	if logql.IsMetric(e) {
+		p.Step = step
+		p.Start = floorTo(p.Start, int64(step))
+		p.End = -floorTo(-p.End, int64(step))
+		return p, nil
+	}
+	if p.Limit > a.Limits.MaxEntries {
+		return p, api.Invalid("max entries limit per query exceeded, limit > max_entries_limit_per_query (%d > %d)", p.Limit, a.Limits.MaxEntries)
+	}
+	return p, nil
+}
+
+// floorTo rounds t down to a multiple of step.
+func floorTo(t, step int64) int64 {
+	m := t % step
+	if m < 0 {
+		m += step
+	}
+	return t - m
+}
+
+// run evaluates e and writes the answer.
+func (a *API) run(w http.ResponseWriter, r *http.Request, text string, e logql.Expr, p logql.Params) error {
+	flags, categorize := encodingFlags(r)
+	p.Categorize = categorize
+	p.MaxSeries = a.Limits.MaxSeries
+	p.PartialSeries = strings.Contains(r.Header.Get("X-Query-Tags"), "Source=grafana-lokiexplore-app")
+	var res *logql.Result
+	st, err := a.do(r, text, func(ctx context.Context, tenant model.Tenant, acct *store.Account) (err error) {
+		p.Account = acct
+		res, err = a.engine.Query(ctx, tenant, e, p)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return writeResult(w, res, &st, flags)
+}
+
+// formatQuery answers /loki/api/v1/format_query. It needs no tenant and has its own form
+// of errors.
+func (a *API) formatQuery(w http.ResponseWriter, r *http.Request) error {
+	e, err := logql.Parse(r.FormValue("query"))
+	if err != nil {
+		w.Header().Set("Content-Type", "application/json; charset=UTF-8")
+		w.WriteHeader(http.StatusBadRequest)
+		return writeJSON(w, map[string]string{"status": "invalid-query", "error": err.Error()})
+	}
+	return writeJSON(w, map[string]string{"status": "success", "data": logql.Format(e)})
+}
