@@ -87,7 +87,6 @@ processors: {batch: , batch/own: {metadata_keys: [a]}}
 
 // TestMistakes checks that an error names the place and the right form.
 func TestMistakes(t *testing.T) {
-	p := &Pipeline{opts: Options{Sink: new(sink), OTLPGRPC: "127.0.0.1:4317", OTLPHTTP: "127.0.0.1:4318"}}
 	tests := []struct {
 		in    string
 		wants []string
@@ -106,7 +105,7 @@ func TestMistakes(t *testing.T) {
 		{"exporters: {pharos: {tenant: 'a/b'}}", []string{"tenant"}},
 	}
 	for _, tt := range tests {
-		err := p.Validate(t.Context(), tt.in)
+		err := Check(t.Context(), tt.in)
 		for _, want := range tt.wants {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s:\nerror %v\nwant  %s", tt.in, err, want)

@@ -19,9 +19,12 @@ package pipeline
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 
@@ -46,6 +49,12 @@ type Sink interface {
 	WriteTraces(ctx context.Context, tenant model.Tenant, td ptrace.Traces) error
 }
 
+// Where the OTLP receiver of the default configuration listens.
+const (
+	DefaultGRPC = "127.0.0.1:4317"
+	DefaultHTTP = "127.0.0.1:4318"
+)
+
 // Options configures a Pipeline. Sink is required.
 type Options struct {
 	Sink Sink
@@ -54,8 +63,8 @@ type Options struct {
 	// [Complete]. Empty means OTLP receivers at the two addresses below and the
 	// exporter pharos.
 	Config   string
-	OTLPGRPC string // listen address of the default configuration; "" means 127.0.0.1:4317
-	OTLPHTTP string // listen address of the default configuration; "" means 127.0.0.1:4318
+	OTLPGRPC string // listen address of the default configuration; "" means DefaultGRPC, "none" none
+	OTLPHTTP string // listen address of the default configuration; "" means DefaultHTTP, "none" none
 
 	// Tenant decides whose data a request carries that names tenant id ("" if it names
 	// none). Nil means id, or the default tenant.
@@ -71,6 +80,8 @@ type Pipeline struct {
 	opts    Options
 	metrics *metrics
 	self    *selfMetrics
+
+	sockets string // directory of the sockets of watchScrapes
 
 	reloads chan reload
 	ready   chan struct{}
@@ -90,10 +101,10 @@ func New(ctx context.Context, opts Options) (*Pipeline, error) {
 		return nil, errors.New("new pipeline: no sink")
 	}
 	if opts.OTLPGRPC == "" {
-		opts.OTLPGRPC = "127.0.0.1:4317"
+		opts.OTLPGRPC = DefaultGRPC
 	}
 	if opts.OTLPHTTP == "" {
-		opts.OTLPHTTP = "127.0.0.1:4318"
+		opts.OTLPHTTP = DefaultHTTP
 	}
 	if opts.Tenant == nil {
 		opts.Tenant = func(_ context.Context, id string) (model.Tenant, error) {
@@ -108,6 +119,7 @@ func New(ctx context.Context, opts Options) (*Pipeline, error) {
 	}
 	p := &Pipeline{
 		opts: opts, reloads: make(chan reload), ready: make(chan struct{}),
+		sockets: filepath.Join(os.TempDir(), "pharos-"+rand.Text()),
 		metrics: newMetrics(opts.Registerer), self: newSelfMetrics(opts.Registerer),
 	}
 	if err := p.Validate(ctx, opts.Config); err != nil {
@@ -129,12 +141,26 @@ func (p *Pipeline) Validate(ctx context.Context, config string) error {
 	return nil
 }
 
+// Check reports what is wrong with a configuration, without a Pipeline: for a program
+// that only checks files.
+func Check(ctx context.Context, config string) error {
+	p := &Pipeline{opts: Options{OTLPGRPC: DefaultGRPC, OTLPHTTP: DefaultHTTP}, self: newSelfMetrics(nil)}
+	return p.Validate(ctx, config)
+}
+
 // Ready is closed once the Collector has started for the first time.
 func (p *Pipeline) Ready() <-chan struct{} { return p.ready }
 
 // Run starts the Collector and keeps it running until ctx is done or a component fails
 // for good. It stops receivers first, so that what is in the pipelines is written.
 func (p *Pipeline) Run(ctx context.Context) error {
+	if err := os.MkdirAll(p.sockets, 0o700); err != nil {
+		return fmt.Errorf("pipeline: make directory of sockets: %w", err)
+	}
+	return errors.Join(p.run(ctx), os.RemoveAll(p.sockets))
+}
+
+func (p *Pipeline) run(ctx context.Context) error {
 	config := p.opts.Config
 	async := make(chan error, 16) // components report fatal errors here
 	srv, err := p.start(ctx, config, async)
@@ -244,6 +270,7 @@ func (p *Pipeline) load(ctx context.Context, text string) (*loaded, error) {
 		return nil, fmt.Errorf("pipeline: %w", err)
 	}
 	setDefaults(conf)
+	watchScrapes(conf, p.sockets)
 	f, err := p.factories()
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: %w", err)

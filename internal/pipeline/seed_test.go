@@ -336,4 +336,12 @@ func TestSeedPipelineIntoPharos(t *testing.T) {
 	if scrapes.Load() == 0 {
 		t.Error("nobody scraped the target")
 	}
+	targets, err := r.Targets(t.Context())
+	if err != nil || len(targets) != 1 {
+		t.Fatalf("targets %+v, error %v", targets, err)
+	}
+	got := targets[0]
+	if got.Job != "app" || got.URL != "http://"+app+"/metrics" || got.Health != "up" || got.LastError != "" || got.Labels["instance"] != app || got.Interval != "100ms" {
+		t.Errorf("target %+v", got)
+	}
 }

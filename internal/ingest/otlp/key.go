@@ -31,7 +31,7 @@ const (
 	recFinal    = 'L'
 )
 
-// appendRecord appends a record whose name and value are known.
+// appendRec appends a record whose name and value are known.
 func appendRec(dst []byte, kind byte, name, value string) []byte {
 	dst = append(dst, kind)
 	dst = binary.AppendUvarint(dst, uint64(len(name)))
@@ -49,25 +49,26 @@ func appendName(dst []byte, name, suffix string) []byte {
 	return append(append(dst, name...), suffix...)
 }
 
-// appendAttrs appends the records of attributes. The metric name is never one of them.
-func appendAttrs(dst []byte, attrs pcommon.Map) []byte {
+// appendAttrs appends records of a kind of attributes. The metric name is never one of
+// them.
+func appendAttrs(dst []byte, kind byte, attrs pcommon.Map) []byte {
 	for k, v := range attrs.All() {
 		if k != model.MetricName {
-			dst = appendAttrRec(dst, k, v)
+			dst = appendAttrRec(dst, kind, k, v)
 		}
 	}
 	return dst
 }
 
-func appendAttrRec(dst []byte, k string, v pcommon.Value) []byte {
+func appendAttrRec(dst []byte, kind byte, k string, v pcommon.Value) []byte {
 	switch v.Type() {
 	case pcommon.ValueTypeStr:
-		return appendRec(dst, recAttr, k, v.Str())
+		return appendRec(dst, kind, k, v.Str())
 	case pcommon.ValueTypeInt:
 		var buf [20]byte
-		return appendRec(dst, recAttr, k, wire.AsString(strconv.AppendInt(buf[:0], v.Int(), 10)))
+		return appendRec(dst, kind, k, wire.AsString(strconv.AppendInt(buf[:0], v.Int(), 10)))
 	}
-	return appendRec(dst, recAttr, k, v.AsString())
+	return appendRec(dst, kind, k, v.AsString())
 }
 
 var errKey = errors.New("malformed series key")

@@ -49,6 +49,9 @@ type converter struct {
 	undo   []undo // what to take back from deltas if the batch is not stored
 
 	resource []byte // records of the resource and scope that hold for all points
+	scraped  bool   // the scope is the Prometheus receiver's: names are Prometheus' already
+	info     bool   // the resource has metrics that were not scraped
+	attrKind byte   // of records of data point attributes
 	scratch  []byte
 	text     []byte // scratch for le and quantile
 }
@@ -86,8 +89,10 @@ func (c *converter) reset(tenant model.Tenant, now int64) {
 func (c *converter) convert(md pmetric.Metrics) {
 	for _, rm := range md.ResourceMetrics().All() {
 		first, last := pcommon.Timestamp(math.MaxUint64), pcommon.Timestamp(0)
+		c.info = false
 		for _, sm := range rm.ScopeMetrics().All() {
 			c.setResource(rm.Resource(), sm)
+			c.info = c.info || !c.scraped
 			for _, m := range sm.Metrics().All() {
 				lo, hi := c.metric(m)
 				first, last = min(first, lo), max(last, hi)
@@ -104,7 +109,12 @@ func (c *converter) convert(md pmetric.Metrics) {
 func (c *converter) setResource(res pcommon.Resource, sm pmetric.ScopeMetrics) {
 	dst := append(c.resource[:0], keyPrefix)
 	attrs := res.Attributes()
-	for _, name := range c.opts.Promote {
+	promote := c.opts.Promote
+	c.scraped, c.attrKind = sm.Scope().Name() == scrapeScope, recAttr
+	if c.scraped {
+		promote, c.attrKind = nil, recPromoted
+	}
+	for _, name := range promote {
 		if v, ok := attrs.Get(name); ok {
 			namer := labelNamer()
 			if label, err := namer.Build(name); err == nil {
@@ -114,7 +124,7 @@ func (c *converter) setResource(res pcommon.Resource, sm pmetric.ScopeMetrics) {
 	}
 	dst = appendTarget(dst, attrs)
 	scope := sm.Scope()
-	if c.opts.ScopeLabels && scope.Name() != "" {
+	if c.opts.ScopeLabels && !c.scraped && scope.Name() != "" {
 		for k, v := range scope.Attributes().All() {
 			namer := labelNamer()
 			if label, err := namer.Build("otel_scope_" + k); err == nil {
@@ -127,6 +137,10 @@ func (c *converter) setResource(res pcommon.Resource, sm pmetric.ScopeMetrics) {
 	}
 	c.resource = dst
 }
+
+// scrapeScope is the scope of what the Collector's Prometheus receiver scraped. Its
+// names and labels are Prometheus' own and stay as they are.
+const scrapeScope = "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/prometheusreceiver"
 
 // Resource attributes that identify a target.
 const (
@@ -164,9 +178,12 @@ func (c *converter) targetInfo(res pcommon.Resource, first, last pcommon.Timesta
 	for k, v := range res.Attributes().All() {
 		switch k {
 		case serviceName, serviceNamespace, serviceInstance, model.MetricName:
+		case "server.address", "server.port", "url.scheme":
+			more = more || c.info // the Prometheus receiver adds these to every target
+			c.keys = appendAttrRec(c.keys, recAttr, k, v)
 		default:
 			more = true
-			c.keys = appendAttrRec(c.keys, k, v)
+			c.keys = appendAttrRec(c.keys, recAttr, k, v)
 		}
 	}
 	if !more || len(target) == 0 {
@@ -307,6 +324,9 @@ func kind(m pmetric.Metric) (otlptranslator.MetricType, string) {
 func (c *converter) translate(m pmetric.Metric) (translated, error) {
 	k, _ := kind(m)
 	id := metricID{m.Name(), m.Unit(), k}
+	if c.scraped {
+		return translated{m.Name(), m.Unit()}, nil
+	}
 	if t, ok := c.names[id]; ok {
 		return t, nil
 	}
@@ -330,7 +350,7 @@ func stale(flags pmetric.DataPointFlags, v float64) float64 {
 func (c *converter) number(name string, p pmetric.NumberDataPoint, delta, exemplars bool) {
 	key := len(c.keys)
 	c.keys = appendName(append(c.keys, c.resource...), name, "")
-	c.keys = appendAttrs(c.keys, p.Attributes())
+	c.keys = appendAttrs(c.keys, c.attrKind, p.Attributes())
 	v := p.DoubleValue()
 	if p.ValueType() == pmetric.NumberDataPointValueTypeInt {
 		v = float64(p.IntValue())
@@ -443,7 +463,7 @@ func (c *converter) histogram(name string, p pmetric.HistogramDataPoint, delta b
 // base returns the records that the series of one data point share. It is valid until
 // the next call.
 func (c *converter) base(attrs pcommon.Map) []byte {
-	c.scratch = appendAttrs(append(c.scratch[:0], c.resource...), attrs)
+	c.scratch = appendAttrs(append(c.scratch[:0], c.resource...), c.attrKind, attrs)
 	return c.scratch
 }
 
@@ -481,7 +501,7 @@ func (c *converter) exponential(name string, p pmetric.ExponentialHistogramDataP
 	}
 	key := len(c.keys)
 	c.keys = appendName(append(c.keys, c.resource...), name, "")
-	c.keys = appendAttrs(c.keys, p.Attributes())
+	c.keys = appendAttrs(c.keys, c.attrKind, p.Attributes())
 	out := store.HistogramSample{Time: millis(p.Timestamp()), Int: h}
 	if delta && !p.Flags().NoRecordedValue() {
 		s, err := c.add(key, p.StartTimestamp(), p.Timestamp(), func(old *deltaState) (*deltaState, error) {
