@@ -2,6 +2,7 @@ package traceql
 
 import (
 	"cmp"
+	bin "encoding/binary"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -93,8 +94,9 @@ func (k notMask) refine(f *frame, m []bool) {
 }
 
 func (rootMask) refine(f *frame, m []bool) {
+	parents := f.rows.Parent[:len(m)]
 	for i := range m {
-		m[i] = m[i] && f.rows.Parent[i].IsZero()
+		m[i] = m[i] && bin.NativeEndian.Uint64(parents[i][:]) == 0
 	}
 }
 

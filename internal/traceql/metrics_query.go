@@ -12,8 +12,42 @@ import (
 // maxBy is the most attributes that by() takes.
 const maxBy = 5
 
-// groupKey is the values of by(), TypeNil where there is none.
-type groupKey [maxBy]Value
+// groupKey is the values of by() by their numbers in the dictionaries.
+type groupKey [maxBy]int32
+
+// dictionary numbers the values of one attribute of by().
+type dictionary struct {
+	vals   []Value // by number, with memory of their own
+	strs   map[string]int32
+	others map[Value]int32
+
+	last   Value // of this batch, numbered lastID; -1 before the first
+	lastID int32
+}
+
+// number returns the number of v.
+func (d *dictionary) number(v Value) int32 {
+	if d.lastID >= 0 && v == d.last {
+		return d.lastID
+	}
+	d.last = v
+	id, ok := d.strs[v.s]
+	if v.typ != TypeString {
+		id, ok = d.others[v]
+	}
+	if !ok {
+		id = int32(len(d.vals))
+		own := v.clone()
+		d.vals = append(d.vals, own)
+		if v.typ == TypeString {
+			d.strs[own.s] = id
+		} else {
+			d.others[own] = id
+		}
+	}
+	d.lastID = id
+	return id
+}
 
 // group accumulates one group of spans.
 type group struct {
@@ -36,11 +70,13 @@ type meter struct {
 	isDur bool      // attr yields durations: shown in seconds
 	by    []evaluator
 	names []*attribute
+	child bool // attr or by read events or links
 
+	dicts   []dictionary // by attribute of by()
 	groups  []*group
 	index   map[groupKey]int
 	lastKey groupKey
-	last    int // of lastKey, -1 before the first
+	last    *group // of lastKey, nil before the first
 
 	slices    []uint8 // exemplars taken in each part of the window; nil for none
 	taken     int     // in all
@@ -51,15 +87,18 @@ type meter struct {
 func (m *metricRun) query(ctx context.Context, q *metricQuery) ([]line, error) {
 	pl := newPlan(q.pipe, m.grid.timeRange(), m.acct)
 	b := &binder{slots: pl.slots, filters: pl.filters}
-	k := &meter{run: m, q: q, plan: pl, index: map[groupKey]int{}, last: -1, names: q.by}
+	k := &meter{run: m, q: q, plan: pl, index: map[groupKey]int{}, names: q.by}
 	if q.attr != nil {
 		k.attr = b.evaluator(q.attr)
 		k.isDur = q.attr.in != inNone && q.attr.in.info().typ == TypeDuration
 		pl.wantChildren(q.attr.children())
+		k.child = q.attr.children().any()
 	}
 	for _, a := range q.by {
 		k.by = append(k.by, b.evaluator(a))
+		k.dicts = append(k.dicts, dictionary{strs: map[string]int32{}, others: map[Value]int32{}, lastID: -1})
 		pl.wantChildren(a.children())
+		k.child = k.child || a.children().any()
 	}
 	pl.finish(b)
 	if m.exemplars > 0 {
@@ -80,6 +119,9 @@ func (m *metricRun) query(ctx context.Context, q *metricQuery) ([]line, error) {
 			return nil, err
 		}
 		f.load(rows)
+		for j := range k.dicts {
+			k.dicts[j].lastID = -1
+		}
 		if err := k.batch(f); err != nil {
 			return nil, err
 		}
@@ -141,14 +183,18 @@ func (k *meter) observe(f *frame, row int32) error {
 	if i < 0 {
 		return nil
 	}
+	c := cursor{row, -1, -1}
+	if k.child {
+		c = f.firstChild(row)
+	}
 	var v Value
 	if k.attr != nil {
-		v = k.attr.value(f, f.firstChild(row))
+		v = k.attr.value(f, c)
 		if !v.typ.numeric() || k.buckets() && (v.typ == TypeFloat || v.n < 2) {
 			return nil
 		}
 	}
-	g, err := k.groupOf(f, row)
+	g, err := k.groupOf(f, c)
 	if err != nil {
 		return err
 	}
@@ -203,11 +249,10 @@ func (k *meter) add(g *group, i int, x float64) {
 	g.values[i] = sum
 }
 
-// groupOf returns the group of the span at row.
-func (k *meter) groupOf(f *frame, row int32) (*group, error) {
+// groupOf returns the group of the span at c.
+func (k *meter) groupOf(f *frame, c cursor) (*group, error) {
 	var key groupKey
 	for j, e := range k.by {
-		c := f.firstChild(row)
 		v := e.value(f, c)
 		switch {
 		case v.typ == TypeArray:
@@ -215,10 +260,10 @@ func (k *meter) groupOf(f *frame, row int32) (*group, error) {
 		case v.typ == TypeNil && k.names[j].in == inEventName:
 			v = stringValue("")
 		}
-		key[j] = v
+		key[j] = k.dicts[j].number(v)
 	}
-	if k.last >= 0 && key == k.lastKey {
-		return k.groups[k.last], nil
+	if k.last != nil && key == k.lastKey {
+		return k.last, nil
 	}
 	return k.group(key)
 }
@@ -227,11 +272,8 @@ func (k *meter) groupOf(f *frame, row int32) (*group, error) {
 func (k *meter) group(key groupKey) (*group, error) {
 	i, ok := k.index[key]
 	if !ok {
-		for j := range key {
-			key[j] = key[j].clone()
-		}
 		n := k.run.grid.n
-		if err := k.run.hold(24*n + 500); err != nil {
+		if err := k.run.hold(24*n + 1000); err != nil {
 			return nil, err
 		}
 		g := &group{labels: k.labels(key)}
@@ -247,28 +289,8 @@ func (k *meter) group(key groupKey) (*group, error) {
 		k.groups = append(k.groups, g)
 		k.index[key] = i
 	}
-	// lastKey must not point into a batch that may be gone: equal strings, own memory.
-	k.last = i
-	k.lastKey = key
-	if ok {
-		for j := range k.lastKey {
-			k.lastKey[j] = k.ownValue(i, j, key[j])
-		}
-	}
-	return k.groups[i], nil
-}
-
-// ownValue returns value j of the key of group i from the group's own memory.
-func (k *meter) ownValue(i, j int, v Value) Value {
-	if v.typ != TypeString {
-		return v
-	}
-	for _, kv := range k.groups[i].labels {
-		if kv.Value == v {
-			return kv.Value
-		}
-	}
-	return v.clone()
+	k.last, k.lastKey = k.groups[i], key
+	return k.last, nil
 }
 
 func noValues(n int) []float64 {
@@ -283,8 +305,8 @@ func noValues(n int) []float64 {
 func (k *meter) labels(key groupKey) []KeyValue {
 	var out []KeyValue
 	for j, a := range k.names {
-		if key[j].typ != TypeNil {
-			out = append(out, KeyValue{fieldText(a), key[j]})
+		if v := k.dicts[j].vals[key[j]]; v.typ != TypeNil {
+			out = append(out, KeyValue{fieldText(a), v})
 		}
 	}
 	if len(out) == 0 && len(k.names) > 0 {
