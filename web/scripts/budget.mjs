@@ -16,17 +16,19 @@ const named = [...html.matchAll(/(?:src|href)="\/([^"]+\.(?:js|css))"/g)].map((m
 const shell = named.reduce((n, f) => n + size(f), size('index.html'));
 
 const assets = readdirSync(join(dist, 'assets')).filter((f) => /\.(js|css)$/.test(f));
+const isPage = (f) => /^(home|metrics|logs|traces|trace|services)-.*\.js$/.test(f);
+// What a page loads: its static imports and what they load on demand, but not the other pages.
 const closure = (entry, seen = new Set()) => {
   if (seen.has(entry)) return seen;
   seen.add(entry);
   const text = readFileSync(join(dist, 'assets', entry), 'utf8');
-  for (const m of text.matchAll(/(?:from\s*|import\s*\(?\s*)["'`]\.\/([^"'`]+\.js)["'`]/g)) closure(m[1], seen);
+  for (const m of text.matchAll(/(?:from\s*|import\s*\(?\s*)["'`]\.\/([^"'`]+\.js)["'`]/g)) if (!isPage(m[1])) closure(m[1], seen);
   return seen;
 };
 const fonts = readdirSync(join(dist, 'assets')).filter((f) => f.endsWith('.woff2')).reduce((n, f) => n + statSync(join(dist, 'assets', f)).size, 0);
 
 const rows = [['shell', shell, limits.shell]];
-const entries = assets.filter((f) => /^(home|metrics|logs|traces|trace|services)-.*\.js$/.test(f));
+const entries = assets.filter(isPage);
 for (const e of entries) {
   const files = new Set([...closure(e)].map((f) => `assets/${f}`));
   const page = e.split('-')[0];

@@ -82,7 +82,7 @@ function prom(path, q) {
 }
 
 function select(query) {
-  const svc = /service_name=~?"([^"]*)"/.exec(query)?.[1];
+  const svc = [...query.matchAll(/service_name=~?"([^"]*)"/g)].at(-1)?.[1];
   const trace = /trace_id="([0-9a-f]+)"/.exec(query)?.[1];
   const span = /span_id="([0-9a-f]+)"/.exec(query)?.[1];
   const text = /\|= "([^"]*)"/.exec(query)?.[1];
@@ -131,7 +131,7 @@ function loki(path, q) {
 function tempo(path, q) {
   if (path === '/api/search') {
     const query = q.get('q') ?? '';
-    if (!/^\s*\{.*\}/s.test(query)) return { code: 400, text: `invalid TraceQL query: parse error at line 1, col ${query.length + 1}: syntax error: unexpected $end` };
+    if (!/^\s*\{.*\}/s.test(query) || /=\s*\}/.test(query)) return { code: 400, text: `invalid TraceQL query: parse error at line 1, col ${query.length + 1}: syntax error: unexpected $end` };
     const svc = /service\.name\s*=\s*"([^"]*)"/.exec(query)?.[1];
     const min = /duration\s*>=?\s*(\d+)ms/.exec(query)?.[1];
     const errorsOnly = /status\s*=\s*error/.test(query);

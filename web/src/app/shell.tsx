@@ -177,7 +177,7 @@ function TopBar({ path, picker, onPicker, onPalette, onHelp, onShare }: TopProps
     <header className="top">
       <Crumbs path={path} />
       <span className="grow" />
-      <button type="button" className="btn quiet hide-small" onClick={onPalette} aria-label="Search or jump (Ctrl-K)">
+      <button type="button" className="btn quiet hide-small" onClick={onPalette}>
         <Icon name="search" /> Jump to <kbd>Ctrl K</kbd>
       </button>
       <TimePicker open={picker} onOpenChange={onPicker} />

@@ -62,17 +62,15 @@ export function Popover(props: { trigger: JSX.Element; open?: boolean; onOpenCha
 
 export function Tabs({ value, onChange, tabs, label, end }: { value: string; onChange: (v: string) => void; tabs: { id: string; label: ReactNode }[]; label: string; end?: ReactNode }): JSX.Element {
   return (
-    <RTabs.Root value={value} onValueChange={onChange} activationMode="manual">
-      <div className="row" style={{ gap: 0 }}>
-        <RTabs.List className="tabs grow" aria-label={label}>
-          {tabs.map((t) => (
-            <RTabs.Trigger key={t.id} value={t.id} className="tab" aria-controls={undefined}>
-              {t.label}
-            </RTabs.Trigger>
-          ))}
-          {end && <div className="row" style={{ marginLeft: 'auto' }}>{end}</div>}
-        </RTabs.List>
-      </div>
+    <RTabs.Root value={value} onValueChange={onChange} activationMode="manual" className="tabs">
+      <RTabs.List className="tablist" aria-label={label}>
+        {tabs.map((t) => (
+          <RTabs.Trigger key={t.id} value={t.id} className="tab" aria-controls={undefined}>
+            {t.label}
+          </RTabs.Trigger>
+        ))}
+      </RTabs.List>
+      {end && <div className="row tabsend">{end}</div>}
     </RTabs.Root>
   );
 }

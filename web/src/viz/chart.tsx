@@ -112,7 +112,7 @@ export function TimeChart(props: ChartProps): JSX.Element {
 
   return (
     <div className="chart" style={{ height }}>
-      <div ref={host} tabIndex={0} role="img" aria-label={`${props.label}. Arrow keys move the cursor.`} onKeyDown={onKey} onDoubleClick={() => props.onZoomOut?.()} data-testid="chart" />
+      <div ref={host} tabIndex={0} role="group" aria-label={`${props.label}. Arrow keys move the cursor.`} onKeyDown={onKey} onDoubleClick={() => props.onZoomOut?.()} data-testid="chart" />
       <div className="sr" aria-live="polite">
         {spoken}
       </div>

@@ -1,0 +1,124 @@
+// What the browser tests share: a running server, a browser, and the checks that hold on every page.
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+export const chromiumPath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const args = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const axeSource = readFileSync(fileURLToPath(new URL('../node_modules/axe-core/axe.min.js', import.meta.url)), 'utf8');
+const images = process.env.SCREENSHOTS ?? fileURLToPath(new URL('../test-results', import.meta.url));
+
+/** Says loudly why nothing can run, or undefined. */
+export function blocked() {
+  if (!existsSync(chromiumPath)) return `no Chromium at ${chromiumPath}: run scripts/setup-chromium.sh`;
+  if (!process.env.PHAROS_BIN && !process.env.BASE_URL) return 'set PHAROS_BIN to the binary, or BASE_URL to a running server';
+  return undefined;
+}
+
+async function freePort() {
+  return new Promise((resolve, reject) => {
+    const s = createServer();
+    s.once('error', reject);
+    s.listen(0, '127.0.0.1', () => {
+      const { port } = s.address();
+      s.close(() => resolve(port));
+    });
+  });
+}
+
+/** Starts `pharos demo` or `pharos serve` on free ports and waits until it is ready. */
+export async function startServer(command) {
+  if (command === 'demo' && process.env.BASE_URL) return { url: process.env.BASE_URL, stop: async () => {} };
+  const data = mkdtempSync(join(tmpdir(), 'pharos-e2e-'));
+  const [port, grpc, http] = [await freePort(), await freePort(), await freePort()];
+  const child = spawn(process.env.PHAROS_BIN, [command, '--data', data, '--listen', `127.0.0.1:${port}`, '--otlp-grpc', `127.0.0.1:${grpc}`, '--otlp-http', `127.0.0.1:${http}`], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  let exited;
+  child.stdout.on('data', (d) => (output += d));
+  child.stderr.on('data', (d) => (output += d));
+  child.on('exit', (code, signal) => (exited = `exit ${code ?? signal}`));
+  const url = `http://127.0.0.1:${port}`;
+  const stop = async () => {
+    if (!exited) {
+      child.kill('SIGTERM');
+      await Promise.race([new Promise((r) => child.on('exit', r)), delay(8000).then(() => child.kill('SIGKILL'))]);
+    }
+    rmSync(data, { recursive: true, force: true });
+  };
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    if (exited) throw new Error(`pharos ${command} stopped (${exited}):\n${output.slice(-4000)}`);
+    const ok = await fetch(`${url}/-/ready`).then((r) => r.ok, () => false);
+    if (ok) return { url, stop, output: () => output };
+    if (Date.now() > deadline) {
+      await stop();
+      throw new Error(`pharos ${command} was not ready within a minute:\n${output.slice(-4000)}`);
+    }
+    await delay(150);
+  }
+}
+
+export const delay = (ms) => new Promise((r) => setTimeout(r, ms));
+
+/** Asks until the answer is truthy. */
+export async function until(what, fn, ms = 30_000) {
+  const deadline = Date.now() + ms;
+  let last;
+  for (;;) {
+    try {
+      const v = await fn();
+      if (v) return v;
+    } catch (err) {
+      last = err;
+    }
+    if (Date.now() > deadline) throw new Error(`waited ${ms} ms for ${what}${last ? `: ${last.message}` : ''}`);
+    await delay(200);
+  }
+}
+
+export async function openBrowser() {
+  return chromium.launch({ executablePath: chromiumPath, args });
+}
+
+/** A page that remembers everything that went wrong on it. */
+export async function openPage(browser, base, { theme = 'dark', width = 1440, height = 900 } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, baseURL: base, colorScheme: theme });
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  const problems = [];
+  const foreign = [];
+  page.on('console', (m) => {
+    if (m.type() === 'error') problems.push(`console: ${m.text()} ${m.location().url ?? ''}`);
+  });
+  page.on('pageerror', (e) => problems.push(`page error: ${e.message}`));
+  page.on('request', (r) => {
+    if (!r.url().startsWith(base) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) foreign.push(r.url());
+  });
+  return {
+    page,
+    /** Problems since the last call; the ones that a test provokes are taken out by pattern. */
+    problems: (expected) => problems.splice(0).filter((p) => !expected || !expected.test(p)),
+    foreign,
+    close: () => context.close(),
+  };
+}
+
+/** Serious accessibility violations as text. */
+export async function axe(page) {
+  await page.evaluate(axeSource);
+  const result = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
+  return result.violations
+    .filter((v) => v.impact === 'serious' || v.impact === 'critical')
+    .map((v) => `${v.id}: ${v.help} (${v.nodes.length}) ${v.nodes.slice(0, 3).map((n) => `${n.target.join(' ')} ${n.any?.[0]?.message ?? ''}`).join(' | ')}`);
+}
+
+export async function shot(page, name) {
+  mkdirSync(images, { recursive: true });
+  // Two frames, so that what was just changed is painted.
+  await page.evaluate(() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r))));
+  await page.screenshot({ path: join(images, `${name}.png`) });
+}
