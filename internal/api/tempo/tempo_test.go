@@ -18,6 +18,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/api"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/query"
+	"github.com/pharos-o11y/pharos/internal/store"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
@@ -28,6 +29,14 @@ const fixtureSecond = 1795466604
 // /tempo.
 func server(t testing.TB, tenancy api.Tenancy) http.Handler {
 	t.Helper()
+	s := storetest.NewTraces()
+	load(t, s)
+	return serve(s, tenancy)
+}
+
+// load appends the fixture to s.
+func load(t testing.TB, s store.TraceWriter) {
+	t.Helper()
 	data, err := os.ReadFile("../../traceql/testdata/fixture.json")
 	if err != nil {
 		t.Fatal(err)
@@ -36,10 +45,12 @@ func server(t testing.TB, tenancy api.Tenancy) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := storetest.NewTraces()
 	if err := s.Append(t.Context(), model.DefaultTenant, td); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func serve(s storetest.TraceStore, tenancy api.Tenancy) http.Handler {
 	a := New(Options{
 		Reader: s, Index: s, Door: query.New(query.Options{}), Tenancy: tenancy, Revision: "abc",
 		Now: func() time.Time { return time.Unix(fixtureSecond+30, 0) },
