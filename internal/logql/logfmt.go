@@ -1,6 +1,7 @@
 package logql
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -8,9 +9,13 @@ import (
 
 // logfmtScan walks key=value pairs.
 type logfmtScan struct {
-	src string
-	pos int
+	src    string
+	pos    int
+	strict bool // errors are shown to somebody
 }
+
+// errLogfmtPair is the error of a scan that is not strict.
+var errLogfmtPair = errors.New("bad logfmt pair")
 
 // pair reads the next pair. ok is false at the end of the line. After an error the scan
 // stands at the next separator.
@@ -85,7 +90,10 @@ func (s *logfmtScan) quoted(r *row) (string, error) {
 
 // fail makes an error for the current position and skips to the next separator.
 func (s *logfmtScan) fail(format string, args ...any) error {
-	err := fmt.Errorf("logfmt syntax error at pos %d : "+format, append([]any{s.pos + 1}, args...)...)
+	err := errLogfmtPair
+	if s.strict {
+		err = fmt.Errorf("logfmt syntax error at pos %d : "+format, append([]any{s.pos + 1}, args...)...)
+	}
 	for s.pos < len(s.src) && s.src[s.pos] > ' ' {
 		s.pos++
 	}
@@ -100,7 +108,7 @@ type logfmtStage struct {
 }
 
 func (st *logfmtStage) run(r *row) bool {
-	s := logfmtScan{src: r.line}
+	s := logfmtScan{src: r.line, strict: st.strict}
 	r.early = st.early
 	for {
 		key, value, ok, err := s.pair(r)
@@ -149,7 +157,7 @@ type logfmtExprStage struct {
 }
 
 func (st *logfmtExprStage) run(r *row) bool {
-	s := logfmtScan{src: r.line}
+	s := logfmtScan{src: r.line, strict: st.strict}
 	clear(st.values)
 	for {
 		key, value, ok, err := s.pair(r)

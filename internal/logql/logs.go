@@ -164,6 +164,12 @@ func (k *keeper) take(frontier int64, all bool) bool {
 	return k.limit == 0 || len(k.taken) < k.limit
 }
 
+// namedStream is a stream with the text of its labels.
+type namedStream struct {
+	text string
+	Stream
+}
+
 // streams returns the result.
 func (k *keeper) streams() []Stream {
 	if k.interval > 0 {
@@ -181,16 +187,21 @@ func (k *keeper) streams() []Stream {
 		}
 		return cmp.Compare(a.seq, b.seq)
 	})
-	out := make([]Stream, len(k.sets.list))
-	for i := range out {
-		out[i].Labels = k.sets.list[i]
-	}
+	byText := make([]namedStream, len(k.sets.list))
 	for i := range k.entries {
 		e := &k.entries[i]
-		out[e.set].Entries = append(out[e.set].Entries, e.Entry)
+		byText[e.set].Entries = append(byText[e.set].Entries, e.Entry)
 	}
-	out = slices.DeleteFunc(out, func(s Stream) bool { return len(s.Entries) == 0 })
-	slices.SortFunc(out, func(a, b Stream) int { return strings.Compare(a.Labels.String(), b.Labels.String()) })
+	for i := range byText {
+		byText[i].Labels, byText[i].text = k.sets.list[i], k.sets.list[i].String()
+	}
+	slices.SortFunc(byText, func(a, b namedStream) int { return strings.Compare(a.text, b.text) })
+	out := make([]Stream, 0, len(byText))
+	for i := range byText {
+		if len(byText[i].Entries) > 0 {
+			out = append(out, byText[i].Stream)
+		}
+	}
 	return out
 }
 
@@ -222,7 +233,7 @@ func (s *labelSets) of(r *row, e *Entry) int32 {
 	}
 	i := int32(len(s.list))
 	s.byKey[string(s.key)] = i
-	s.list = append(s.list, model.Labels(s.labels).Clone())
+	s.list = append(s.list, cloneLabels(s.labels))
 	return i
 }
 
@@ -231,7 +242,27 @@ func cloneSorted(ls model.Labels) model.Labels {
 		return nil
 	}
 	sortLabels(ls)
-	return ls.Clone()
+	return cloneLabels(ls)
+}
+
+// cloneLabels is Labels.Clone with two allocations.
+func cloneLabels(ls []model.Label) model.Labels {
+	n := 0
+	for i := range ls {
+		n += len(ls[i].Name) + len(ls[i].Value)
+	}
+	b := make([]byte, 0, n)
+	for i := range ls {
+		b = append(append(b, ls[i].Name...), ls[i].Value...)
+	}
+	text := bytesView(b)
+	out := make(model.Labels, len(ls))
+	for i := range ls {
+		name, value := len(ls[i].Name), len(ls[i].Value)
+		out[i] = model.Label{Name: text[:name], Value: text[name : name+value]}
+		text = text[name+value:]
+	}
+	return out
 }
 
 // appendKey appends bytes that are equal for equal labels only.

@@ -397,7 +397,7 @@ func (a *rangeAgg) seriesOf(r *row) (*accum, error) {
 		if err := a.acct.Hold(int64(overhead + 4*len(key))); err != nil {
 			return nil, err
 		}
-		s = &accum{labels: model.Labels(ls).Clone()}
+		s = &accum{labels: cloneLabels(ls)}
 		a.byKey[string(key)] = s
 		a.series = append(a.series, s)
 	}

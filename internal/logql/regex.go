@@ -1,0 +1,291 @@
+package logql
+
+import (
+	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Most expressions that people write in line filters are a text, a few texts, or texts
+// with ".*" between them, in any case or not. Looking for the texts decides the same as
+// the regular expression and is many times faster. What is left runs as a regular
+// expression, but only on lines that contain a text which every match must contain.
+
+// literal is a text to look for, in any case if fold is set: then it is lower-case ASCII.
+type literal struct {
+	text string
+	fold bool
+}
+
+// index returns where l first occurs in s, -1 if it does not.
+func (l *literal) index(s string) int {
+	if !l.fold {
+		return strings.Index(s, l.text)
+	}
+	if l.text == "" {
+		return 0
+	}
+	first, n := l.text[0], len(l.text)
+	for i := 0; i+n <= len(s); i++ {
+		if lowerASCII(s[i]) == first && equalFoldASCII(s[i:i+n], l.text) {
+			return i
+		}
+	}
+	return -1
+}
+
+func lowerASCII(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+func equalFoldASCII(s, lower string) bool {
+	for i := range len(lower) {
+		if lowerASCII(s[i]) != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] > unicode.MaxASCII {
+			return false
+		}
+	}
+	return true
+}
+
+// foldTest looks for an ASCII text in any case. In lines that are not ASCII the Kelvin
+// sign and the long s count as k and s, so the regular expression decides.
+type foldTest struct {
+	lit literal
+	re  *regexp.Regexp
+}
+
+func (t *foldTest) match(line string) bool {
+	return t.lit.index(line) >= 0 || !isASCII(line) && t.re.MatchString(line)
+}
+
+// anyTest is the alternation of several texts.
+type anyTest struct{ tests []lineTest }
+
+func (t *anyTest) match(line string) bool {
+	for _, alt := range t.tests {
+		if alt.match(line) {
+			return true
+		}
+	}
+	return false
+}
+
+// sequenceTest is texts with ".*" between them.
+type sequenceTest struct {
+	parts []literal
+	fold  bool
+	re    *regexp.Regexp // decides lines with line feeds, or not in ASCII if fold is set
+}
+
+func (t *sequenceTest) match(line string) bool {
+	rest := line
+	for i := range t.parts {
+		at := t.parts[i].index(rest)
+		if at < 0 {
+			return t.fold && !isASCII(line) && t.re.MatchString(line)
+		}
+		rest = rest[at+len(t.parts[i].text):]
+	}
+	return strings.IndexByte(line, '\n') < 0 || t.re.MatchString(line)
+}
+
+// regexpTest matches a regular expression; a line without need cannot match.
+type regexpTest struct {
+	need literal
+	re   *regexp.Regexp
+}
+
+func (t *regexpTest) match(line string) bool {
+	if t.need.text != "" && t.need.index(line) < 0 && (!t.need.fold || isASCII(line)) {
+		return false
+	}
+	return t.re.MatchString(line)
+}
+
+// newRegexpTest returns the cheapest test that decides as the expression text does.
+func newRegexpTest(text string) (lineTest, error) {
+	re, err := regexp.Compile(text)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil, err
+	}
+	tree = tree.Simplify()
+	if lits, ok := finite(tree); ok {
+		t := &anyTest{}
+		for _, l := range lits {
+			if l.fold {
+				t.tests = append(t.tests, &foldTest{l, re})
+			} else {
+				t.tests = append(t.tests, &containsTest{l.text})
+			}
+		}
+		if len(t.tests) == 1 {
+			return t.tests[0], nil
+		}
+		return t, nil
+	}
+	if t := sequence(tree, re); t != nil {
+		return t, nil
+	}
+	return &regexpTest{need: needed(tree), re: re}, nil
+}
+
+// literalOf returns the text of a literal node. U+FFFD in an expression also matches
+// bytes that are not UTF-8, so it is no plain text.
+func literalOf(re *syntax.Regexp) (literal, bool) {
+	s := string(re.Rune)
+	if strings.ContainsRune(s, utf8.RuneError) {
+		return literal{}, false
+	}
+	if re.Flags&syntax.FoldCase == 0 {
+		return literal{text: s}, true
+	}
+	return literal{text: strings.ToLower(s), fold: true}, isASCII(s)
+}
+
+// maxTexts bounds the texts that an expression is expanded into.
+const maxTexts = 16
+
+// finite returns the texts that re matches, if they are few and in one kind of case.
+func finite(re *syntax.Regexp) ([]literal, bool) {
+	switch re.Op {
+	case syntax.OpEmptyMatch:
+		return []literal{{}}, true
+	case syntax.OpLiteral:
+		l, ok := literalOf(re)
+		return []literal{l}, ok
+	case syntax.OpCapture:
+		return finite(re.Sub[0])
+	case syntax.OpCharClass:
+		return classTexts(re)
+	case syntax.OpQuest:
+		lits, ok := finite(re.Sub[0])
+		return append([]literal{{}}, lits...), ok
+	case syntax.OpAlternate:
+		var out []literal
+		for _, sub := range re.Sub {
+			lits, ok := finite(sub)
+			if out = append(out, lits...); !ok || len(out) > maxTexts {
+				return nil, false
+			}
+		}
+		return out, true
+	case syntax.OpConcat:
+		out := []literal{{}}
+		for _, sub := range re.Sub {
+			lits, ok := finite(sub)
+			if !ok || len(out)*len(lits) > maxTexts {
+				return nil, false
+			}
+			if out, ok = product(out, lits); !ok {
+				return nil, false
+			}
+		}
+		return out, true
+	}
+	return nil, false
+}
+
+func classTexts(re *syntax.Regexp) ([]literal, bool) {
+	var out []literal
+	for i := 0; i < len(re.Rune); i += 2 {
+		for r := re.Rune[i]; r <= re.Rune[i+1]; r++ {
+			if len(out) == maxTexts || r == utf8.RuneError {
+				return nil, false
+			}
+			out = append(out, literal{text: string(r)})
+		}
+	}
+	return out, len(out) > 0
+}
+
+// product joins every a with every b. A text is either in any case or not, as a whole.
+func product(as, bs []literal) ([]literal, bool) {
+	var out []literal
+	for _, a := range as {
+		for _, b := range bs {
+			if a.fold != b.fold && a.text != "" && b.text != "" && hasLetter(a, b) {
+				return nil, false
+			}
+			fold := a.fold || b.fold
+			l := literal{text: a.text + b.text, fold: fold}
+			if fold {
+				if !isASCII(l.text) {
+					return nil, false
+				}
+				l.text = strings.ToLower(l.text)
+			}
+			out = append(out, l)
+		}
+	}
+	return out, true
+}
+
+// hasLetter reports whether the one of a and b that is not in any case has letters.
+func hasLetter(a, b literal) bool {
+	exact := a.text
+	if a.fold {
+		exact = b.text
+	}
+	return strings.ContainsFunc(exact, unicode.IsLetter)
+}
+
+// sequence returns the test for texts with ".*" between them, nil if re is not that.
+func sequence(tree *syntax.Regexp, re *regexp.Regexp) lineTest {
+	if tree.Op != syntax.OpConcat {
+		return nil
+	}
+	t := &sequenceTest{re: re}
+	joined := false // the last part was a text: another one must follow it directly
+	for _, sub := range tree.Sub {
+		if sub.Op == syntax.OpStar && (sub.Sub[0].Op == syntax.OpAnyCharNotNL || sub.Sub[0].Op == syntax.OpAnyChar) {
+			joined = false
+			continue
+		}
+		lits, ok := finite(sub)
+		if !ok || len(lits) != 1 || joined {
+			return nil
+		}
+		joined = true
+		t.parts = append(t.parts, lits[0])
+		t.fold = t.fold || lits[0].fold
+	}
+	return t
+}
+
+// needed returns the longest text that every match of re contains.
+func needed(re *syntax.Regexp) literal {
+	switch re.Op {
+	case syntax.OpLiteral:
+		if l, ok := literalOf(re); ok {
+			return l
+		}
+	case syntax.OpCapture, syntax.OpPlus:
+		return needed(re.Sub[0])
+	case syntax.OpConcat:
+		all := make([]literal, 0, len(re.Sub))
+		for _, sub := range re.Sub {
+			all = append(all, needed(sub))
+		}
+		return slices.MaxFunc(all, func(a, b literal) int { return len(a.text) - len(b.text) })
+	}
+	return literal{}
+}
