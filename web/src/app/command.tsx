@@ -4,6 +4,7 @@ import { Dialog } from 'radix-ui';
 import { useEffect, useMemo, useState } from 'react';
 import type { JSX } from 'react';
 import { metricNames } from '@/core/api/prometheus';
+import { toMetrics } from '@/core/metrics/promql';
 import { Icon } from '@/ui/icons';
 import type { IconName } from '@/ui/icons';
 import { navigation } from './shell';
@@ -42,7 +43,7 @@ function Body({ onDone }: { onDone: () => void }): JSX.Element {
   const needle = text.trim();
   const names = useQuery({
     queryKey: ['palette-metrics', needle],
-    queryFn: ({ signal }) => metricNames(needle, time.range, 12, signal),
+    queryFn: ({ signal }) => metricNames(needle, time.range, 30, signal),
     enabled: needle.length >= 2,
     retry: false,
     meta: { clock: false },
@@ -59,7 +60,7 @@ function Body({ onDone }: { onDone: () => void }): JSX.Element {
     }
     const other = theme === 'dark' ? 'light' : 'dark';
     if (`${other} theme`.includes(needle.toLowerCase())) list.push({ id: 'theme', label: `Use ${other} theme`, detail: '', icon: theme === 'dark' ? 'sun' : 'moon', run: () => setTheme(other) });
-    for (const name of names.data ?? []) list.push({ id: `m:${name}`, label: name, detail: 'metric', icon: 'metrics', run: () => go('/metrics', { m: name }) });
+    for (const { name } of toMetrics(names.data ?? [], new Map())) list.push({ id: `m:${name}`, label: name, detail: 'metric', icon: 'metrics', run: () => go('/metrics', { m: name }) });
     if (needle.length >= 3) list.push({ id: 'line', label: `Lines containing “${needle}”`, detail: 'logs', icon: 'logs', run: () => go('/logs', { q: `{service_name=~".+"} |= ${JSON.stringify(needle)}` }) });
     return list;
   }, [needle, names.data, go, theme]);

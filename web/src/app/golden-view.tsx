@@ -8,11 +8,11 @@ import { serviceColor } from '@/core/palette/palette';
 import { hash, paletteSize } from '@/core/palette/palette';
 import { formatValue, seconds } from '@/core/units/units';
 import type { Unit } from '@/core/units/units';
-import { ExemplarPopover } from '@/pages/metrics/exemplar';
+import { ExemplarPopover, PointPopover } from '@/pages/metrics/exemplar';
 import { Icon } from '@/ui/icons';
 import { Spark } from '@/ui/kit';
 import { TimeChart } from '@/viz/chart';
-import type { ChartSeries } from '@/viz/chart';
+import type { ChartPoint, ChartSeries } from '@/viz/chart';
 import { latest } from './golden';
 import type { Golden, GoldenState } from './golden';
 import { useTime } from './time';
@@ -29,8 +29,11 @@ const charts: { key: Key; title: string; unit: Unit }[] = [
 /** Job values may be `namespace/name`; people know the name. */
 export const shortName = (name: string) => name.replace(/^.*\//, '');
 
-export function GoldenCharts({ golden, services, via }: { golden: GoldenState; services: boolean; via: string }): JSX.Element {
+/** `service` is the one that all series belong to; without it every series is a service. */
+export function GoldenCharts({ golden, service, via }: { golden: GoldenState; service?: string; via: string }): JSX.Element {
   const time = useTime();
+  const services = service === undefined;
+  const [point, setPoint] = useState<{ key: Key; p: ChartPoint; at: { x: number; y: number } }>();
   const [picked, setPicked] = useState<{ e: Exemplar; at: { x: number; y: number } }>();
   const series = useMemo(() => {
     const make = (key: Key): ChartSeries[] =>
@@ -63,8 +66,10 @@ export function GoldenCharts({ golden, services, via }: { golden: GoldenState; s
               sync="golden"
               onZoom={time.zoomTo}
               onZoomOut={time.zoomOut}
+              onPoint={(p, at) => setPoint({ key: c.key, p, at })}
               {...(c.key === 'p95' ? { exemplars: golden.exemplars, onExemplar: (e: Exemplar, at: { x: number; y: number }) => setPicked({ e, at }) } : {})}
             />
+            {point?.key === c.key && <PointPopover point={point.p} at={point.at} unit={c.unit} service={service ?? shortName(point.p.series.key)} via={via} onClose={() => setPoint(undefined)} />}
             {c.key === 'p95' && picked && <ExemplarPopover exemplar={picked.e} at={picked.at} unit="s" via={via} onClose={() => setPicked(undefined)} />}
           </div>
         </section>

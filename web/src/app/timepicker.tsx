@@ -88,7 +88,7 @@ function PickerBody({ onDone }: { onDone: () => void }): JSX.Element {
   };
   useEffect(() => setValue(''), [time.text]);
   return (
-    <div style={{ width: 380, padding: 10, display: 'grid', gap: 10 }}>
+    <div style={{ width: 400, padding: 10, display: 'grid', gap: 10 }}>
       <form
         onSubmit={(e) => {
           e.preventDefault();
@@ -100,7 +100,7 @@ function PickerBody({ onDone }: { onDone: () => void }): JSX.Element {
           <input
             className="input mono"
             style={{ width: '100%', height: 32 }}
-            placeholder={`${formatTime(time.range.from)} to ${formatTime(time.range.to, { date: false })}`}
+            placeholder={`${formatTime(time.range.from)} to ${formatTime(time.range.to)}`}
             value={value}
             onChange={(e) => setValue(e.target.value)}
             aria-invalid={value.trim() !== '' && !parsed}

@@ -36,8 +36,17 @@ export interface ChartProps {
   onZoom?: (fromMs: number, toMs: number) => void;
   onZoomOut?: () => void;
   onExemplar?: (e: Exemplar, at: { x: number; y: number }) => void;
+  /** A click on the plot: the moment and the series nearest to it. */
+  onPoint?: (p: ChartPoint, at: { x: number; y: number }) => void;
   /** Charts with the same key share the cursor. */
   sync?: string;
+}
+
+export interface ChartPoint {
+  /** Milliseconds. */
+  time: number;
+  value: number;
+  series: ChartSeries;
 }
 
 const maxTips = 9;
@@ -214,6 +223,36 @@ function attach(u: uPlot, live: Live): void {
   u.over.addEventListener('mouseleave', () => {
     if (live.tip) live.tip.hidden = true;
   });
+  let down = 0;
+  u.over.addEventListener('mousedown', (e) => (down = e.clientX));
+  u.over.addEventListener('click', (e) => {
+    const rows = rowsAt(u, live);
+    // The end of a drag is a click too.
+    if (Math.abs(e.clientX - down) > 3 || rows.length === 0 || !live.props.onPoint) return;
+    const near = rows.reduce((a, b) => (b.near < a.near ? b : a));
+    if (live.tip) live.tip.hidden = true;
+    live.props.onPoint({ time: u.data[0][u.cursor.idx!]! * 1000, value: near.v, series: near.series }, { x: (u.cursor.left ?? 0) + u.over.offsetLeft, y: u.valToPos(near.v, 'y') + u.over.offsetTop });
+  });
+}
+
+interface TipRow {
+  series: ChartSeries;
+  v: number;
+  /** Pixels from the cursor. */
+  near: number;
+}
+
+/** The visible series that have a value under the cursor. */
+function rowsAt(u: uPlot, live: Live): TipRow[] {
+  const { top, idx } = u.cursor;
+  const rows: TipRow[] = [];
+  if (idx === null || idx === undefined) return rows;
+  live.props.series.forEach((s, i) => {
+    const v = u.data[i + 1]?.[idx];
+    if (s.hidden || v === null || v === undefined) return;
+    rows.push({ series: s, v, near: Math.abs(u.valToPos(v, 'y') - (top ?? 0)) });
+  });
+  return rows;
 }
 
 function showTip(u: uPlot, live: Live): void {
@@ -224,12 +263,7 @@ function showTip(u: uPlot, live: Live): void {
     tip.hidden = true;
     return;
   }
-  const rows: { name: string; color: number; v: number; near: number }[] = [];
-  live.props.series.forEach((s, i) => {
-    const v = u.data[i + 1]?.[idx];
-    if (s.hidden || v === null || v === undefined) return;
-    rows.push({ name: s.name, color: s.color, v, near: Math.abs(u.valToPos(v, 'y') - (top ?? 0)) });
-  });
+  const rows = rowsAt(u, live);
   // A chart that follows the cursor of another shows the line but no box.
   const own = u.over.matches(':hover') || u.root.parentElement === document.activeElement;
   tip.hidden = rows.length === 0 || !own;
@@ -243,8 +277,8 @@ function showTip(u: uPlot, live: Live): void {
     const el = document.createElement('div');
     el.className = r === nearest && rows.length > 1 ? 'near' : '';
     const dot = document.createElement('i');
-    dot.style.background = `var(--s${r.color})`;
-    el.append(dot, line('name', r.name), line('val', formatValue(r.v, live.props.unit)));
+    dot.style.background = `var(--s${r.series.color})`;
+    el.append(dot, line('name', r.series.name), line('val', formatValue(r.v, live.props.unit)));
     tip.append(el);
   }
   if (rows.length > shown.length) tip.append(line('more', `${rows.length - shown.length} more`));

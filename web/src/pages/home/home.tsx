@@ -152,7 +152,7 @@ function Health(): JSX.Element {
   }
   return (
     <>
-      <GoldenCharts golden={golden} services via="Home" />
+      <GoldenCharts golden={golden} via="Home" />
       <section className="panel" aria-label="Services">
         <LoadingBar on={golden.fetching} />
         <header>

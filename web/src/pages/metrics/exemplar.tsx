@@ -3,9 +3,11 @@ import { Popover } from 'radix-ui';
 import type { JSX } from 'react';
 import { GoLink } from '@/app/url';
 import type { Exemplar } from '@/core/api/prometheus';
-import { around, exemplarTrace, logsForTrace, metricService } from '@/core/context/correlate';
+import { around, exemplarTrace, logsForService, logsForTrace, metricService, tracesForService } from '@/core/context/correlate';
 import { formatTime } from '@/core/time/range';
 import { formatValue } from '@/core/units/units';
+import type { Unit } from '@/core/units/units';
+import type { ChartPoint } from '@/viz/chart';
 
 export function ExemplarPopover({ exemplar, at, unit, via, onClose }: { exemplar: Exemplar; at: { x: number; y: number }; unit: 's' | 'none'; via: string; onClose: () => void }): JSX.Element {
   const id = exemplarTrace(exemplar.labels);
@@ -53,6 +55,37 @@ export function ExemplarPopover({ exemplar, at, unit, via, onClose }: { exemplar
           ) : (
             <span className="muted">This exemplar has no trace id.</span>
           )}
+        </Popover.Content>
+      </Popover.Portal>
+    </Popover.Root>
+  );
+}
+
+/** The popover of a point on a line: the other signals at that moment. */
+export function PointPopover({ point, at, unit, service, via, onClose }: { point: ChartPoint; at: { x: number; y: number }; unit: Unit; service: string | undefined; via: string; onClose: () => void }): JSX.Element {
+  const window = around(point.time, point.time, 60_000);
+  return (
+    <Popover.Root open onOpenChange={(o) => !o && onClose()}>
+      <Popover.Anchor style={{ position: 'absolute', left: at.x, top: at.y, width: 1, height: 1 }} />
+      <Popover.Portal>
+        <Popover.Content className="pop" style={{ width: 320, padding: 12 }} side="top" sideOffset={10} collisionPadding={10} aria-label="Point">
+          <div className="row" style={{ marginBottom: 4 }}>
+            <b className="num" style={{ fontSize: 15 }}>
+              {formatValue(point.value, unit)}
+            </b>
+            <span className="muted num">{formatTime(point.time)}</span>
+          </div>
+          <div className="clip muted" style={{ marginBottom: 10 }}>
+            {point.series.name}
+          </div>
+          <div className="row">
+            <GoLink className="btn primary" to="/traces" search={{ q: service ? tracesForService(service) : undefined, ...window, via }} data-testid="traces-at">
+              Traces at this moment
+            </GoLink>
+            <GoLink className="btn" to="/logs" search={{ q: service ? logsForService(service) : undefined, ...window, via }}>
+              Logs
+            </GoLink>
+          </div>
         </Popover.Content>
       </Popover.Portal>
     </Popover.Root>

@@ -12,10 +12,12 @@ import { count, formatValue, guessUnit } from '@/core/units/units';
 import { all, one } from '@/core/url/search';
 import { QueryEditor } from '@/query/editor';
 import { Button, CostLine, Empty, ErrorBox, IconButton, Loading, LoadingBar, Partial, Tabs } from '@/ui/kit';
+import { metricService } from '@/core/context/correlate';
 import { TimeChart } from '@/viz/chart';
+import type { ChartPoint } from '@/viz/chart';
 import { statsOf } from '@/viz/align';
 import { Browse } from './browse';
-import { ExemplarPopover } from './exemplar';
+import { ExemplarPopover, PointPopover } from './exemplar';
 import { LabelChips } from './filters';
 import { Legend } from './legend';
 import { MetricSearch, useMetricList } from './search';
@@ -113,6 +115,7 @@ function Results({ exprs }: { exprs: string[] }): JSX.Element {
   const [exemplarsOn, setExemplarsOn] = useState(true);
   const [shown, setShown] = useState<ReadonlySet<string>>();
   const [picked, setPicked] = useState<{ e: Exemplar; at: { x: number; y: number } }>();
+  const [point, setPoint] = useState<{ p: ChartPoint; at: { x: number; y: number } }>();
   const { rows, step } = useRows(exprs, time.range, drawAll ? undefined : seriesLimit);
   const base = useChartSeries(rows);
   const exemplars = useExemplars(exprs[0], time.range, exemplarsOn && view === 'chart');
@@ -152,9 +155,9 @@ function Results({ exprs }: { exprs: string[] }): JSX.Element {
         ]}
         end={
           <>
-            {!pending && <CostLine cost={cost} parts={[`${count(base.length)} series`, samples > 0 && `${count(samples)} samples`, `step ${formatDuration(step * 1000)}`]} />}
+            {rows.some((r) => r.data) && <CostLine cost={cost} parts={[`${count(base.length)} series`, samples > 0 && `${count(samples)} samples`, `step ${formatDuration(step * 1000)}`]} />}
             <Button small pressed={exemplarsOn} onClick={() => setExemplarsOn(!exemplarsOn)}>
-              Exemplars{exemplars.length > 0 && exemplarsOn ? ` ${exemplars.length}` : ''}
+              Exemplars{exemplars.length > 0 && exemplarsOn && base.length > 0 ? ` ${exemplars.length}` : ''}
             </Button>
           </>
         }
@@ -185,7 +188,9 @@ function Results({ exprs }: { exprs: string[] }): JSX.Element {
               onZoom={time.zoomTo}
               onZoomOut={time.zoomOut}
               onExemplar={(e, at) => setPicked({ e, at })}
+              onPoint={(p, at) => setPoint({ p, at })}
             />
+            {point && <PointPopover point={point.p} at={point.at} unit={unit} service={metricService(point.p.series.labels)} via={via} onClose={() => setPoint(undefined)} />}
             {picked && <ExemplarPopover exemplar={picked.e} at={picked.at} unit={/seconds/.test(exprs[0] ?? '') ? 's' : 'none'} via={via} onClose={() => setPicked(undefined)} />}
             <Legend series={series} unit={unit} shown={shown} onToggle={toggle} via={via} />
           </div>

@@ -35,7 +35,7 @@ function List(): JSX.Element {
   return (
     <div className="page">
       {golden.error ? <ErrorBox error={golden.error} onRetry={time.refresh} /> : null}
-      {golden.rows.length > 0 && <GoldenCharts golden={golden} services via="Services" />}
+      {golden.rows.length > 0 && <GoldenCharts golden={golden} via="Services" />}
       <section className="panel" aria-label="Services">
         <LoadingBar on={golden.fetching} />
         <header>
@@ -89,7 +89,7 @@ function Service({ name }: { name: string }): JSX.Element {
         </Empty>
       ) : (
         <>
-          <GoldenCharts golden={golden} services={false} via={short} />
+          <GoldenCharts golden={golden} service={short} via={short} />
           <section className="panel" aria-label="Routes">
             <header>
               <h2>Routes</h2>
