@@ -1,9 +1,14 @@
 // Package promql answers PromQL over the metric store.
 //
-// The parser is Prometheus' own. Evaluation is Prometheus' engine reading through
-// [store.MetricReader]: it is the reference that our vectorised evaluator will be held
-// to, and the fallback for what that does not cover. What Prometheus' users see, texts of
-// errors, warnings and infos included, is therefore Prometheus'.
+// The parser is Prometheus' own. A query goes to the vectorised evaluator first
+// (vector.go), which covers what dashboards and rules ask all day:
+//
+//	text --parse--> Expr --vectorised--> value
+//	                    \--errFallback--> Prometheus' engine --> value
+//
+// Everything else goes to Prometheus' engine, which reads through the same
+// [store.MetricReader] (querier.go) and is the oracle that the evaluator is tested
+// against. What users see, texts of errors, warnings and infos included, is Prometheus'.
 //
 // The package knows nothing of HTTP or limits; packages api and query add those.
 package promql
@@ -36,12 +41,18 @@ type Options struct {
 	Lookback   time.Duration // how old a sample may be to count as current; 0 means 5 min
 	MaxSamples int           // samples one query may hold; 0 means 50 million
 	Logger     *slog.Logger  // nil discards
+
+	// Reference sends every query to Prometheus' engine: for tests and comparisons.
+	Reference bool
 }
 
 // Engine evaluates PromQL. It is safe for concurrent use.
 type Engine struct {
-	engine *promql.Engine
-	parser parser.Parser
+	engine     *promql.Engine
+	parser     parser.Parser
+	lookback   time.Duration
+	maxSamples int
+	reference  bool
 }
 
 // noTimeout leaves timing out to the context.
@@ -58,13 +69,15 @@ func New(opts Options) *Engine {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	maxSamples := cmp.Or(opts.MaxSamples, 50_000_000)
+	lookback := cmp.Or(opts.Lookback, 5*time.Minute)
 	return &Engine{
-		parser: p,
+		parser: p, lookback: lookback, maxSamples: maxSamples, reference: opts.Reference,
 		engine: promql.NewEngine(promql.EngineOpts{
 			Logger:                   opts.Logger,
-			MaxSamples:               cmp.Or(opts.MaxSamples, 50_000_000),
+			MaxSamples:               maxSamples,
 			Timeout:                  noTimeout,
-			LookbackDelta:            cmp.Or(opts.Lookback, 5*time.Minute),
+			LookbackDelta:            lookback,
 			NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
 			EnableAtModifier:         true,
 			EnableNegativeOffset:     true,
@@ -94,6 +107,25 @@ type Result struct {
 // Run evaluates q over r, charging acct. Errors wrap [ErrParse], [ErrEval],
 // [store.ErrTooBroad], or are those of the reader or ctx.
 func (e *Engine) Run(ctx context.Context, r store.MetricReader, q Query, acct *store.Account) (Result, error) {
+	expr, err := e.Parse(q.Text)
+	if err != nil {
+		return Result{}, err
+	}
+	if !e.reference {
+		v, annos, err := e.vectorised(ctx, r, q, expr, acct)
+		if err == nil {
+			warnings, infos := annos.AsStrings(q.Text, maxAnnotations, maxAnnotations)
+			return Result{Value: v, Warnings: warnings, Infos: infos}, nil
+		}
+		if !errors.Is(err, errFallback) {
+			return Result{}, err
+		}
+	}
+	return e.runReference(ctx, r, q, acct)
+}
+
+// runReference evaluates q on Prometheus' engine.
+func (e *Engine) runReference(ctx context.Context, r store.MetricReader, q Query, acct *store.Account) (Result, error) {
 	opts := promql.NewPrometheusQueryOpts(false, q.Lookback)
 	queryable := &queryable{reader: r, tenant: q.Tenant, acct: acct}
 	var query promql.Query

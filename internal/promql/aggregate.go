@@ -1,0 +1,380 @@
+package promql
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/util/kahansum"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+)
+
+// aggregate evaluates sum, avg, min, max, count, group, stddev and stdvar. When its
+// argument is a selector or a rollup, series are added to their group as they are decoded.
+func (ev *evaluator) aggregate(e *parser.AggregateExpr) ([]row, error) {
+	op, ok := aggregations()[e.Op]
+	if !ok {
+		return nil, errFallback
+	}
+	arg := e.Expr
+	for {
+		p, ok := arg.(*parser.ParenExpr)
+		if !ok {
+			break
+		}
+		arg = p.Expr
+	}
+	if spec, ok := ev.rollupOf(arg); ok {
+		return ev.aggregateRollup(e, op, arg, spec)
+	}
+	in, err := ev.eval(e.Expr)
+	if err != nil {
+		return nil, err
+	}
+	groups := newGrouping(e, len(in.rows), func(i int) labels.Labels { return in.rows[i].labels })
+	accs := make([]accumulator, len(groups.labels))
+	for i, r := range in.rows {
+		acc := &accs[groups.of[i]]
+		if err := acc.begin(ev, op); err != nil {
+			return nil, err
+		}
+		if err := acc.add(op, r.vals); err != nil {
+			return nil, err
+		}
+	}
+	return finish(groups, op, accs), nil
+}
+
+// rollupOf returns the rollup that expr is, if it is one.
+func (ev *evaluator) rollupOf(expr parser.Expr) (rollupSpec, bool) {
+	switch e := expr.(type) {
+	case *parser.VectorSelector:
+		return rollupSpec{vs: e, window: ev.look, f: lastSample, instant: true, keepName: true, arg: e}, true
+	case *parser.Call:
+		return rollupCall(e)
+	}
+	return rollupSpec{}, false
+}
+
+// aggregateRollup decodes, rolls up and aggregates series by series. Series are sorted by
+// group, and each worker takes a run of them, so that a group is shared by few workers.
+func (ev *evaluator) aggregateRollup(e *parser.AggregateExpr, op aggregation, arg parser.Expr, spec rollupSpec) ([]row, error) {
+	if spec.arg == nil {
+		spec.arg = arg
+	}
+	series, err := ev.open(&spec)
+	if err != nil {
+		return nil, err
+	}
+	groups := newGrouping(e, len(series), func(i int) labels.Labels { return series[i].labels })
+	order := make([]int, len(series))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(groups.of[a], groups.of[b]) })
+
+	// Workers hand in the groups they have finished; a group that two of them share is
+	// merged, in order.
+	type part struct {
+		from int
+		accs map[int]*accumulator
+	}
+	parts := make([]part, 0, ev.workers)
+	var mu sync.Mutex // guards parts
+	err = ev.parallel(len(order), func(from, to int) error {
+		p := part{from, map[int]*accumulator{}}
+		vals, err := ev.newRow()
+		if err != nil {
+			return err
+		}
+		var buf rollupBuf
+		for _, i := range order[from:to] {
+			for j := range vals {
+				vals[j] = absent()
+			}
+			if err := ev.rollOne(&spec, &series[i], &buf, vals); err != nil {
+				return err
+			}
+			acc := p.accs[groups.of[i]]
+			if acc == nil {
+				acc = &accumulator{}
+				if err := acc.begin(ev, op); err != nil {
+					return err
+				}
+				p.accs[groups.of[i]] = acc
+			}
+			if err := acc.add(op, vals); err != nil {
+				return err
+			}
+		}
+		mu.Lock()
+		parts = append(parts, p)
+		mu.Unlock()
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !spec.keepName {
+		if err := uniqueSeries(series); err != nil {
+			return nil, err
+		}
+	}
+	ev.warnNonCounters(&spec, series)
+	slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(a.from, b.from) })
+	accs := make([]accumulator, len(groups.labels))
+	for _, p := range parts {
+		for g, acc := range p.accs {
+			if err := accs[g].merge(op, acc); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return finish(groups, op, accs), nil
+}
+
+// uniqueSeries falls back when series are equal without their metric name: the functions
+// that drop it then fail at the steps where both have a value.
+func uniqueSeries(series []rollupSeries) error {
+	rows := make([]row, 0, len(series))
+	for _, s := range series {
+		if s.any {
+			rows = append(rows, row{labels: s.labels})
+		}
+	}
+	return checkUnique(rows)
+}
+
+// grouping assigns series to groups.
+type grouping struct {
+	of     []int // group of each series
+	labels []labels.Labels
+}
+
+func newGrouping(e *parser.AggregateExpr, n int, at func(int) labels.Labels) grouping {
+	g := grouping{of: make([]int, n)}
+	names := slices.Clone(e.Grouping)
+	if e.Without {
+		names = append(names, model.MetricName)
+	}
+	slices.Sort(names)
+	index := map[string]int{}
+	var buf []byte
+	lb := labels.NewBuilder(labels.EmptyLabels())
+	for i := range n {
+		ls := at(i)
+		if e.Without {
+			buf = ls.BytesWithoutLabels(buf, names...)
+		} else {
+			buf = ls.BytesWithLabels(buf, names...)
+		}
+		id, ok := index[string(buf)]
+		if !ok {
+			id = len(g.labels)
+			index[string(buf)] = id
+			lb.Reset(ls)
+			if e.Without {
+				lb.Del(names...)
+			} else {
+				lb.Keep(names...)
+			}
+			g.labels = append(g.labels, lb.Labels())
+		}
+		g.of[i] = id
+	}
+	return g
+}
+
+// aggregation is one operator.
+type aggregation uint8
+
+const (
+	aggSum aggregation = iota
+	aggAvg
+	aggMin
+	aggMax
+	aggCount
+	aggGroup
+	aggStddev
+	aggStdvar
+)
+
+func aggregations() map[parser.ItemType]aggregation {
+	return map[parser.ItemType]aggregation{
+		parser.SUM: aggSum, parser.AVG: aggAvg, parser.MIN: aggMin, parser.MAX: aggMax,
+		parser.COUNT: aggCount, parser.GROUP: aggGroup, parser.STDDEV: aggStddev, parser.STDVAR: aggStdvar,
+	}
+}
+
+// accumulator is the state of one group at all steps. value is the sum, extreme or sum of
+// squared differences; aux its compensation or the mean.
+type accumulator struct {
+	count, value, aux []float64
+}
+
+// begin allocates the state on first use.
+func (a *accumulator) begin(ev *evaluator, op aggregation) error {
+	if a.count != nil {
+		return nil
+	}
+	if err := ev.acct.Hold(int64(ev.n) * 24); err != nil {
+		return err
+	}
+	a.count = make([]float64, ev.n)
+	if op != aggCount && op != aggGroup {
+		a.value = make([]float64, ev.n)
+	}
+	if op == aggSum || op == aggAvg || op == aggStddev || op == aggStdvar {
+		a.aux = make([]float64, ev.n)
+	}
+	return nil
+}
+
+// add adds one series.
+func (a *accumulator) add(op aggregation, vals []float64) error {
+	switch op {
+	case aggSum, aggAvg:
+		return a.addSum(op, vals)
+	case aggMin, aggMax:
+		for i, v := range vals {
+			if isAbsent(v) {
+				continue
+			}
+			m := a.value[i]
+			if a.count[i] == 0 || math.IsNaN(m) || op == aggMin && v < m || op == aggMax && v > m {
+				a.value[i] = v
+			}
+			a.count[i]++
+		}
+	case aggCount, aggGroup:
+		for i, v := range vals {
+			if !isAbsent(v) {
+				a.count[i]++
+			}
+		}
+	case aggStddev, aggStdvar:
+		for i, v := range vals {
+			if !isAbsent(v) {
+				a.addVariance(i, v)
+			}
+		}
+	}
+	return nil
+}
+
+func (a *accumulator) addSum(op aggregation, vals []float64) error {
+	for i, v := range vals {
+		if isAbsent(v) {
+			continue
+		}
+		if a.count[i] == 0 {
+			a.value[i] = v
+		} else {
+			a.value[i], a.aux[i] = kahansum.Inc(v, a.value[i], a.aux[i])
+			if op == aggAvg && math.IsInf(a.value[i], 0) {
+				return errFallback // Prometheus goes on with the incremental mean
+			}
+		}
+		a.count[i]++
+	}
+	return nil
+}
+
+// addVariance adds one value at step i (Welford).
+func (a *accumulator) addVariance(i int, v float64) {
+	a.count[i]++
+	if a.count[i] == 1 {
+		a.aux[i] = v
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			a.value[i] = math.NaN()
+		}
+		return
+	}
+	delta := v - a.aux[i]
+	a.aux[i] += delta / a.count[i]
+	a.value[i] += delta * (v - a.aux[i])
+}
+
+// merge adds what another worker has accumulated of the same group.
+func (a *accumulator) merge(op aggregation, b *accumulator) error {
+	if a.count == nil {
+		*a = *b
+		return nil
+	}
+	for i, n := range b.count {
+		switch {
+		case n == 0:
+			continue
+		case a.count[i] == 0:
+			if a.value != nil {
+				a.value[i] = b.value[i]
+			}
+			if a.aux != nil {
+				a.aux[i] = b.aux[i]
+			}
+		case op == aggSum || op == aggAvg:
+			a.value[i], a.aux[i] = kahansum.Inc(b.value[i], a.value[i], a.aux[i])
+			a.value[i], a.aux[i] = kahansum.Inc(b.aux[i], a.value[i], a.aux[i])
+			if op == aggAvg && math.IsInf(a.value[i], 0) {
+				return errFallback
+			}
+		case op == aggMin && (b.value[i] < a.value[i] || math.IsNaN(a.value[i])),
+			op == aggMax && (b.value[i] > a.value[i] || math.IsNaN(a.value[i])):
+			a.value[i] = b.value[i]
+		case op == aggStddev || op == aggStdvar: // Chan et al.: combine means and squares
+			na, nb := a.count[i], n
+			delta := b.aux[i] - a.aux[i]
+			a.aux[i] += delta * nb / (na + nb)
+			a.value[i] += b.value[i] + delta*delta*na*nb/(na+nb)
+		}
+		a.count[i] += n
+	}
+	return nil
+}
+
+// finish turns the accumulators into rows; they become the memory of the rows.
+func finish(g grouping, op aggregation, accs []accumulator) []row {
+	rows := make([]row, 0, len(accs))
+	for k := range accs {
+		a := &accs[k]
+		out, seen := a.count, false
+		for i, n := range a.count {
+			if n == 0 {
+				out[i] = absent()
+				continue
+			}
+			seen = true
+			out[i] = a.final(op, i, n)
+		}
+		if seen {
+			rows = append(rows, row{g.labels[k], out})
+		}
+	}
+	return rows
+}
+
+func (a *accumulator) final(op aggregation, i int, n float64) float64 {
+	switch op {
+	case aggSum:
+		if math.IsInf(a.value[i], 0) {
+			return a.value[i]
+		}
+		return a.value[i] + a.aux[i]
+	case aggAvg:
+		return a.value[i]/n + a.aux[i]/n
+	case aggMin, aggMax:
+		return a.value[i]
+	case aggGroup:
+		return 1
+	case aggStddev:
+		return math.Sqrt(a.value[i] / n)
+	case aggStdvar:
+		return a.value[i] / n
+	default:
+		return n
+	}
+}
