@@ -27,6 +27,8 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Options configures a Shop. The zero value sends to the default ports of this machine.
@@ -137,8 +139,10 @@ func (s *Shop) Run(ctx context.Context) error {
 	return s.present(ctx, opened)
 }
 
-// history plays the time from up to opened in large steps. The first step waits for the
-// receiver to accept it, so that a shop started before its receiver loses nothing.
+// history plays the time from up to opened in large steps, then sends it: the steps of a
+// service in order, the services side by side, so that few round trips pass one after the
+// other. What the receiver does not take is tried again, so that a shop opened before its
+// receiver loses nothing.
 func (s *Shop) history(ctx context.Context, from, opened time.Time) error {
 	s.keep = historyShare
 	defer func() { s.keep = 1 }()
@@ -150,24 +154,27 @@ func (s *Shop) history(ctx context.Context, from, opened time.Time) error {
 		ago := opened.Sub(next)
 		s.faulty = incidentTo <= ago && ago < incidentFrom
 		s.simulate(at, next)
-		for {
-			err := s.flush(ctx, next, true)
-			if err == nil {
-				break
-			}
+		s.observe(ctx)
+		if err := s.out.collect(ctx, s.svcs, next); err != nil {
 			if ctx.Err() != nil {
 				return nil //nolint:nilerr // stopped while opening
 			}
-			s.opts.Logger.WarnContext(ctx, "demo history not accepted yet, trying again", slog.Any("error", err))
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(s.opts.Tick):
-			}
+			return err
 		}
 		at = next
 	}
-	return nil
+	for {
+		err := s.send(ctx)
+		if err == nil || ctx.Err() != nil {
+			return nil //nolint:nilerr // stopped while opening
+		}
+		s.opts.Logger.WarnContext(ctx, "demo history not accepted yet, trying again", slog.Any("error", err))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(s.opts.Tick):
+		}
+	}
 }
 
 // present plays real time until ctx is done.
@@ -191,11 +198,14 @@ func (s *Shop) present(ctx context.Context, at time.Time) error {
 		s.faulty = s.fault.Load()
 		s.simulate(at, now)
 		at = now
-		metrics := now.Sub(collected) >= s.opts.MetricEvery
-		if metrics {
+		if now.Sub(collected) >= s.opts.MetricEvery {
 			collected = now
+			s.observe(ctx)
+			if err := s.out.collect(ctx, s.svcs, now); err != nil && ctx.Err() == nil {
+				return err
+			}
 		}
-		err := s.flush(ctx, now, metrics)
+		err := s.send(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -210,16 +220,13 @@ func (s *Shop) present(ctx context.Context, at time.Time) error {
 	}
 }
 
-// flush sends what the simulation has produced up to at.
-func (s *Shop) flush(ctx context.Context, at time.Time, metrics bool) error {
-	var errs []error
-	if metrics {
-		s.observe(ctx)
-		errs = append(errs, s.out.metrics(ctx, s.svcs, at))
-	}
-	errs = append(errs, s.out.spansAndLogs(ctx))
+// send sends what the simulation has produced, all signals at once. What is not accepted
+// stays for the next time.
+func (s *Shop) send(ctx context.Context) error {
+	var g errgroup.Group
+	g.Go(func() error { return s.out.send(ctx) })
 	if s.files != nil {
-		errs = append(errs, s.files.flush(ctx))
+		g.Go(func() error { return s.files.flush(ctx) })
 	}
-	return errors.Join(errs...)
+	return g.Wait()
 }

@@ -18,8 +18,11 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// maxHeld bounds what is kept for a receiver that does not accept.
-const maxHeld = 20_000
+const (
+	maxHeld    = 50_000 // spans and log records kept for a receiver that does not accept
+	maxBatches = 200    // collections of metrics kept for it
+	maxItems   = 2_000  // spans or log records in one request
+)
 
 // exporter collects what the SDKs of all services produce and sends it over one
 // connection, one request a signal. It is used by one goroutine at a time.
@@ -31,7 +34,7 @@ type exporter struct {
 	meters  []*otlpmetricgrpc.Exporter // by service: each sends one resource at a time
 	spans   []sdktrace.ReadOnlySpan
 	records []sdklog.Record
-	batches []*metricdata.ResourceMetrics // reused by service
+	batches [][]*metricdata.ResourceMetrics // by service, oldest first
 }
 
 func newExporter(ctx context.Context, opts Options) (*exporter, error) {
@@ -49,13 +52,13 @@ func newExporter(ctx context.Context, opts Options) (*exporter, error) {
 	add := func(err error) { errs = append(errs, err) }
 	e.traces, err = otlptracegrpc.New(ctx, otlptracegrpc.WithGRPCConn(conn), otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{}))
 	add(err)
+	e.batches = make([][]*metricdata.ResourceMetrics, len(services))
 	e.logs, err = otlploggrpc.New(ctx, otlploggrpc.WithGRPCConn(conn), otlploggrpc.WithRetry(otlploggrpc.RetryConfig{}))
 	add(err)
 	for range services {
 		m, err := otlpmetricgrpc.New(ctx, otlpmetricgrpc.WithGRPCConn(conn), otlpmetricgrpc.WithRetry(otlpmetricgrpc.RetryConfig{}))
 		add(err)
 		e.meters = append(e.meters, m)
-		e.batches = append(e.batches, &metricdata.ResourceMetrics{})
 	}
 	if err := errors.Join(errs...); err != nil {
 		e.close()
@@ -67,55 +70,72 @@ func newExporter(ctx context.Context, opts Options) (*exporter, error) {
 // close drops the connection; what was produced since the last flush is not sent.
 func (e *exporter) close() { _ = e.conn.Close() }
 
-// spansAndLogs sends what was produced since it last succeeded.
-func (e *exporter) spansAndLogs(ctx context.Context) error {
-	g, gctx := errgroup.WithContext(ctx)
-	if len(e.spans) > 0 {
-		g.Go(func() error {
-			if err := e.traces.ExportSpans(gctx, e.spans); err != nil {
-				return fmt.Errorf("send spans: %w", err)
-			}
-			e.spans = e.spans[:0]
-			return nil
-		})
+// collect puts the metrics of every service, as of at, with what is to be sent.
+func (e *exporter) collect(ctx context.Context, svcs []*service, at time.Time) error {
+	for i, svc := range svcs {
+		rm := &metricdata.ResourceMetrics{}
+		if err := svc.reader.Collect(ctx, rm); err != nil {
+			return fmt.Errorf("collect metrics of %s: %w", svc.name, err)
+		}
+		restamp(rm, e.started, at)
+		if n := len(e.batches[i]); n >= maxBatches {
+			e.batches[i] = append(e.batches[i][:0], e.batches[i][n-maxBatches/2:]...)
+		}
+		e.batches[i] = append(e.batches[i], rm)
 	}
-	if len(e.records) > 0 {
-		g.Go(func() error {
-			if err := e.logs.Export(gctx, e.records); err != nil {
-				return fmt.Errorf("send logs: %w", err)
-			}
-			clear(e.records)
-			e.records = e.records[:0]
-			return nil
-		})
-	}
-	err := g.Wait()
-	if n := len(e.spans); n > maxHeld {
-		e.spans = append(e.spans[:0], e.spans[n-maxHeld/2:]...)
-	}
-	if n := len(e.records); n > maxHeld {
-		e.records = append(e.records[:0], e.records[n-maxHeld/2:]...)
-	}
-	return err
+	return nil
 }
 
-// metrics collects every service and sends the values as of at.
-func (e *exporter) metrics(ctx context.Context, svcs []*service, at time.Time) error {
+// send sends everything collected since it last succeeded.
+func (e *exporter) send(ctx context.Context) error {
 	var g errgroup.Group
-	for i, svc := range svcs {
+	for i := range e.batches {
 		g.Go(func() error {
-			rm := e.batches[i]
-			if err := svc.reader.Collect(ctx, rm); err != nil {
-				return fmt.Errorf("collect metrics of %s: %w", svc.name, err)
-			}
-			restamp(rm, e.started, at)
-			if err := e.meters[i].Export(ctx, rm); err != nil {
-				return fmt.Errorf("send metrics of %s: %w", svc.name, err)
+			return drain(&e.batches[i], 1, func(rms []*metricdata.ResourceMetrics) error {
+				if err := e.meters[i].Export(ctx, rms[0]); err != nil {
+					return fmt.Errorf("send metrics: %w", err)
+				}
+				return nil
+			})
+		})
+	}
+	g.Go(func() error {
+		return drain(&e.spans, maxItems, func(spans []sdktrace.ReadOnlySpan) error {
+			if err := e.traces.ExportSpans(ctx, spans); err != nil {
+				return fmt.Errorf("send spans: %w", err)
 			}
 			return nil
 		})
-	}
+	})
+	g.Go(func() error {
+		return drain(&e.records, maxItems, func(records []sdklog.Record) error {
+			if err := e.logs.Export(ctx, records); err != nil {
+				return fmt.Errorf("send logs: %w", err)
+			}
+			return nil
+		})
+	})
 	return g.Wait()
+}
+
+// drain hands the items of list to send, at most n at a time, and removes those that it
+// took. It keeps no more than maxHeld of the others.
+func drain[T any](list *[]T, n int, send func([]T) error) error {
+	var err error
+	rest := *list
+	for len(rest) > 0 && err == nil {
+		k := min(n, len(rest))
+		if err = send(rest[:k]); err == nil {
+			rest = rest[k:]
+		}
+	}
+	if len(rest) > maxHeld {
+		rest = rest[len(rest)-maxHeld:]
+	}
+	kept := copy(*list, rest)
+	clear((*list)[kept:])
+	*list = (*list)[:kept]
+	return err
 }
 
 // restamp replaces the times that the SDK took from the clock of the machine by those of
