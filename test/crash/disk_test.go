@@ -70,7 +70,7 @@ func TestFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	s := harness.Start(t, harness.Options{Data: filepath.Join(dir, "data")})
+	s := harness.Start(t, harness.Options{Data: filepath.Join(dir, "data"), Config: "wal: {min_free: 16MiB}\n"})
 	t.Cleanup(func() { s.Kill(t) }) // before the unmount
 	first := time.Now()
 	a, err := s.PushLogs(t, map[string]string{"app": "disk"}, harness.Entry{Time: first, Line: "before the disk was full"})
