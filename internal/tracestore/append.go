@@ -70,7 +70,7 @@ func (s *Store) Append(ctx context.Context, tenant model.Tenant, td ptrace.Trace
 			return err
 		}
 	}
-	pos, err := s.put(ctx, tenant, groups, records)
+	pos, err := s.put(tenant, groups, records)
 	if err != nil {
 		return err
 	}
@@ -211,14 +211,14 @@ func buildGroups(refs []spanRef, owners []owner) []*group {
 }
 
 // put writes the records to the log and the groups to the head, in one order.
-func (s *Store) put(ctx context.Context, tenant model.Tenant, groups []*group, records [][]byte) (pos wal.Pos, err error) {
+func (s *Store) put(tenant model.Tenant, groups []*group, records [][]byte) (pos wal.Pos, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, g := range groups {
 		if pos, err = s.log.Write(model.Traces, tenant, records[i]); err != nil {
 			return 0, err
 		}
-		if err := s.head.add(context.WithoutCancel(ctx), tenant, g); err != nil {
+		if err := s.head.add(tenant, g); err != nil {
 			return 0, err
 		}
 	}

@@ -29,14 +29,24 @@ type setCopier struct {
 }
 
 func newCopier(g *group, b *builder) *copier {
-	c := &copier{g: g, b: b, events: childEnds(g.ints[iEvents], g.len()), links: childEnds(g.ints[iLinks], g.len())}
+	c := &copier{g: g, events: childEnds(g.ints[iEvents], g.len()), links: childEnds(g.ints[iLinks], g.len())}
 	for d := range c.sets {
-		s := &g.sets[d]
-		c.sets[d] = setCopier{
-			cursor: newAttrCursor(s), cols: make([]int32, len(s.cols)), strs: make([]codeMap, len(s.cols)), shapes: make([]int32, len(s.shapes)),
-		}
+		c.sets[d].cursor = newAttrCursor(&g.sets[d])
 	}
+	c.bind(b)
 	return c
+}
+
+// bind makes b the builder that rows go to from now on.
+func (c *copier) bind(b *builder) {
+	c.b = b
+	c.strs = [numStrs]codeMap{}
+	for d := range c.sets {
+		set, s := &c.g.sets[d], &c.sets[d]
+		s.cols = make([]int32, len(set.cols))
+		s.strs = make([]codeMap, len(set.cols))
+		s.shapes = make([]int32, len(set.shapes))
+	}
 }
 
 // row copies span i, which is one of trace.

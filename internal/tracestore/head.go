@@ -1,7 +1,6 @@
 package tracestore
 
 import (
-	"context"
 	"slices"
 	"time"
 
@@ -40,7 +39,7 @@ const (
 )
 
 // add takes the spans of g, which are of one day.
-func (h *head) add(ctx context.Context, tenant model.Tenant, g *group) error {
+func (h *head) add(tenant model.Tenant, g *group) error {
 	key := headKey{tenant, part.DayOf(intAt(g.ints[iStart], 0))}
 	gs := append(h.groups[key], g)
 	h.bytes += g.bytes()
@@ -63,7 +62,7 @@ func (h *head) add(ctx context.Context, tenant model.Tenant, g *group) error {
 			continue
 		}
 		tail := gs[len(gs)-n:]
-		merged, err := mergeGroups(ctx, tail)
+		merged, err := mergeGroups(tail)
 		if err != nil {
 			return err
 		}

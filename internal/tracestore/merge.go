@@ -2,7 +2,6 @@ package tracestore
 
 import (
 	"cmp"
-	"context"
 	"slices"
 
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -34,9 +33,12 @@ func streamOf(gs ...*group) stream {
 type merger struct {
 	in   []*mergeInput
 	size int
-	keep func(start int64) bool // spans to keep, nil for all
 	emit func(*group) error
+	stop func() error // asked between traces; nil never stops
 	b    *builder
+
+	segs  []*segment // reused
+	picks []pick     // reused
 }
 
 type mergeInput struct {
@@ -70,7 +72,7 @@ func (in *mergeInput) advance() error {
 func (in *mergeInput) trace() model.TraceID { return in.cur.g.traces[in.t] }
 
 // mergeGroups merges complete groups into one.
-func mergeGroups(ctx context.Context, gs []*group) (*group, error) {
+func mergeGroups(gs []*group) (*group, error) {
 	var out *group
 	rows := 0
 	m := &merger{size: 1 << 30, emit: func(g *group) error { out = g; return nil }}
@@ -79,10 +81,10 @@ func mergeGroups(ctx context.Context, gs []*group) (*group, error) {
 		rows += g.len()
 	}
 	m.b = newBuilder(rows)
-	return out, m.run(ctx)
+	return out, m.run()
 }
 
-func (m *merger) run(ctx context.Context) error {
+func (m *merger) run() error {
 	for _, in := range m.in {
 		if err := in.advance(); err != nil {
 			return err
@@ -96,7 +98,10 @@ func (m *merger) run(ctx context.Context) error {
 		if err := m.trace(id); err != nil {
 			return err
 		}
-		if err := ctx.Err(); err != nil {
+		if m.stop == nil {
+			continue
+		}
+		if err := m.stop(); err != nil {
 			return err
 		}
 	}
@@ -120,16 +125,13 @@ func (m *merger) trace(id model.TraceID) error {
 			return err
 		}
 	}
-	var segs []*segment
-	var picks []pick
+	segs, picks := m.segs[:0], m.picks[:0]
 	for _, in := range m.in {
 		for in.cur != nil && in.trace() == id {
-			from, to := in.cur.g.run(in.t)
+			g := in.cur.g
+			from, to := g.run(in.t)
 			for i := from; i < to; i++ {
-				g := in.cur.g
-				if start := intAt(g.ints[iStart], i); m.keep == nil || m.keep(start) {
-					picks = append(picks, pick{start, g.spanID[i], intAt(g.ints[iKind], i), int32(len(segs)), int32(i)})
-				}
+				picks = append(picks, pick{intAt(g.ints[iStart], i), g.spanID[i], intAt(g.ints[iKind], i), int32(len(segs)), int32(i)})
 			}
 			segs = append(segs, in.cur)
 			if err := in.advance(); err != nil {
@@ -137,6 +139,7 @@ func (m *merger) trace(id model.TraceID) error {
 			}
 		}
 	}
+	m.segs, m.picks = segs, picks
 	if len(segs) > 1 {
 		picks = dropDuplicates(picks)
 		slices.SortFunc(picks, comparePicks)
@@ -150,8 +153,11 @@ func (m *merger) copy(id model.TraceID, segs []*segment, picks []pick) error {
 			m.b = newBuilder(min(m.size, groupRows) + 1024)
 		}
 		s := segs[p.in]
-		if s.c == nil || s.c.b != m.b {
+		switch {
+		case s.c == nil:
 			s.c = newCopier(s.g, m.b)
+		case s.c.b != m.b:
+			s.c.bind(m.b)
 		}
 		s.c.row(id, int(p.row))
 		if m.b.len() >= maxGroupRows && m.size < maxGroupRows {

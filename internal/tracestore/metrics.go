@@ -7,6 +7,7 @@ type metrics struct {
 	spans   prometheus.Counter
 	flushes prometheus.Counter
 	traces  prometheus.Counter
+	unread  prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
@@ -20,6 +21,9 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 		traces: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pharos_tracestore_trace_reads_total", Help: "Traces asked for by id.",
 		}),
+		unread: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pharos_tracestore_wal_records_unread_total", Help: "Records of the write-ahead log that could not be read back.",
+		}),
 	}
 	if reg != nil {
 		gauge := func(name, help string, f func(*head) int64) prometheus.Collector {
@@ -29,7 +33,7 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 				return float64(f(s.head))
 			})
 		}
-		reg.MustRegister(m.spans, m.flushes, m.traces,
+		reg.MustRegister(m.spans, m.flushes, m.traces, m.unread,
 			gauge("pharos_tracestore_head_bytes", "Bytes of the spans in memory.", func(h *head) int64 { return h.bytes }),
 			gauge("pharos_tracestore_head_spans", "Spans in memory.", func(h *head) int64 { return h.rows }))
 	}

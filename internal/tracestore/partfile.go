@@ -216,11 +216,11 @@ func partStream(p *openPart, z *codec.Zstd) stream {
 // mergeParts is the merge of the kit: in becomes one part.
 func (s *Store) mergeParts(ctx context.Context, in []*openPart, w *part.Writer) (*part.Finished, error) {
 	out := newPartWriter(w, s.zMerge)
-	m := &merger{size: groupRows, emit: out.add}
+	m := &merger{size: groupRows, emit: out.add, stop: ctx.Err}
 	for _, p := range in {
 		m.in = append(m.in, &mergeInput{next: partStream(p, s.z)})
 	}
-	if err := m.run(ctx); err != nil {
+	if err := m.run(); err != nil {
 		return nil, err
 	}
 	return out.finish()

@@ -100,8 +100,9 @@ type Store struct {
 	flushMu sync.Mutex // serialises flushes
 
 	mu     sync.Mutex
-	head   *head // guarded by mu; takes writes
-	sealed *head // guarded by mu; being flushed, or nil
+	head   *head    // guarded by mu; takes writes
+	sealed *head    // guarded by mu; being flushed, or nil
+	lost   []string // guarded by mu; what Replay could not read
 }
 
 // Open opens the store in dir, creating it if absent. Writes go to log. The caller then
@@ -150,15 +151,20 @@ func (s *Store) limits(tenant model.Tenant) Limits {
 func (s *Store) Covered() wal.Pos { return s.parts.Covered() }
 
 // Replay takes back a record of the log, in order, before the first Append. A record
-// that cannot be read is an error wrapping [store.ErrCorrupt].
-func (s *Store) Replay(ctx context.Context, r wal.Record) error {
+// that cannot be read is logged and counted, and every query warns of it.
+func (s *Store) Replay(r wal.Record) error {
 	g, err := parseRecord(r.Data)
-	if err != nil {
-		return fmt.Errorf("replay spans of %s: %w", r.Tenant, err)
+	if err == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.head.add(r.Tenant, g)
 	}
+	s.metrics.unread.Inc()
+	s.opts.Logger.Error("record of spans in the write-ahead log cannot be read", "tenant", string(r.Tenant), "pos", uint64(r.Pos), "err", err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.head.add(ctx, r.Tenant, g)
+	s.lost = append(s.lost, fmt.Sprintf("some spans in the write-ahead log could not be read back: %v", err))
+	return nil
 }
 
 // Run flushes the head when it is due, merges parts and drops expired days until ctx is
@@ -249,11 +255,11 @@ func (s *Store) writePart(ctx context.Context, key headKey, gs []*group) (*part.
 		return nil, err
 	}
 	out := newPartWriter(w, s.z)
-	m := &merger{size: groupRows, emit: out.add}
+	m := &merger{size: groupRows, emit: out.add, stop: ctx.Err}
 	for _, g := range gs {
 		m.in = append(m.in, &mergeInput{next: streamOf(g)})
 	}
-	if err := m.run(ctx); err != nil {
+	if err := m.run(); err != nil {
 		w.Abort()
 		return nil, err
 	}
@@ -268,4 +274,7 @@ func (s *Store) Merge(ctx context.Context) error {
 
 // Close closes the files. No method may be called after it, and no reader may be at
 // work. Spans in memory stay in the log.
-func (s *Store) Close() { s.parts.Close() }
+func (s *Store) Close() error {
+	s.parts.Close()
+	return nil
+}

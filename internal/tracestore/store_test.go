@@ -31,12 +31,12 @@ func openDir(dir string, opts Options) (*testDir, error) {
 		return nil, err
 	}
 	ctx := context.Background()
-	err = log.Replay(ctx, func(sig model.Signal) wal.Pos { return s.Covered() }, func(r wal.Record) error { return s.Replay(ctx, r) })
+	err = log.Replay(ctx, func(sig model.Signal) wal.Pos { return s.Covered() }, s.Replay)
 	return &testDir{dir, log, s}, err
 }
 
 func (d *testDir) close() {
-	d.s.Close()
+	_ = d.s.Close()
 	_ = d.log.Close(context.Background())
 }
 

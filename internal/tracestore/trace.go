@@ -32,14 +32,15 @@ func (s *Store) snapshot(tenant model.Tenant, r model.TimeRange, acct *store.Acc
 		mem = s.sealed.of(tenant)
 	}
 	mem = append(mem, s.head.of(tenant)...)
+	lost := s.lost
 	s.mu.Unlock()
 	near := s.parts.View(tenant, r)
 	for _, w := range near.Warnings() {
 		acct.Warn("%s", w)
 	}
 	near.Close()
-	for _, lost := range s.log.Lost() {
-		acct.Warn("%s", lost)
+	for _, w := range append(lost[:len(lost):len(lost)], s.log.Lost()...) {
+		acct.Warn("%s", w)
 	}
 	return &snapshot{view: s.parts.View(tenant, allTime()), mem: mem}
 }
