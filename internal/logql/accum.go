@@ -130,8 +130,17 @@ func (s *accum) add(k accKind, i int, t int64, v float64) {
 	}
 }
 
-// merge adds element i of s to the window w, which is an accum of one element.
-func (w *accum) merge(k accKind, s *accum, i int) {
+// window is the sum of a run of elements: an accum of one element.
+type window struct{ accum }
+
+func newWindow(f fields) *window {
+	w := &window{}
+	w.extend(0, 1, f)
+	return w
+}
+
+// merge adds element i of s.
+func (w *window) merge(k accKind, s *accum, i int) {
 	if s.n[i] == 0 {
 		return
 	}
@@ -166,8 +175,8 @@ func (w *accum) merge(k accKind, s *accum, i int) {
 	}
 }
 
-// clear makes the window w empty.
-func (w *accum) clear() {
+// clear empties w.
+func (w *window) clear() {
 	w.n[0] = 0
 	if w.a != nil {
 		w.a[0] = 0
@@ -180,8 +189,8 @@ func (w *accum) clear() {
 	}
 }
 
-// value returns the result of the window w, which is not empty. It ends at end.
-func (w *accum) value(e *rangeAggExpr, k accKind, end int64) float64 {
+// value returns the result of w, which is not empty. It ends at end.
+func (w *window) value(e *rangeAggExpr, k accKind, end int64) float64 {
 	v := 0.0
 	switch k {
 	case accCount:

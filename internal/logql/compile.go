@@ -266,7 +266,7 @@ func (n *labelFormatNode) readsLine() bool {
 // harm.
 var lineFunc = regexp.MustCompile(`\b__line__\b`)
 
-func (n *lineFilterNode) build(c *compiler) (stage, error) {
+func (n *lineFilterNode) build(*compiler) (stage, error) {
 	f, _, _, err := n.filter(store.LogCaps{})
 	return f, err
 }

@@ -290,7 +290,7 @@ func (a *rangeAgg) add(r *row, stream uint64) error {
 	if !a.inWindow {
 		return nil
 	}
-	if r.err != "" && !(a.preserve && r.parserErr) {
+	if r.err != "" && (!a.preserve || !r.parserErr) {
 		ls := model.Labels(r.appendAll(nil))
 		return queryErrorf("pipeline error: '%s' for series: '%s'. To skip such lines add a label filter: | %s!=\"%s\" or | %s=\"\", after unwrap if there is one", r.err, ls, errorLabel, r.err, errorLabel)
 	}
@@ -407,8 +407,7 @@ func (a *rangeAgg) seriesOf(r *row) (*accum, error) {
 // frame computes the windows of all series.
 func (a *rangeAgg) frame(x *exec) (*frame, error) {
 	f := &frame{n: len(x.steps)}
-	win := &accum{}
-	win.extend(0, 1, a.fields)
+	win := newWindow(a.fields)
 	spans := a.spans()
 	for i, s := range a.series {
 		v, err := x.newValues(s.labels)

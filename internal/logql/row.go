@@ -63,10 +63,10 @@ func (r *row) begin(time int64, line string, stream model.Labels) {
 // addMeta adds a structured metadata field. One that is called like a stream label gets
 // the collision suffix, so that it never hides it.
 func (r *row) addMeta(name, value string) {
-	switch {
-	case name == errorLabel:
+	switch name {
+	case errorLabel:
 		r.err = value
-	case name == detailsLabel:
+	case detailsLabel:
 		r.details = value
 	default:
 		if index(r.stream, name) >= 0 {

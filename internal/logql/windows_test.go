@@ -20,8 +20,7 @@ func naive(e *rangeAggExpr, steps []int64, samples []sample) []Point {
 	var out []Point
 	kind := e.fn.acc
 	for _, t := range steps {
-		w := &accum{}
-		w.extend(0, 1, kind.fields())
+		w := newWindow(kind.fields())
 		end := t - int64(e.offset)
 		for _, s := range samples {
 			if end-int64(e.rng) < s.time && s.time <= end {
@@ -39,8 +38,10 @@ func naive(e *rangeAggExpr, steps []int64, samples []sample) []Point {
 // and samples.
 func TestWindows(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
-	funcs := []string{"avg_over_time", "min_over_time", "max_over_time", "first_over_time", "last_over_time",
-		"stdvar_over_time", "stddev_over_time", "quantile_over_time", "sum_over_time", "rate_counter", "count_over_time", "rate"}
+	funcs := []string{
+		"avg_over_time", "min_over_time", "max_over_time", "first_over_time", "last_over_time",
+		"stdvar_over_time", "stddev_over_time", "quantile_over_time", "sum_over_time", "rate_counter", "count_over_time", "rate",
+	}
 	for range 300 {
 		fn := funcs[rnd.IntN(len(funcs))]
 		unit := []int64{1, 7, 1000, int64(time.Second)}[rnd.IntN(4)]

@@ -385,6 +385,7 @@ func TestTailEnds(t *testing.T) {
 	}
 	_, resp, err := websocket.Dial(ctx, s.URL+"/loki/api/v1/tail?query="+url.QueryEscape(`{app="x"}`), &websocket.DialOptions{HTTPClient: s.Client()})
 	if err == nil || resp == nil || resp.StatusCode != http.StatusTooManyRequests {
-		t.Errorf("second tail: %v %v, want status 429", resp, err)
+		t.Fatalf("second tail: %v %v, want status 429", resp, err)
 	}
+	resp.Body.Close()
 }

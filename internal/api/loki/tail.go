@@ -85,9 +85,9 @@ func (a *API) tail(w http.ResponseWriter, r *http.Request) error {
 	defer a.giveTail(t.tenant)
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
-		return nil //nolint:nilerr // Accept has answered
+		return nil // Accept has answered
 	}
-	defer conn.CloseNow()
+	defer func() { _ = conn.CloseNow() }()
 	ctx, cancel := context.WithTimeoutCause(conn.CloseRead(r.Context()), a.Limits.MaxTailTime, errTailOver)
 	defer cancel()
 	err = a.follow(ctx, conn, t)
