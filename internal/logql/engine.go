@@ -2,8 +2,6 @@ package logql
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -121,76 +119,6 @@ func (g *Engine) now() func() time.Time {
 		return time.Now
 	}
 	return g.Now
-}
-
-// source is a compiled pipeline and the selector that feeds it.
-type source struct {
-	pipe *pipeline
-	sel  store.LogSelector
-}
-
-// bind compiles q for the range and moves into the selector what the store evaluates.
-func (x *exec) bind(q *LogQuery, rng model.TimeRange, o compileOptions) (*source, error) {
-	o.caps, o.now = x.engine.Reader.Caps(), x.engine.now()
-	s := &source{sel: store.LogSelector{Matchers: q.Matchers, Range: rng, Account: x.p.Account}}
-	nodes, fields, err := x.pushFields(q, rng, o.caps)
-	if err != nil {
-		return nil, err
-	}
-	if s.pipe, err = compile(nodes, o); err != nil {
-		return nil, err
-	}
-	s.sel.Lines, s.sel.Fields = s.pipe.push, fields
-	return s, nil
-}
-
-// pushFields takes out of q the filters on structured metadata that the store can
-// evaluate. A filter may look at a stream label, at metadata or at a parsed label of that
-// name; before any parser, and if the index knows no such stream label, it can only be
-// metadata.
-func (x *exec) pushFields(q *LogQuery, rng model.TimeRange, caps store.LogCaps) ([]stageNode, []store.FieldPredicate, error) {
-	if x.engine.Index == nil || !caps.FieldFilter {
-		return q.stages, nil, nil
-	}
-	var candidates []int
-scan:
-	for i, n := range q.stages {
-		switch n := n.(type) {
-		case *lineFilterNode, *lineFormatNode, *decolorizeNode:
-		case *labelFilterNode:
-			if m, ok := n.cond.(*labelMatcher); ok && !strings.HasPrefix(m.name, "__") && !strings.HasSuffix(m.name, extractedSuffix) {
-				candidates = append(candidates, i)
-			}
-		default:
-			break scan
-		}
-	}
-	if len(candidates) == 0 {
-		return q.stages, nil, nil
-	}
-	names, err := x.engine.Index.LabelNames(x.ctx, x.tenant, store.LogSelector{Matchers: q.Matchers, Range: rng, Account: x.p.Account})
-	if err != nil {
-		return nil, nil, err
-	}
-	nodes := slices.Clone(q.stages)
-	var fields []store.FieldPredicate
-	for _, i := range slices.Backward(candidates) {
-		m := q.stages[i].(*labelFilterNode).cond.(*labelMatcher)
-		if slices.Contains(names, m.name) {
-			continue
-		}
-		value := m.value
-		if m.re != nil {
-			value = "(?-s:" + value + ")" // here "." does not match a line feed
-		}
-		mm, err := model.NewMatcher(m.typ, m.name, value)
-		if err != nil {
-			continue
-		}
-		fields = append(fields, store.FieldPredicate{Matcher: mm})
-		nodes = slices.Delete(nodes, i, i+1)
-	}
-	return nodes, fields, nil
 }
 
 // sink takes the entries that pass a pipeline.

@@ -43,8 +43,18 @@ func (x *exec) newValues(ls model.Labels) (*values, error) {
 // maxSteps bounds the evaluations of a range query.
 const maxSteps = 100_000
 
+// Bounds on times, so that no sum of a time, a range and an offset can overflow.
+const (
+	minEvalTime = -1 << 60 // the year 1933
+	maxEvalTime = 1 << 62  // the year 2116
+	maxReach    = 1 << 61  // 73 years
+)
+
 // metrics runs a metric query.
 func (x *exec) metrics(e metricExpr) (*Result, error) {
+	if x.p.Start < minEvalTime || x.p.End > maxEvalTime || x.p.End < x.p.Start {
+		return nil, queryErrorf("times to evaluate at must lie in order between the years 1933 and 2116")
+	}
 	if x.p.Instant() {
 		x.steps = []int64{x.p.End}
 	} else {

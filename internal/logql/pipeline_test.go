@@ -2,6 +2,7 @@ package logql
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
 // TestTemplateFuncs checks that every function that the language names exists.
@@ -165,5 +167,68 @@ func TestFieldSet(t *testing.T) {
 		}
 	})) {
 		t.Errorf("fields %v are not sorted", slices.Sorted(maps.Keys(got)))
+	}
+}
+
+// TestPushdown checks what reaches the store.
+func TestPushdown(t *testing.T) {
+	logs := storetest.NewLogs()
+	err := logs.Append(t.Context(), "t", &store.LogBatch{Streams: []store.LogStream{{
+		Labels:  model.Labels{{Name: "service", Value: "api"}},
+		Entries: []store.LogEntry{{Time: 1, Line: "x", Meta: model.Labels{{Name: "user", Value: "u1"}}}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		query, lines, fields string
+		stages               int
+	}{
+		{query: `{service="api"} |= "a" or "b" != "c" |~ "d.*e"`, lines: `[a b] ![c] ~[d.*e] [d] [e]`},
+		{query: `{service="api"} |> "a <_> b"`, lines: `[a ] [ b]`},
+		{query: `{service="api"} |= ip("10.0.0.1")`},
+		{query: `{service="api"} | user="u1"`, fields: `user="u1"`},
+		{query: `{service="api"} | user=~"u." | service="api"`, fields: `user=~"(?-s:u.)"`, stages: 1},
+		{query: `{service="api"} | json | user="u1"`, stages: 2},
+		{query: `{service="api"} | json | trace="t-1" |= "x"`, lines: `[x] [t-1 \u]`, stages: 2},
+		{query: `{service="api"} | json | trace=~"t1|t2" | other="a b"`, lines: `[t1 t2 \u]`, stages: 3},
+		{query: `{service="api"} | json | label_format trace="x" | trace="t1"`, stages: 3},
+		{query: `{service="api"} | line_format "x" |= "x"`, stages: 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.query, func(t *testing.T) {
+			e, err := Parse(tt.query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x := &exec{engine: &Engine{Reader: logs, Index: logs}, ctx: t.Context(), tenant: "t"}
+			src, err := x.bind(e.(*LogQuery), model.TimeRange{From: 0, To: 10}, compileOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var lines, fields []string
+			for _, f := range src.sel.Lines {
+				prefix := ""
+				if f.Negate {
+					prefix = "!"
+				}
+				if f.Regexp {
+					prefix += "~"
+				}
+				lines = append(lines, fmt.Sprintf("%s%v", prefix, f.Patterns))
+			}
+			for _, f := range src.sel.Fields {
+				fields = append(fields, f.Matcher.String())
+			}
+			if got := strings.Join(lines, " "); got != tt.lines {
+				t.Errorf("lines %s, want %s", got, tt.lines)
+			}
+			if got := strings.Join(fields, " "); got != tt.fields {
+				t.Errorf("fields %s, want %s", got, tt.fields)
+			}
+			if got := len(src.pipe.stages); got != tt.stages {
+				t.Errorf("%d stages are left, want %d", got, tt.stages)
+			}
+		})
 	}
 }

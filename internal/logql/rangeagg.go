@@ -48,6 +48,9 @@ const maxRowKeys = 65536
 // rangeAgg evaluates e. If merge is not nil, e is the inside of a vector aggregation that
 // can be computed with it, and merge are its labels.
 func (x *exec) rangeAgg(e *rangeAggExpr, merge *grouping) (*frame, error) {
+	if e.rng > maxReach-e.offset.Abs() {
+		return nil, queryErrorf("range %s and offset %s reach back too far", formatDuration(e.rng), formatDuration(e.offset))
+	}
 	a := &rangeAgg{
 		expr: e, kind: e.fn.acc, acct: x.p.Account,
 		w:     newWindows(x.steps, x.p.Step, e.rng, e.offset),

@@ -289,3 +289,24 @@ func needed(re *syntax.Regexp) literal {
 	}
 	return literal{}
 }
+
+// finiteTexts returns the texts that the anchored expression s matches, if they are few
+// and in no other case.
+func finiteTexts(s string) ([]string, bool) {
+	tree, err := syntax.Parse(s, syntax.Perl)
+	if err != nil {
+		return nil, false
+	}
+	lits, ok := finite(tree.Simplify())
+	if !ok {
+		return nil, false
+	}
+	out := make([]string, len(lits))
+	for i, l := range lits {
+		if l.fold {
+			return nil, false
+		}
+		out[i] = l.text
+	}
+	return out, true
+}

@@ -2,6 +2,8 @@ package logql
 
 import (
 	"errors"
+	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"text/template"
@@ -15,6 +17,12 @@ import (
 const maxTemplateText = 1 << 20
 
 var errTemplateText = errors.New("template renders more than 1 MiB")
+
+// maxTicks bounds the loops and calls of a template for one entry: text/template cannot be
+// interrupted.
+const maxTicks = 1000
+
+var errTicks = fmt.Errorf("template loops more than %d times", maxTicks)
 
 // lineTemplate renders the labels of an entry. Templates that only join fields and text,
 // which is nearly all, are run without package text/template.
@@ -35,10 +43,38 @@ type segment struct {
 
 // templateState is what the functions of a template see of the current entry.
 type templateState struct {
-	line string
-	time int64
-	data map[string]string
-	out  cappedWriter
+	line  string
+	time  int64
+	data  map[string]string
+	out   cappedWriter
+	ticks int
+	re    map[string]*regexp.Regexp // compiled by template functions
+}
+
+// tick counts a turn of a loop, or a call of a template.
+func (st *templateState) tick() (string, error) {
+	if st.ticks++; st.ticks > maxTicks {
+		return "", errTicks
+	}
+	return "", nil
+}
+
+// maxTemplateRegexps bounds templateState.re: an expression may be made from labels.
+const maxTemplateRegexps = 100
+
+func (st *templateState) regexp(text string) (*regexp.Regexp, error) {
+	if re := st.re[text]; re != nil {
+		return re, nil
+	}
+	re, err := regexp.Compile(text)
+	if err != nil {
+		return nil, err
+	}
+	if st.re == nil || len(st.re) >= maxTemplateRegexps {
+		st.re = map[string]*regexp.Regexp{}
+	}
+	st.re[strings.Clone(text)] = re
+	return re, nil
 }
 
 // cappedWriter collects text up to maxTemplateText.
@@ -60,8 +96,12 @@ func newTemplate(text string, now func() time.Time) (*lineTemplate, error) {
 		return nil, err
 	}
 	for _, sub := range t.tmpl.Templates() {
-		if sub.Tree != nil {
-			t.walk(sub.Tree.Root)
+		if sub.Tree == nil {
+			continue
+		}
+		t.walk(sub.Tree.Root)
+		if sub != t.tmpl && sub.Name() != t.tmpl.Name() {
+			t.count(sub.Tree.Root)
 		}
 	}
 	if t.tmpl.Tree == nil { // only definitions
@@ -124,6 +164,7 @@ func (t *lineTemplate) walk(n parse.Node) {
 		t.branch(&n.BranchNode)
 	case *parse.RangeNode:
 		t.branch(&n.BranchNode)
+		t.count(n.List)
 	case *parse.WithNode:
 		t.branch(&n.BranchNode)
 	case *parse.TemplateNode:
@@ -151,6 +192,17 @@ func (t *lineTemplate) walk(n parse.Node) {
 		t.all = true
 	}
 }
+
+// count makes the nodes of l call tick first.
+func (t *lineTemplate) count(l *parse.ListNode) {
+	tick, err := template.New("").Funcs(template.FuncMap{tickFunc: t.state.tick}).Parse("{{" + tickFunc + "}}")
+	if err == nil {
+		l.Nodes = slices.Insert(l.Nodes, 0, tick.Tree.Root.Nodes[0])
+	}
+}
+
+// tickFunc is the name of the function that calls templateState.tick.
+const tickFunc = "__tick__"
 
 func (t *lineTemplate) branch(n *parse.BranchNode) {
 	t.walk(n.Pipe)
@@ -227,7 +279,7 @@ func (t *lineTemplate) load(r *row) {
 
 // execute renders t with the labels that load has put into its map.
 func (t *lineTemplate) execute(r *row) (string, error) {
-	t.state.line, t.state.time = r.line, r.time
+	t.state.line, t.state.time, t.state.ticks = r.line, r.time, 0
 	t.state.out.b = t.state.out.b[:0]
 	if err := t.tmpl.Execute(&t.state.out, t.state.data); err != nil {
 		return "", err

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"text/template"
@@ -25,6 +24,7 @@ func templateFuncs(st *templateState, now func() time.Time) template.FuncMap {
 	all := sprig.GenericFuncMap()
 	fs := template.FuncMap{
 		"__line__":      func() string { return st.line },
+		tickFunc:        st.tick,
 		"__timestamp__": func() time.Time { return time.Unix(0, st.time) },
 		"now":           now,
 
@@ -46,7 +46,7 @@ func templateFuncs(st *templateState, now func() time.Time) template.FuncMap {
 		"urldecode":  url.QueryUnescape,
 		"b64dec":     decodeBase64,
 		"fromJson":   fromJSON,
-		"count":      countMatches,
+		"count":      st.countMatches,
 		"bytes":      parseSize,
 		"duration":   parseSeconds,
 		"unixToTime": unixToTime,
@@ -57,8 +57,8 @@ func templateFuncs(st *templateState, now func() time.Time) template.FuncMap {
 		"unixEpochNanos":         func(t time.Time) string { return strconv.FormatInt(t.UnixNano(), 10) },
 		"duration_seconds":       parseSeconds,
 		"toDateInZone":           toDateInZone,
-		"regexReplaceAll":        regexReplaceAll,
-		"regexReplaceAllLiteral": regexReplaceAllLiteral,
+		"regexReplaceAll":        st.regexReplaceAll,
+		"regexReplaceAllLiteral": st.regexReplaceAllLiteral,
 	}
 	for _, name := range strings.Fields(fromSprig) {
 		fs[name] = all[name]
@@ -134,24 +134,24 @@ func fromJSON(s string) any {
 	return v
 }
 
-func countMatches(re, s string) (int, error) {
-	r, err := regexp.Compile(re)
+func (st *templateState) countMatches(re, s string) (int, error) {
+	r, err := st.regexp(re)
 	if err != nil {
 		return 0, err
 	}
 	return len(r.FindAllStringIndex(s, -1)), nil
 }
 
-func regexReplaceAll(re, s, repl string) (string, error) {
-	r, err := regexp.Compile(re)
+func (st *templateState) regexReplaceAll(re, s, repl string) (string, error) {
+	r, err := st.regexp(re)
 	if err != nil {
 		return "", err
 	}
 	return r.ReplaceAllString(s, repl), nil
 }
 
-func regexReplaceAllLiteral(re, s, repl string) (string, error) {
-	r, err := regexp.Compile(re)
+func (st *templateState) regexReplaceAllLiteral(re, s, repl string) (string, error) {
+	r, err := st.regexp(re)
 	if err != nil {
 		return "", err
 	}

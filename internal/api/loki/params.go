@@ -1,6 +1,7 @@
 package loki
 
 import (
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -19,7 +20,7 @@ func parseTime(s string) (int64, error) {
 	if strings.Contains(s, ".") {
 		if f, err := strconv.ParseFloat(s, 64); err == nil {
 			ms := f * 1000
-			if !(-9e15 < ms && ms < 9e15) || ms*1e6 > 9.2e18 || ms*1e6 < -9.2e18 {
+			if math.IsNaN(ms) || math.Abs(ms) > 9.2e12 {
 				return 0, api.Invalid("time %q is out of range", s)
 			}
 			if ms < 0 {
@@ -29,14 +30,20 @@ func parseTime(s string) (int64, error) {
 		}
 	}
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-		if len(s) <= 10 {
-			return n * int64(time.Second), nil
+		if len(s) > 10 {
+			return n, nil
 		}
-		return n, nil
+		if n > math.MaxInt64/int64(time.Second) {
+			return 0, api.Invalid("time %q is out of range", s)
+		}
+		return n * int64(time.Second), nil
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {
 		return 0, api.Invalid("%q is neither Unix seconds, Unix nanoseconds nor RFC 3339", s)
+	}
+	if y := t.Year(); y < 1678 || y > 2261 {
+		return 0, api.Invalid("time %q is out of range", s)
 	}
 	return t.UnixNano(), nil
 }
