@@ -88,7 +88,7 @@ func extensions() []extension.Factory {
 	}
 }
 
-// factories returns all of them, with our exporter and telemetry.
+// factories returns all of them, with our exporter, extension and telemetry.
 func (p *Pipeline) factories() (otelcol.Factories, error) {
 	var f otelcol.Factories
 	var errs [5]error
@@ -96,7 +96,7 @@ func (p *Pipeline) factories() (otelcol.Factories, error) {
 	f.Processors, errs[1] = otelcol.MakeFactoryMap(processors()...)
 	f.Exporters, errs[2] = otelcol.MakeFactoryMap(append(exporters(), p.exporterFactory())...)
 	f.Connectors, errs[3] = otelcol.MakeFactoryMap(connectors()...)
-	f.Extensions, errs[4] = otelcol.MakeFactoryMap(extensions()...)
+	f.Extensions, errs[4] = otelcol.MakeFactoryMap(append(extensions(), partialFactory())...)
 	f.Telemetry = p.telemetryFactory()
 	return f, errors.Join(errs[:]...)
 }

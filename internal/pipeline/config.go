@@ -83,8 +83,12 @@ func Complete(text, grpc, http string) (map[string]any, error) {
 	}
 	service := subsection(conf, "service")
 	service["pipelines"] = wire(keys(receivers), order, keys(exporters))
-	if ext := keys(section(conf, "extensions")); len(ext) > 0 && service["extensions"] == nil {
-		service["extensions"] = ext
+	if ext := section(conf, "extensions"); len(ext) > 0 && service["extensions"] == nil {
+		list := []any{}
+		for _, id := range keys(ext) {
+			list = append(list, id)
+		}
+		service["extensions"] = list
 	}
 	return conf, nil
 }

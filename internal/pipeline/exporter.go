@@ -84,7 +84,7 @@ func (e *sinkExporter) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) e
 	if err == nil {
 		err = e.sink.WriteMetrics(ctx, tenant, md)
 	}
-	return toClient(err)
+	return toClient(ctx, model.Metrics, err)
 }
 
 // ConsumeLogs implements consumer.Logs.
@@ -93,7 +93,7 @@ func (e *sinkExporter) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	if err == nil {
 		err = e.sink.WriteLogs(ctx, tenant, ld)
 	}
-	return toClient(err)
+	return toClient(ctx, model.Logs, err)
 }
 
 // ConsumeTraces implements consumer.Traces.
@@ -102,7 +102,7 @@ func (e *sinkExporter) ConsumeTraces(ctx context.Context, td ptrace.Traces) erro
 	if err == nil {
 		err = e.sink.WriteTraces(ctx, tenant, td)
 	}
-	return toClient(err)
+	return toClient(ctx, model.Traces, err)
 }
 
 // owner finds the tenant in the metadata that receivers keep of a request.
@@ -131,12 +131,14 @@ func (e clientError) Unwrap() error { return e.error }
 
 // toClient tells clients and processors what an error means to them: do not send it
 // again, or try later. Anything unknown may pass, so it is retryable.
-func toClient(err error) error {
+func toClient(ctx context.Context, signal model.Signal, err error) error {
 	var refused *store.Refused
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &refused):
+	case errors.As(err, &refused) && notePartial(ctx, signal, refused):
+		return nil
+	case refused != nil:
 		return consumererror.NewPermanent(clientError{err, status.New(codes.InvalidArgument, err.Error())})
 	case errors.Is(err, model.ErrTenant):
 		return consumererror.NewPermanent(clientError{err, status.New(codes.Unauthenticated, err.Error())})

@@ -5,8 +5,9 @@
 //
 // The exporter pharos is ours: it hands data to a [Sink] synchronously, so that without a
 // batch processor in between a client's acknowledgement means durable. The tenant comes
-// from the request's X-Scope-OrgID. What the Sink refuses for good is a permanent error
-// that names reasons and counts; overload is a retryable one.
+// from the request's X-Scope-OrgID. What the Sink refuses of a request is a partial
+// success that names reasons and counts (partial.go), or a permanent error where the
+// protocol has no such answer; overload is a retryable one.
 //
 // A configuration goes through three steps before anything starts: complete (config.go)
 // turns a fragment into a whole configuration, check (check.go) finds the mistakes that
@@ -270,6 +271,7 @@ func (p *Pipeline) load(ctx context.Context, text string) (*loaded, error) {
 		return nil, fmt.Errorf("pipeline: %w", err)
 	}
 	setDefaults(conf)
+	answerPartly(conf)
 	watchScrapes(conf, p.sockets)
 	f, err := p.factories()
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -274,6 +275,29 @@ func oneTrace(name string) ptrace.Traces {
 	return td
 }
 
+// jsonRequest is an OTLP request of one item.
+func jsonRequest(t *testing.T, signal string) []byte {
+	t.Helper()
+	var b []byte
+	var err error
+	switch signal {
+	case "traces":
+		b, err = ptraceotlp.NewExportRequestFromTraces(oneTrace("json")).MarshalJSON()
+	case "logs":
+		ld := plog.NewLogs()
+		ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+		b, err = plogotlp.NewExportRequestFromLogs(ld).MarshalJSON()
+	default:
+		md := pmetric.NewMetrics()
+		md.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty().SetEmptyGauge().DataPoints().AppendEmpty()
+		b, err = pmetricotlp.NewExportRequestFromMetrics(md).MarshalJSON()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 func TestDefault(t *testing.T) {
 	r := start(t, "")
 	b, err := ptraceotlp.NewExportRequestFromTraces(oneTrace("http")).MarshalProto()
@@ -300,13 +324,31 @@ func TestDefault(t *testing.T) {
 		t.Errorf("spans by tenant: %v", r.sink.tenants)
 	}
 
-	r.sink.fail(&store.Refused{Kept: 2, Refusals: []store.Refusal{{Reason: store.ReasonTooOld, Count: 1, Sample: "span x"}}})
+	r.sink.fail(&store.Refused{Refusals: []store.Refusal{{Reason: store.ReasonTooOld, Count: 1, Sample: "span x"}}})
 	_, err = client.Export(t.Context(), ptraceotlp.NewExportRequestFromTraces(oneTrace("x")))
-	if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "1 of 3 items refused (the other 2 are stored): 1 "+store.ReasonTooOld) {
-		t.Errorf("refused over gRPC: %v", err)
+	if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "1 of 1 items refused") {
+		t.Errorf("all refused over gRPC: %v", err)
 	}
-	if code, body := r.post(t, "/v1/traces", b); code != http.StatusBadRequest || !strings.Contains(body, "1 of 3 items refused") {
-		t.Errorf("refused over HTTP: %d %q", code, body)
+	if code, body := r.post(t, "/v1/traces", b); code != http.StatusBadRequest || !strings.Contains(body, "1 of 1 items refused") {
+		t.Errorf("all refused over HTTP: %d %q", code, body)
+	}
+
+	r.sink.fail(&store.Refused{Kept: 2, Refusals: []store.Refusal{{Reason: store.ReasonTooOld, Count: 1, Sample: "span x"}}})
+	message := "1 of 3 items refused (the other 2 are stored): 1 " + store.ReasonTooOld + ", for example: span x"
+	res, err := client.Export(t.Context(), ptraceotlp.NewExportRequestFromTraces(oneTrace("x")))
+	if err != nil || res.PartialSuccess().RejectedSpans() != 1 || res.PartialSuccess().ErrorMessage() != message {
+		t.Errorf("partial success over gRPC: %d %q, error %v", res.PartialSuccess().RejectedSpans(), res.PartialSuccess().ErrorMessage(), err)
+	}
+	code, body := r.post(t, "/v1/traces", b)
+	res = ptraceotlp.NewExportResponse()
+	if err := res.UnmarshalProto([]byte(body)); err != nil || code != http.StatusOK || res.PartialSuccess().ErrorMessage() != message {
+		t.Errorf("partial success over HTTP: %d %q, error %v", code, body, err)
+	}
+	for path, count := range map[string]string{"traces": "rejectedSpans", "metrics": "rejectedDataPoints", "logs": "rejectedLogRecords"} {
+		want := `{"partialSuccess":{"errorMessage":"` + message + `","` + count + `":"1"}}`
+		if code, body := r.post(t, "/v1/"+path, jsonRequest(t, path), "Content-Type", "application/json"); code != http.StatusOK || body != want {
+			t.Errorf("partial success of %s in JSON: %d %s\nwant %s", path, code, body, want)
+		}
 	}
 
 	r.sink.fail(fmt.Errorf("append: %w", store.ErrOverloaded))
