@@ -17,7 +17,8 @@ import (
 //
 //   - every token of the lines: the longest runs of ASCII letters, digits, "_" and bytes
 //     from 0x80 on;
-//   - every gram of the tokens: gramLen bytes of a token without a digit, in lower case;
+//   - every gram of the tokens: shortGram and longGram bytes of a token without a digit
+//     among them, in lower case;
 //   - every metadata field with its value.
 //
 // A substring matches inside of tokens too, so how much of it can be looked up depends on
@@ -34,8 +35,9 @@ import (
 // Without a key the rest is absent and every answer is "no". Blocks with more than
 // maxKeys keys have no filter: the column is empty and every answer is "maybe".
 const (
-	gramLen = 4
-	maxKeys = 1 << 20
+	shortGram = 4
+	longGram  = 8
+	maxKeys   = 1 << 20
 )
 
 // classes of bytes in tokens; 0 is no token byte.
@@ -60,8 +62,10 @@ var byteClass = func() (t [256]byte) {
 // tokenKey is the key of a whole token.
 func tokenKey(token string) uint64 { return xxh3.HashString(token) }
 
-// gramKey is the key of the gram packed into g, lower-cased.
-func gramKey(g uint32) uint64 { return (uint64(g) | 1<<32) * 0x9e3779b97f4a7c15 }
+// shortKey and longKey are the keys of the last bytes of g, lower-cased, as grams.
+func shortKey(g uint64) uint64 { return (g&0xffffffff | 1<<32) * 0x9e3779b97f4a7c15 }
+
+func longKey(g uint64) uint64 { return (g ^ g>>29) * 0xd6e8feb86659fd93 }
 
 // fieldKey is the key of a metadata field and its value.
 func fieldKey(name, value string) uint64 {
@@ -75,9 +79,9 @@ func lower(c byte) byte {
 	return c
 }
 
-// grams calls f with the grams of a token until it returns false.
-func grams(token string, f func(g uint32) bool) bool {
-	var g uint32
+// grams calls f with the keys of the grams of a token until it returns false.
+func grams(token string, f func(key uint64) bool) bool {
+	var g uint64
 	n := 0
 	for i := range len(token) {
 		c := token[i]
@@ -85,8 +89,8 @@ func grams(token string, f func(g uint32) bool) bool {
 			n = 0
 			continue
 		}
-		g = g<<8 | uint32(lower(c))
-		if n++; n >= gramLen && !f(g) {
+		g = g<<8 | uint64(lower(c))
+		if n++; n >= shortGram && !f(shortKey(g)) || n >= longGram && !f(longKey(g)) {
 			return false
 		}
 	}
@@ -210,8 +214,8 @@ func (b *filterBuilder) tokens(lines []byte) {
 		if class&classDigit != 0 {
 			b.maxDigit = max(b.maxDigit, len(token))
 		}
-		if class&classLetter != 0 && len(token) >= gramLen {
-			grams(token, func(g uint32) bool { b.set.add(gramKey(g)); return true })
+		if class&classLetter != 0 && len(token) >= shortGram {
+			grams(token, func(key uint64) bool { b.set.add(key); return true })
 		}
 	}
 }
@@ -292,5 +296,5 @@ func (f *blockFilter) piece(t string, class byte, whole bool) bool {
 	case whole, digit && len(t) == f.maxDigit:
 		return f.has(tokenKey(t))
 	}
-	return grams(t, func(g uint32) bool { return f.has(gramKey(g)) })
+	return grams(t, f.has)
 }

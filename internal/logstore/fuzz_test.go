@@ -1,0 +1,232 @@
+package logstore
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pharos-o11y/pharos/internal/engine/codec"
+	"github.com/pharos-o11y/pharos/internal/engine/wal"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/storetest"
+)
+
+func testZstd(t testing.TB) *codec.Zstd {
+	t.Helper()
+	z, err := codec.NewZstd(codec.LevelFast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return z
+}
+
+// FuzzSelect compares the engine with the reference on arbitrary lines and filters.
+func FuzzSelect(f *testing.F) {
+	f.Add("a\x01error b\x01\xff\x01c error", "error", uint8(0), int64(3), int64(20))
+	f.Add("user_12345\x01user_1234\x01x", "r_12", uint8(1), int64(0), int64(1000))
+	f.Add("GET /a\nb\x01get", "(?i)get", uint8(7), int64(0), int64(1000))
+	f.Add("4bf92f3577b34da6\x01", "", uint8(2), int64(1), int64(2))
+	f.Fuzz(func(t *testing.T, texts, pattern string, mode uint8, from, to int64) {
+		lf := store.LineFilter{Patterns: []string{pattern}, Negate: mode&1 != 0, Regexp: mode&2 != 0}
+		if _, err := regexp.Compile(pattern); err != nil && lf.Regexp {
+			return
+		}
+		o := openAt(t, t.TempDir(), Options{})
+		defer o.close(t)
+		ref := storetest.NewLogs()
+		base := storetest.Now().UnixNano()
+		for i, line := range strings.Split(texts, "\x01") {
+			b := &store.LogBatch{Streams: []store.LogStream{{
+				Labels:  appLabels(fmt.Sprint(i % 3)),
+				Entries: []store.LogEntry{{Time: base + int64(i%10), Line: line, Meta: model.Labels{{Name: "m", Value: line}}}},
+			}}}
+			if err := errors.Join(o.Append(t.Context(), tenant, b), ref.Append(t.Context(), tenant, b)); err != nil {
+				t.Fatal(err)
+			}
+			if i%5 == int(mode>>4)%5 {
+				if err := o.Flush(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		sel := store.LogSelector{Range: model.TimeRange{From: base + from%16, To: base + to%1024}, Lines: []store.LineFilter{lf}, Direction: store.Direction(mode >> 2 & 1)}
+		if mode&8 != 0 {
+			sel.Fields = []store.FieldPredicate{{Matcher: model.MustMatcher(model.MatchEqual, "m", pattern)}}
+		}
+		if d := cmp.Diff(lines(t, ref, sel), lines(t, o, sel)); d != "" {
+			t.Errorf("select %+v (-want +got):\n%s", sel, d)
+		}
+	})
+}
+
+// FuzzFilter demands that a filter never denies what is there.
+func FuzzFilter(f *testing.F) {
+	f.Add("time=12 level=error trace_id=4bf92f3577b34da6a3ce929d0e0e4736", 3, 20)
+	f.Add("deadbeefcafe ünïcödé user_12345 OutOfMemoryError", 5, 9)
+	f.Fuzz(func(t *testing.T, line string, from, n int) {
+		var b filterBuilder
+		var m metaBuilder
+		m.build([]string{text(appendMeta(nil, model.Labels{{Name: "k", Value: line}}))})
+		bf, err := openFilter(b.build(nil, []byte(line+"\n"), &m))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(line) == 0 {
+			return
+		}
+		from = int(uint(from) % uint(len(line)))
+		n = int(uint(n) % uint(len(line)-from+1))
+		if s := line[from : from+n]; !bf.substring(s) {
+			t.Errorf("the filter of %q denies %q", line, s)
+		}
+		if !bf.field("k", line) {
+			t.Errorf("the filter denies field value %q", line)
+		}
+	})
+}
+
+// TestLiteralsOfExpressions checks the literals of expressions against what they match.
+func TestLiteralsOfExpressions(t *testing.T) {
+	tests := []struct {
+		re    string
+		lits  []string
+		exact bool
+	}{
+		{"error", []string{"error"}, true},
+		{"warn|info", []string{"warn", "info"}, true},
+		{"status=50[0-3] took=[78]", []string{"status=500 took=7", "status=500 took=8", "status=501 took=7", "status=501 took=8", "status=502 took=7", "status=502 took=8", "status=503 took=7", "status=503 took=8"}, true},
+		{"^abc", []string{"abc"}, false},
+		{"err(or)?", []string{"err"}, false},
+		{"(?i)error", nil, false},
+		{"a.*bcd", []string{"bcd"}, false},
+		{"x+yz", []string{"yz"}, false},
+		{".*", nil, false},
+		{"", nil, false},
+		{"a|", nil, false},
+		{`\d+ms`, []string{"ms"}, false},
+	}
+	for _, tt := range tests {
+		ps, err := compilePattern(tt.re)
+		if err != nil {
+			t.Fatalf("%q: %v", tt.re, err)
+		}
+		var got []string
+		exact := ps[0].re == nil
+		if exact {
+			for _, p := range ps {
+				got = append(got, p.literal)
+			}
+		} else {
+			got = ps[0].needs
+		}
+		slices.Sort(got)
+		slices.Sort(tt.lits)
+		if exact != tt.exact || !slices.Equal(got, tt.lits) {
+			t.Errorf("%q: literals %q exact %v, want %q %v", tt.re, got, exact, tt.lits, tt.exact)
+		}
+	}
+}
+
+// FuzzPattern compares compiled patterns with package regexp.
+func FuzzPattern(f *testing.F) {
+	for _, re := range []string{"err(or)?", "warn|info", "(?i)k", "a{2,3}b", "[ab]c", "^$", "(a|b|)c", `\bfoo`, "[^a]", "\ufffd"} {
+		f.Add(re, "some error line with \xff aabc info")
+	}
+	f.Fuzz(func(t *testing.T, pattern, line string) {
+		re, err := regexp.Compile(pattern)
+		if err != nil {
+			return
+		}
+		fs, err := compileLines([]store.LineFilter{{Regexp: true, Patterns: []string{pattern}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := fs[0].match(line), re.MatchString(line); got != want {
+			t.Errorf("%q on %q = %v, want %v", pattern, line, got, want)
+		}
+	})
+}
+
+// FuzzDecode feeds arbitrary bytes to everything that reads files.
+func FuzzDecode(f *testing.F) {
+	gs := []group{{labels: appLabels("x"), stream: &stream{id: 1, key: "key"}, entries: []store.LogEntry{{Time: 5, Line: "line", Meta: appLabels("y")}}}}
+	f.Add(compressRecord(nil, encodeRecord(gs, func(*stream) bool { return true })))
+	z := testZstd(f)
+	f.Add((&index{symbols: []string{"a", "b"}, pairs: []uint32{0, 1}, ends: []uint32{2}, fields: [][]uint32{nil}, fieldOf: []uint32{0}}).encode(z))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		known := map[uint64]*stream{}
+		_, _ = decodeRecord(data, func(id uint64, _ model.Labels) *stream { known[id] = &stream{}; return known[id] })
+		if x, err := decodeIndex(data, z); err == nil {
+			for i := range x.numStreams() {
+				_, _ = x.labels(i), x.segments(i)
+			}
+			x.match([]*model.Matcher{model.MustMatcher(model.MatchEqual, "a", "b")})
+		}
+		_, _ = decodeMeta(data, 3, nil, z)
+		_, _, _, _ = decodeLines(data, 3, z, nil)
+		if bf, err := openFilter(data); err == nil {
+			bf.substring("some 12 words")
+		}
+		metaLabels(nil, string(data))
+	})
+}
+
+func TestRecordRoundTrip(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		var gs []group
+		for i := range rng.IntN(4) {
+			g := group{labels: appLabels(fmt.Sprint(i)), stream: &stream{id: uint64(i + 1), key: "0123456789"}}
+			for range rng.IntN(5) {
+				e := store.LogEntry{Time: rng.Int64() - rng.Int64(), Line: strings.Repeat("x\n", rng.IntN(200))}
+				for k := range rng.IntN(3) {
+					e.Meta = append(e.Meta, model.Label{Name: fmt.Sprint("k", k), Value: strings.Repeat("v", rng.IntN(300))})
+				}
+				g.entries = append(g.entries, e)
+			}
+			gs = append(gs, g)
+		}
+		defined := rng.IntN(2) == 0
+		data := compressRecord(nil, encodeRecord(gs, func(*stream) bool { return defined }))
+		var labels []model.Labels
+		got, err := decodeRecord(data, func(id uint64, ls model.Labels) *stream {
+			labels = append(labels, ls)
+			return gs[id-1].stream
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range gs {
+			if defined != labels[i].Equal(gs[i].labels) {
+				t.Fatalf("labels %v of %v", labels[i], gs[i].labels)
+			}
+			for j, r := range got[i].rows {
+				e := gs[i].entries[j]
+				if r.time != e.Time || r.line != e.Line || !metaLabels(nil, r.meta).Equal(e.Meta) || gs[i].rows[j] != r {
+					t.Fatalf("row %+v, want %+v", r, e)
+				}
+			}
+		}
+	}
+}
+
+func TestReplayKeepsEntriesWhoseLabelsAreLost(t *testing.T) {
+	o := openAt(t, t.TempDir(), Options{})
+	defer o.close(t)
+	gs := []group{{labels: appLabels("x"), stream: &stream{id: 7, key: "key"}, entries: []store.LogEntry{{Time: storetest.Now().UnixNano(), Line: "line"}}}}
+	data := compressRecord(nil, encodeRecord(gs, func(*stream) bool { return false }))
+	if err := o.Replay(wal.Record{Signal: model.Logs, Tenant: tenant, Data: data}); err != nil {
+		t.Fatal(err)
+	}
+	ms := []*model.Matcher{model.MustMatcher(model.MatchEqual, lostLabel, "7")}
+	if got := lines(t, o, store.LogSelector{Range: always(), Matchers: ms}); len(got) != 1 {
+		t.Errorf("got %q, want the line under the label %s", got, lostLabel)
+	}
+}
