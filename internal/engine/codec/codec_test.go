@@ -186,6 +186,25 @@ func TestStrings(t *testing.T) {
 	}
 }
 
+func TestZstdBlocks(t *testing.T) {
+	z := testZstd(t)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for n := range 2000 {
+		src := make([]byte, n)
+		for i := range src {
+			src[i] = "abcdefgh"[rnd.IntN(1+n%8)]
+		}
+		b := append(z.Append([]byte("x"), src), "rest"...)
+		got, _, rest, err := z.Decode(nil, b[1:])
+		if err != nil || string(got) != string(src) || string(rest) != "rest" {
+			t.Fatalf("%d bytes: %v, rest %q", n, err, rest)
+		}
+		if len(b) > n+10 {
+			t.Fatalf("%d bytes become %d", n, len(b))
+		}
+	}
+}
+
 func TestBits(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for n := range 300 {
@@ -217,6 +236,19 @@ func FuzzFloats(f *testing.F) {
 		got, rest, err := DecodeFloats(nil, AppendFloats(nil, vs))
 		if err != nil || len(rest) != 0 || !sameBits(got, vs) {
 			t.Fatalf("error %v, %d bytes left, got %v, want %v", err, len(rest), got, vs)
+		}
+		var b []byte
+		for _, v := range vs {
+			b = AppendFloat(b, v)
+		}
+		r := NewReader(b)
+		for _, v := range vs {
+			if got := r.Float(); math.Float64bits(got) != math.Float64bits(v) {
+				t.Fatalf("single value: got %v, want %v", got, v)
+			}
+		}
+		if r.Err() != nil || r.Len() != 0 {
+			t.Fatalf("single values: error %v, %d bytes left", r.Err(), r.Len())
 		}
 	})
 }

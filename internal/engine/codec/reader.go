@@ -1,6 +1,9 @@
 package codec
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // Reader reads varints and short byte strings from a buffer. The first error sticks:
 // everything after it returns zero values, so that a record is parsed in one go and
@@ -114,3 +117,39 @@ func AppendBytes[T ~string | ~[]byte](dst []byte, b T) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(b)))
 	return append(dst, b...)
 }
+
+// Float reads a value written by [AppendFloat].
+func (r *Reader) Float() float64 {
+	u := r.Uvarint()
+	switch u & 3 {
+	case 0:
+		return float64(unzigzag(u >> 2))
+	case 1:
+		return float64(unzigzag(u>>4)) / powers[singleExponents[u>>2&3]]
+	case 2:
+		return math.Float64frombits(r.Uint64())
+	}
+	r.Fail("float with tag 3")
+	return 0
+}
+
+// singleExponents are the decimal exponents that AppendFloat tries.
+//
+//nolint:gochecknoglobals // read-only
+var singleExponents = [4]int{1, 2, 3, 6}
+
+// AppendFloat appends one value on its own: integers and values of up to 3, or 6,
+// decimals as a varint, others as 8 bytes and a tag. Every bit is kept.
+func AppendFloat(dst []byte, v float64) []byte {
+	if m, ok := scale(v, 0); ok {
+		return binary.AppendUvarint(dst, zigzag(m)<<2)
+	}
+	for i, e := range singleExponents {
+		if m, ok := scale(v, e); ok {
+			return binary.AppendUvarint(dst, zigzag(m)<<4|uint64(i)<<2|1)
+		}
+	}
+	return binary.LittleEndian.AppendUint64(append(dst, 2), math.Float64bits(v))
+}
+
+func unzigzag(u uint64) int64 { return int64(u>>1) ^ -int64(u&1) }

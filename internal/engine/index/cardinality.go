@@ -54,10 +54,13 @@ func (m *Mem) Cardinality(topN int, keep func(ref uint32) bool) store.Cardinalit
 	return c
 }
 
-// top returns the n largest counts, largest first.
+// top returns the n largest counts (0: all), largest first.
 func top(cs []store.NameCount, n int) []store.NameCount {
 	slices.SortFunc(cs, func(a, b store.NameCount) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Name, b.Name))
 	})
-	return slices.Clone(cs[:min(n, len(cs))])
+	if n > 0 && len(cs) > n {
+		cs = cs[:n]
+	}
+	return slices.Clone(cs)
 }

@@ -1,0 +1,388 @@
+package metricstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/pharos-o11y/pharos/internal/engine/part"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// item is what one SeriesWrite of a batch adds to a series.
+type item struct {
+	s       *series
+	ref     uint32 // in the generation of the record being written
+	samples []store.Sample
+	hists   []store.HistogramSample
+	exs     []store.Exemplar
+}
+
+// appender is the working memory of one Append.
+type appender struct {
+	now     int64 // Unix milliseconds
+	oldest  int64 // samples before it are refused
+	newest  int64 // samples behind it are refused
+	day     part.Day
+	limits  Limits
+	items   []item
+	hashes  []uint64
+	keys    []byte
+	keyEnd  []int
+	labels  model.Labels
+	defs    []*series
+	meta    []store.MetricMetadata
+	kept    []store.Sample // those of series of which some were refused
+	refused store.Refused
+	rec     recordWriter
+}
+
+// farPast is the first time whose nanoseconds fit an int64, with a day to spare.
+const farPast = math.MinInt64/1_000_000 + 86_400_000
+
+// Append implements [store.MetricWriter].
+func (s *Store) Append(ctx context.Context, name model.Tenant, b *store.MetricBatch) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.overloaded(); err != nil {
+		return err
+	}
+	t := s.tenant(name)
+	a := s.appenders.Get().(*appender) //nolint:forcetypeassert // the pool holds nothing else
+	defer func() {
+		a.reset()
+		s.appenders.Put(a)
+	}()
+	a.begin(s, name)
+	if err := s.write(ctx, t, a, b); err != nil {
+		return err
+	}
+	s.metrics.appended.Add(float64(a.refused.Kept))
+	for _, x := range a.refused.Refusals {
+		s.metrics.refused.WithLabelValues(x.Reason).Add(float64(x.Count))
+	}
+	if len(a.refused.Refusals) == 0 {
+		return nil
+	}
+	refused := a.refused // outlives the appender
+	return &refused
+}
+
+// overloaded refuses writes while flushes do not keep up.
+func (s *Store) overloaded() error {
+	if n := s.headBytes(); n > 3*s.opts.HeadBytes {
+		return fmt.Errorf("append metrics: %w: %d bytes of samples wait to be written to disk", store.ErrOverloaded, n)
+	}
+	return nil
+}
+
+func (a *appender) begin(s *Store, name model.Tenant) {
+	now := s.opts.Now()
+	a.now = now.UnixMilli()
+	a.day = part.DayOf(now.UnixNano())
+	a.newest = now.Add(s.opts.MaxFuture).UnixMilli()
+	a.oldest = farPast
+	if keep := s.opts.Retention(name); keep > 0 {
+		a.oldest = now.Add(-keep).UnixMilli()
+	}
+	a.limits = s.opts.Limits(name).withDefaults()
+}
+
+func (a *appender) reset() {
+	clear(a.items)
+	clear(a.labels)
+	clear(a.defs)
+	clear(a.meta)
+	a.items, a.hashes, a.keys, a.keyEnd = a.items[:0], a.hashes[:0], a.keys[:0], a.keyEnd[:0]
+	a.labels, a.defs, a.meta, a.kept = a.labels[:0], a.defs[:0], a.meta[:0], a.kept[:0]
+	a.refused = store.Refused{}
+}
+
+// write logs, applies and commits b.
+func (s *Store) write(ctx context.Context, t *tenant, a *appender, b *store.MetricBatch) error {
+	a.hash(b)
+	for {
+		gen, epoch := s.resolve(t, a, b)
+		if len(a.items) == 0 && len(a.meta) == 0 {
+			return nil
+		}
+		rec := a.rec.encode(gen, a.day, a.defs, a.items, a.meta, s.z)
+		t.mu.Lock()
+		if t.epoch != epoch { // the head was cut in the meantime
+			t.mu.Unlock()
+			continue
+		}
+		pos, err := s.log.Write(model.Metrics, t.name, rec)
+		if err != nil {
+			t.mu.Unlock()
+			return fmt.Errorf("append metrics: %w", err)
+		}
+		for i := range a.items {
+			s.apply(t, &a.items[i])
+		}
+		for i := range a.meta {
+			t.meta.add(&a.meta[i], a.day, true)
+		}
+		t.mu.Unlock()
+		if err := s.log.Commit(ctx, pos); err != nil {
+			return fmt.Errorf("append metrics: %w", err)
+		}
+		if len(a.defs) > 0 {
+			t.mu.Lock()
+			for _, x := range a.defs {
+				x.defined = max(x.defined, gen)
+			}
+			t.mu.Unlock()
+		}
+		return nil
+	}
+}
+
+// hash computes the key hash of every series of b.
+func (a *appender) hash(b *store.MetricBatch) {
+	dec := decoderID(b.Decode)
+	for i := range b.Series {
+		w := &b.Series[i]
+		if w.Key != nil {
+			a.hashes = append(a.hashes, keyHash(dec, w.Key))
+		} else {
+			from := len(a.keys)
+			a.keys = labelKey(a.keys, w.Labels)
+			a.hashes = append(a.hashes, keyHash(0, a.keys[from:]))
+		}
+		a.keyEnd = append(a.keyEnd, len(a.keys))
+	}
+}
+
+// key returns the key of series i of b and the decoder it is for.
+func (a *appender) key(b *store.MetricBatch, i int, dec uintptr) ([]byte, uintptr) {
+	if w := &b.Series[i]; w.Key != nil {
+		return w.Key, dec
+	}
+	from := 0
+	if i > 0 {
+		from = a.keyEnd[i-1]
+	}
+	return a.keys[from:a.keyEnd[i]], 0
+}
+
+// resolve fills a.items, a.defs and a.meta from b, and returns the wal generation they
+// are for and the number of cuts before it.
+func (s *Store) resolve(t *tenant, a *appender, b *store.MetricBatch) (gen uint64, epoch int) {
+	a.items, a.defs, a.meta, a.kept = a.items[:0], a.defs[:0], a.meta[:0], a.kept[:0]
+	a.refused = store.Refused{}
+	dec := decoderID(b.Decode)
+	unknown := 0
+	t.mu.RLock()
+	gen, epoch = t.walGen, t.epoch
+	ready := gen != 0
+	for i := range b.Series {
+		w := &b.Series[i]
+		if len(w.Samples)+len(w.Histograms)+len(w.Exemplars) == 0 {
+			continue
+		}
+		key, dec := a.key(b, i, dec)
+		x := t.lookup(a.hashes[i], dec, key)
+		it := item{s: x, samples: w.Samples, hists: w.Histograms, exs: w.Exemplars}
+		switch {
+		case x == nil:
+			unknown++
+			it.ref = uint32(i) // for create
+		case x.defined == gen && ready:
+			it.ref = x.walRef
+		default:
+			ready = false
+		}
+		a.items = append(a.items, it)
+	}
+	for i := range b.Metadata {
+		if t.meta.isNew(&b.Metadata[i], a.day) {
+			a.meta = append(a.meta, b.Metadata[i])
+		}
+	}
+	t.mu.RUnlock()
+	if unknown > 0 || !ready {
+		gen = s.prepare(t, a, b, dec, epoch)
+	}
+	a.check()
+	return gen, epoch
+}
+
+// prepare creates the unknown series and gives a wal ref to every series without one. If
+// the head was cut since epoch, the caller will find out and begin anew.
+func (s *Store) prepare(t *tenant, a *appender, b *store.MetricBatch, dec uintptr, epoch int) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.epoch != epoch {
+		a.items = a.items[:0]
+		a.meta = append(a.meta, store.MetricMetadata{}) // something to write, so that the epoch is looked at
+		return 0
+	}
+	if t.walGen == 0 {
+		t.walGen = s.newGeneration()
+	}
+	n := 0
+	for i := range a.items {
+		it := &a.items[i]
+		if it.s == nil {
+			at := int(it.ref)
+			key, dec := a.key(b, at, dec)
+			x, err := s.createSeries(t, a, b, at, a.hashes[at], dec, key)
+			if err != nil {
+				a.refuse(it, err)
+				continue
+			}
+			it.s = x
+		}
+		x := it.s
+		if x.walGen != t.walGen {
+			t.nextRef++
+			x.walGen, x.walRef = t.walGen, t.nextRef
+		}
+		it.ref = x.walRef
+		if x.defined != t.walGen && (len(a.defs) == 0 || a.defs[len(a.defs)-1] != x) {
+			a.defs = append(a.defs, x)
+		}
+		a.items[n] = *it
+		n++
+	}
+	clear(a.items[n:])
+	a.items = a.items[:n]
+	return t.walGen
+}
+
+// refuse counts everything in it as refused.
+func (a *appender) refuse(it *item, err error) {
+	reason := store.ReasonInvalidLabels
+	var r *refusal
+	if errors.As(err, &r) {
+		reason = r.reason
+	}
+	a.refused.Add(reason, len(it.samples)+len(it.hists)+len(it.exs), err.Error)
+}
+
+func (s *Store) createSeries(t *tenant, a *appender, b *store.MetricBatch, i int, hash uint64, dec uintptr, key []byte) (*series, error) {
+	if x := t.lookup(hash, dec, key); x != nil {
+		return x, nil // another Append was faster
+	}
+	var err error
+	if w := &b.Series[i]; w.Key == nil {
+		a.labels = append(a.labels[:0], w.Labels...)
+	} else if a.labels, err = b.Decode(w.Key, a.labels[:0]); err != nil {
+		return nil, fmt.Errorf("decode series key: %w", err)
+	}
+	ls, bad := checkLabels(a.labels, a.limits)
+	if bad != nil {
+		return nil, bad
+	}
+	x, fresh, err := t.create(ls, a.limits.ActiveSeries)
+	if err != nil {
+		return nil, &refusal{store.ReasonSeriesLimit, fmt.Errorf("series %s is new, and tenant %s has reached its limit of %d active series", short(ls), t.name, a.limits.ActiveSeries)}
+	}
+	if fresh {
+		s.metrics.newSeries.Inc()
+	}
+	t.remember(hash, dec, key, x)
+	return x, nil
+}
+
+// reasonHistogram is the reason to refuse a histogram that contradicts itself.
+const reasonHistogram = "invalid_native_histogram"
+
+// check refuses what lies outside the accepted times and counts what is kept.
+func (a *appender) check() {
+	n := 0
+	for i := range a.items {
+		it := &a.items[i]
+		a.checkSamples(it)
+		a.checkOthers(it)
+		if kept := len(it.samples) + len(it.hists) + len(it.exs); kept > 0 {
+			a.refused.Kept += kept
+			a.items[n] = *it
+			n++
+		}
+	}
+	a.items = a.items[:n]
+}
+
+func (a *appender) inTime(at int64) bool { return at >= a.oldest && at <= a.newest }
+
+func (a *appender) refuseTime(it *item, at int64) {
+	reason, what := store.ReasonTooOld, "too old"
+	if at > a.newest {
+		reason, what = store.ReasonTooNew, "too far in the future"
+	}
+	a.refused.Add(reason, 1, func() string {
+		return fmt.Sprintf("sample of %s at %d ms is %s: accepted are %d to %d", short(it.s.labels), at, what, a.oldest, a.newest)
+	})
+}
+
+func (a *appender) checkSamples(it *item) {
+	for i := range it.samples {
+		if a.inTime(it.samples[i].Time) {
+			continue
+		}
+		from := len(a.kept)
+		for _, x := range it.samples {
+			if a.inTime(x.Time) {
+				a.kept = append(a.kept, x)
+			} else {
+				a.refuseTime(it, x.Time)
+			}
+		}
+		it.samples = a.kept[from:len(a.kept):len(a.kept)]
+		return
+	}
+}
+
+func (a *appender) checkOthers(it *item) {
+	if len(it.hists) > 0 {
+		good := make([]store.HistogramSample, 0, len(it.hists))
+		for _, h := range it.hists {
+			if !a.inTime(h.Time) {
+				a.refuseTime(it, h.Time)
+			} else if err := checkHistogram(h); err != nil {
+				a.refused.Add(reasonHistogram, 1, func() string { return fmt.Sprintf("histogram of %s: %v", short(it.s.labels), err) })
+			} else {
+				good = append(good, h)
+			}
+		}
+		it.hists = good
+	}
+	if len(it.exs) > 0 {
+		good := make([]store.Exemplar, 0, len(it.exs))
+		for _, e := range it.exs {
+			if a.inTime(e.Time) {
+				good = append(good, e)
+			} else {
+				a.refuseTime(it, e.Time)
+			}
+		}
+		it.exs = good
+	}
+}
+
+// apply adds it to the head. The caller holds the lock of t.
+func (s *Store) apply(t *tenant, it *item) {
+	b := t.buffer(it.s)
+	grown := 0
+	if len(it.samples) > 0 {
+		n, late := b.add(it.samples, &t.seal)
+		grown += n
+		if late > 0 {
+			s.metrics.late.Add(float64(late))
+		}
+	}
+	for _, h := range it.hists {
+		grown += b.addHistogram(h)
+	}
+	for _, e := range it.exs {
+		grown += b.addExemplar(e)
+	}
+	if grown > 0 {
+		s.curBytes.Add(int64(grown))
+	}
+}

@@ -1,0 +1,122 @@
+package metricstore
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/pharos-o11y/pharos/internal/engine/codec"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// Kinds of chunks.
+const (
+	chunkFloat     = 0
+	chunkHistogram = 1
+)
+
+// Samples of one chunk. Merges combine chunks below minChunk and copy others.
+const (
+	maxChunk     = 8192
+	minChunk     = 1024
+	maxHistChunk = 512
+)
+
+// chunkMeta says where a chunk is and what it holds.
+type chunkMeta struct {
+	minT, maxT int64 // Unix milliseconds
+	series     uint32
+	block      uint32
+	off        uint32 // in the block
+	size       uint32
+	count      uint32
+	gen        uint32
+	kind       uint8
+}
+
+// A float chunk: length of the statistics and the statistics (first, last, min, max, sum
+// of the values that are not NaN; none if all are), a column of times, a column of values.
+func appendFloatChunk(dst []byte, ts []int64, vs []float64, enc *codec.FloatEncoder) []byte {
+	var stats [5 * 9]byte
+	st := appendStats(stats[:0], vs)
+	dst = append(dst, byte(len(st)))
+	dst = append(dst, st...)
+	dst = codec.AppendInts(dst, ts)
+	return enc.Append(dst, vs)
+}
+
+func appendStats(dst []byte, vs []float64) []byte {
+	lo, hi, sum := math.Inf(1), math.Inf(-1), 0.0
+	first, last := math.NaN(), math.NaN()
+	for _, v := range vs {
+		if v != v {
+			continue
+		}
+		if first != first {
+			first = v
+		}
+		last = v
+		lo, hi, sum = min(lo, v), max(hi, v), sum+v
+	}
+	if first != first {
+		return dst
+	}
+	for _, v := range [...]float64{first, last, lo, hi, sum} {
+		dst = codec.AppendFloat(dst, v)
+	}
+	return dst
+}
+
+// decodeFloatChunk appends the samples of a chunk.
+func decodeFloatChunk(ts []int64, vs []float64, data []byte, count uint32, dec *codec.FloatDecoder) ([]int64, []float64, error) {
+	had := len(ts)
+	if len(data) == 0 || len(data) < 1+int(data[0]) {
+		return ts, vs, fmt.Errorf("chunk: %w: too short", store.ErrCorrupt)
+	}
+	ts2, rest, err := codec.DecodeInts(ts, data[1+int(data[0]):])
+	if err != nil {
+		return ts, vs, fmt.Errorf("times of chunk: %w", err)
+	}
+	vs2, _, err := dec.Decode(vs, rest)
+	if err != nil {
+		return ts, vs, fmt.Errorf("values of chunk: %w", err)
+	}
+	if n := len(ts2) - had; n != len(vs2)-len(vs) || n != int(count) {
+		return ts, vs, fmt.Errorf("chunk: %w: %d times and %d values, want %d", store.ErrCorrupt, n, len(vs2)-len(vs), count)
+	}
+	return ts2, vs2, nil
+}
+
+// A histogram chunk: a column of times, then the histograms, each with its length.
+func appendHistogramChunk(dst []byte, hs []store.HistogramSample) []byte {
+	times := make([]int64, len(hs))
+	for i := range hs {
+		times[i] = hs[i].Time
+	}
+	dst = codec.AppendInts(dst, times)
+	var one []byte
+	for _, h := range hs {
+		one = appendHistogram(one[:0], h)
+		dst = binary.AppendUvarint(dst, uint64(len(one)))
+		dst = append(dst, one...)
+	}
+	return dst
+}
+
+func decodeHistogramChunk(dst []store.HistogramSample, data []byte) ([]store.HistogramSample, error) {
+	had := len(dst)
+	r := codec.NewReader(data)
+	for _, t := range r.Ints(nil) {
+		one := codec.NewReader(r.Bytes())
+		h := readHistogram(one)
+		h.Time = t
+		if one.Err() != nil || r.Err() != nil || checkHistogram(h) != nil {
+			return dst[:had], fmt.Errorf("histogram chunk: %w", store.ErrCorrupt)
+		}
+		dst = append(dst, h)
+	}
+	if r.Err() != nil {
+		return dst[:had], fmt.Errorf("histogram chunk: %w", r.Err())
+	}
+	return dst, nil
+}

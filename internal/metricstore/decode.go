@@ -1,0 +1,260 @@
+package metricstore
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/pharos-o11y/pharos/internal/engine/codec"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// selected is one series of a selection. It implements [store.Series].
+type selected struct {
+	x      *selection
+	labels model.Labels
+	head   *headSeries // nil: not in the head
+	parts  []partRef
+}
+
+// partRef is a series in a part of the selection.
+type partRef struct {
+	part int
+	ref  uint32
+}
+
+// Labels implements [store.Series].
+func (s *selected) Labels() model.Labels { return s.labels }
+
+// piece is a run of samples that is still encoded. Of samples with one time in several
+// pieces, that of the piece with the highest priority counts.
+type piece struct {
+	minT, maxT int64
+	prio       uint64
+	part       int        // of the selection; -1: head
+	chunk      *chunkMeta // in a part
+	head       *headChunk
+	raw        []store.Sample // sorted
+}
+
+// The buffers of the head are newer than every part, and the late samples of a buffer
+// newer than the others.
+const headPrio = math.MaxUint32 + 1
+
+// pieces returns what holds float samples in the range, in order of time.
+func (s *selected) pieces(buf []piece) []piece {
+	for _, pr := range s.parts {
+		cs := s.x.parts[pr.part].t.of(pr.ref)
+		for i := range cs {
+			if c := &cs[i]; c.kind == chunkFloat && s.x.r.Overlaps(c.minT, c.maxT) {
+				buf = append(buf, piece{minT: c.minT, maxT: c.maxT, prio: uint64(c.gen), part: pr.part, chunk: c})
+			}
+		}
+	}
+	if s.head != nil {
+		frozen, cur := s.snapshots()
+		buf = s.headPieces(buf, &frozen, headPrio)
+		buf = s.headPieces(buf, &cur, headPrio+2)
+	}
+	slices.SortStableFunc(buf, func(a, b piece) int { return cmp.Compare(a.minT, b.minT) })
+	return buf
+}
+
+// snapshots returns copies of the buffers that may be read without the lock.
+func (s *selected) snapshots() (frozen, cur buffer) {
+	s.x.t.mu.RLock()
+	defer s.x.t.mu.RUnlock()
+	if s.head.frozen != nil {
+		frozen = s.head.frozen.snapshot()
+	}
+	if s.head.cur != nil {
+		cur = s.head.cur.snapshot()
+	}
+	return frozen, cur
+}
+
+func (s *selected) headPieces(buf []piece, b *buffer, prio uint64) []piece {
+	r := s.x.r
+	for i := range b.chunks {
+		if c := &b.chunks[i]; r.Overlaps(c.minT, c.maxT) {
+			buf = append(buf, piece{minT: c.minT, maxT: c.maxT, prio: prio, part: -1, head: c})
+		}
+	}
+	for i, raw := range [2][]store.Sample{b.open, sortLate(b.late)} {
+		if n := len(raw); n > 0 && r.Overlaps(raw[0].Time, raw[n-1].Time) {
+			buf = append(buf, piece{minT: raw[0].Time, maxT: raw[n-1].Time, prio: prio + uint64(i), part: -1, raw: raw})
+		}
+	}
+	return buf
+}
+
+// Samples implements [store.Series].
+func (s *selected) Samples(ts []int64, vs []float64) ([]int64, []float64, error) {
+	if err := s.x.ctx.Err(); err != nil {
+		return ts, vs, err
+	}
+	var space [16]piece
+	ps := s.pieces(space[:0])
+	had := len(ts)
+	var dec codec.FloatDecoder
+	var err error
+	for from := 0; from < len(ps); {
+		to, end := from+1, ps[from].maxT
+		for to < len(ps) && ps[to].minT <= end {
+			end = max(end, ps[to].maxT)
+			to++
+		}
+		if to == from+1 {
+			ts, vs, err = s.decode(&ps[from], ts, vs, &dec)
+		} else {
+			ts, vs, err = s.decodeMerged(ps[from:to], ts, vs, &dec)
+		}
+		if err != nil {
+			return ts[:had], vs[:len(vs)-(len(ts)-had)], err
+		}
+		from = to
+	}
+	s.x.acct.Matched(int64(len(ts) - had))
+	return ts, vs, nil
+}
+
+// decodeMerged appends the samples of pieces that overlap.
+func (s *selected) decodeMerged(ps []piece, ts []int64, vs []float64, dec *codec.FloatDecoder) ([]int64, []float64, error) {
+	runs := make([]run, len(ps))
+	for i := range ps {
+		rts, rvs, err := s.decode(&ps[i], nil, nil, dec)
+		if err != nil {
+			return ts, vs, err
+		}
+		runs[i] = run{rts, rvs, ps[i].prio}
+	}
+	ts, vs = mergeRuns(ts, vs, runs)
+	return ts, vs, nil
+}
+
+// decode appends the samples of p that lie in the range. Damage is reported and leaves
+// them out.
+func (s *selected) decode(p *piece, ts []int64, vs []float64, dec *codec.FloatDecoder) ([]int64, []float64, error) {
+	x, had := s.x, len(ts)
+	var size int64
+	switch {
+	case p.chunk != nil:
+		sp := x.parts[p.part]
+		var err error
+		data, err := x.chunk(p.part, p.chunk)
+		if err == nil && data != nil {
+			ts, vs, err = decodeFloatChunk(ts, vs, data, p.chunk.count, dec)
+			if err != nil {
+				err = x.damage(sp.p, sp.t.blocks[p.chunk.block].Off, fmt.Errorf("part %s: %w", sp.p.Name(), err))
+			}
+		}
+		if err != nil {
+			return ts, vs, err
+		}
+		size = int64(p.chunk.size)
+	case p.head != nil:
+		var err error
+		if ts, vs, err = p.head.decode(ts, vs, dec); err != nil {
+			return ts, vs, err
+		}
+		size = int64(len(p.head.data))
+	default:
+		for _, v := range p.raw {
+			ts, vs = append(ts, v.Time), append(vs, v.Value)
+		}
+		size = int64(len(p.raw)) * sampleBytes
+	}
+	if err := x.acct.Scanned(size, int64(len(ts)-had)); err != nil {
+		return ts, vs, err
+	}
+	if p.minT < x.r.From || p.maxT >= x.r.To {
+		ts, vs = trim(ts, vs, had, x.r)
+	}
+	return ts, vs, nil
+}
+
+// chunk returns the bytes of a chunk; nil and no error if they are damaged.
+func (x *selection) chunk(part int, c *chunkMeta) ([]byte, error) {
+	sp := x.parts[part]
+	b, err := x.block(part, c.block)
+	if err == nil {
+		b, err = c.cut(b)
+	}
+	if err != nil {
+		return nil, x.damage(sp.p, sp.t.blocks[c.block].Off, err)
+	}
+	return b, nil
+}
+
+// trim keeps of the samples from index had on those in r.
+func trim(ts []int64, vs []float64, had int, r model.TimeRange) ([]int64, []float64) {
+	lo, _ := slices.BinarySearch(ts[had:], r.From)
+	hi, _ := slices.BinarySearch(ts[had:], r.To)
+	hi = max(lo, hi)
+	off := len(vs) - len(ts) // the slices may have begun at different lengths
+	if lo > 0 {
+		copy(ts[had:], ts[had+lo:had+hi])
+		copy(vs[had+off:], vs[had+off+lo:had+off+hi])
+	}
+	return ts[:had+hi-lo], vs[:had+off+hi-lo]
+}
+
+// Histograms implements [store.Series].
+func (s *selected) Histograms(dst []store.HistogramSample) ([]store.HistogramSample, error) {
+	x := s.x
+	if err := x.ctx.Err(); err != nil {
+		return dst, err
+	}
+	type source struct {
+		gen uint32
+		hs  []store.HistogramSample
+	}
+	var sources []source
+	for _, pr := range s.parts {
+		sp := x.parts[pr.part]
+		for i := range sp.t.of(pr.ref) {
+			c := &sp.t.of(pr.ref)[i]
+			if c.kind != chunkHistogram || !x.r.Overlaps(c.minT, c.maxT) {
+				continue
+			}
+			data, err := x.chunk(pr.part, c)
+			var hs []store.HistogramSample
+			if err == nil && data != nil {
+				if hs, err = decodeHistogramChunk(nil, data); err != nil {
+					err = x.damage(sp.p, sp.t.blocks[c.block].Off, fmt.Errorf("part %s: %w", sp.p.Name(), err))
+				}
+			}
+			if err == nil {
+				err = x.acct.Scanned(int64(c.size), int64(len(hs)))
+			}
+			if err != nil {
+				return dst, err
+			}
+			sources = append(sources, source{c.gen, hs})
+		}
+	}
+	slices.SortStableFunc(sources, func(a, b source) int { return cmp.Compare(a.gen, b.gen) })
+	var all []store.HistogramSample
+	for _, src := range sources {
+		all = append(all, src.hs...)
+	}
+	if s.head != nil {
+		frozen, cur := s.snapshots()
+		n := len(all)
+		all = append(append(all, frozen.hists...), cur.hists...)
+		for i := n; i < len(all); i++ {
+			all[i] = cloneHistogram(all[i])
+		}
+		if err := x.acct.Scanned(int64(len(all)-n)*200, int64(len(all)-n)); err != nil {
+			return dst, err
+		}
+	}
+	for _, h := range sortHistograms(all) {
+		if x.r.Contains(h.Time) {
+			dst = append(dst, h)
+		}
+	}
+	return dst, nil
+}

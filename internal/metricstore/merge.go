@@ -1,0 +1,326 @@
+package metricstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pharos-o11y/pharos/internal/engine/codec"
+	"github.com/pharos-o11y/pharos/internal/engine/part"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+func label(name, value string) model.Label { return model.Label{Name: name, Value: value} }
+
+// mergeInput is one part of a merge, read series by series.
+type mergeInput struct {
+	p      *openPart
+	t      *tables
+	exs    []refExemplars
+	next   uint32 // series
+	labels model.Labels
+
+	block     []byte // the last one read
+	blockNo   uint32
+	haveBlock bool
+}
+
+// merge writes the series of in to w. Big chunks that overlap no other are copied; small
+// neighbours and overlapping ones are combined.
+func (s *Store) merge(ctx context.Context, in []*openPart, w *part.Writer) (*part.Finished, error) {
+	pw := newPartWriter(w, s.z)
+	m := &merger{s: s, w: pw, combine: s.mayCombine(in)}
+	for _, p := range in {
+		if err := m.add(p); err != nil {
+			return nil, err
+		}
+	}
+	for n := 0; ; n++ {
+		if n%256 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		more, err := m.series()
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			break
+		}
+	}
+	return pw.finish(in[0].Info.Day)
+}
+
+// mayCombine reports whether no other part of the day was written between the parts of
+// in: then of two samples with one time the newer generation wins over everything.
+func (s *Store) mayCombine(in []*openPart) bool {
+	lo, hi := in[0].Data.minGen, in[0].Data.maxGen
+	for _, p := range in {
+		lo, hi = min(lo, p.Data.minGen), max(hi, p.Data.maxGen)
+	}
+	day := in[0].Info.Day
+	v := s.set.View(in[0].Info.Tenant, model.TimeRange{From: day.Start(), To: (day + 1).Start()})
+	defer v.Close()
+	for _, p := range v.Parts {
+		inside := slices.ContainsFunc(in, func(q *openPart) bool { return q.Info.ID == p.Info.ID })
+		if !inside && p.Data.minGen <= hi && p.Data.maxGen >= lo {
+			return false
+		}
+	}
+	return true
+}
+
+type merger struct {
+	s       *Store
+	w       *partWriter
+	combine bool
+	in      []*mergeInput
+	found   []mergeChunk
+	dec     codec.FloatDecoder
+	ts      []int64
+	vs      []float64
+}
+
+// mergeChunk is a chunk and where it is.
+type mergeChunk struct {
+	chunkMeta
+	from *mergeInput
+}
+
+// add opens p. Damage is reported and skipped; the set keeps the damaged file.
+func (m *merger) add(p *openPart) error {
+	_, mds, err := m.s.readIndex(p.File)
+	if err != nil {
+		return err
+	}
+	m.w.metadata = appendNew(m.w.metadata, mds)
+	t, err := m.s.load(p)
+	if err != nil {
+		return skipDamage(p, p.Data.table.Off, err)
+	}
+	x := &mergeInput{p: p, t: t}
+	if x.exs, err = m.s.readExemplars(p, t); err != nil {
+		if err := skipDamage(p, p.Data.exemplars.Off, err); err != nil {
+			return err
+		}
+	}
+	if t.series.Len() > 0 {
+		x.labels = t.series.Labels(0)
+		m.in = append(m.in, x)
+	}
+	return nil
+}
+
+// appendNew appends the descriptions that are not there yet.
+func appendNew(dst, mds []store.MetricMetadata) []store.MetricMetadata {
+	for _, md := range mds {
+		if !slices.Contains(dst, md) {
+			dst = append(dst, md)
+		}
+	}
+	return dst
+}
+
+// skipDamage reports err if it is damage and returns it otherwise.
+func skipDamage(p *openPart, block uint64, err error) error {
+	if !errors.Is(err, store.ErrCorrupt) {
+		return err
+	}
+	p.Data.damaged(p, block, err)
+	return nil
+}
+
+// series writes the next series; false when there is none.
+func (m *merger) series() (bool, error) {
+	var lowest model.Labels
+	for _, x := range m.in {
+		if lowest == nil || x.labels.Compare(lowest) < 0 {
+			lowest = x.labels
+		}
+	}
+	if lowest == nil {
+		return false, nil
+	}
+	m.w.series(lowest)
+	m.found = m.found[:0]
+	var exs []store.Exemplar
+	for i := 0; i < len(m.in); i++ {
+		x := m.in[i]
+		if !x.labels.Equal(lowest) {
+			continue
+		}
+		for _, c := range x.t.of(x.next) {
+			m.found = append(m.found, mergeChunk{c, x})
+		}
+		if len(x.exs) > 0 && x.exs[0].ref == x.next {
+			exs = append(exs, x.exs[0].exs...)
+			x.exs = x.exs[1:]
+		}
+		if x.next++; int(x.next) == x.t.series.Len() {
+			m.in = slices.Delete(m.in, i, i+1)
+			i--
+		} else {
+			x.labels = x.t.series.Labels(x.next)
+		}
+	}
+	if len(exs) > 0 {
+		m.w.addExemplars(sortExemplars(exs))
+	}
+	slices.SortStableFunc(m.found, func(a, b mergeChunk) int {
+		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.minT, b.minT))
+	})
+	return true, m.chunks()
+}
+
+// chunks writes the found chunks, group by group.
+func (m *merger) chunks() error {
+	for from := 0; from < len(m.found); {
+		to, decode := m.group(from)
+		group := m.found[from:to]
+		var err error
+		switch {
+		case !decode:
+			err = m.copy(group)
+		case group[0].kind == chunkHistogram:
+			err = m.rewriteHistograms(group)
+		default:
+			err = m.rewrite(group)
+		}
+		if err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}
+
+// group returns the end of the chunks from from on that belong together, and whether
+// they must be decoded.
+func (m *merger) group(from int) (to int, decode bool) {
+	first := &m.found[from]
+	if !m.combine {
+		return from + 1, false
+	}
+	end, rows := first.maxT, first.count
+	limit, low := uint32(maxChunk), uint32(minChunk)
+	if first.kind == chunkHistogram {
+		limit, low = maxHistChunk, maxHistChunk/4
+	}
+	for to = from + 1; to < len(m.found); to++ {
+		c := &m.found[to]
+		overlap := c.minT <= end
+		join := c.count < low || rows < low
+		if c.kind != first.kind || !overlap && (!join || rows+c.count > limit) {
+			break
+		}
+		end, rows = max(end, c.maxT), rows+c.count
+		decode = true
+	}
+	return to, decode
+}
+
+// read returns the bytes of c. ok is false if they are damaged.
+func (m *merger) read(c *mergeChunk) (data []byte, ok bool, err error) {
+	x := c.from
+	if !x.haveBlock || x.blockNo != c.block {
+		x.haveBlock = false
+		b, err := m.s.readBlock(x.p, x.t, c.block)
+		if err != nil {
+			return nil, false, skipDamage(x.p, x.t.blocks[c.block].Off, err)
+		}
+		x.block, x.blockNo, x.haveBlock = b, c.block, true
+	}
+	data, err = c.cut(x.block)
+	if err != nil {
+		return nil, false, skipDamage(x.p, x.t.blocks[c.block].Off, err)
+	}
+	return data, true, nil
+}
+
+func (m *merger) copy(group []mergeChunk) error {
+	for i := range group {
+		data, ok, err := m.read(&group[i])
+		if err != nil {
+			return err
+		}
+		if ok {
+			if err := m.w.chunk(group[i].chunkMeta, data); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// rewrite decodes the chunks of a group and writes their samples anew.
+func (m *merger) rewrite(group []mergeChunk) error {
+	m.ts, m.vs = m.ts[:0], m.vs[:0]
+	var gen uint32
+	overlap := false
+	type span struct {
+		from int
+		prio uint64
+	}
+	spans := make([]span, 0, len(group))
+	for i := range group {
+		c := &group[i]
+		data, ok, err := m.read(c)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		from := len(m.ts)
+		m.ts, m.vs, err = decodeFloatChunk(m.ts, m.vs, data, c.count, &m.dec)
+		if err != nil {
+			if err := skipDamage(c.from.p, c.from.t.blocks[c.block].Off, fmt.Errorf("part %s: %w", c.from.p.Name(), err)); err != nil {
+				return err
+			}
+			continue
+		}
+		overlap = overlap || from > 0 && m.ts[from] <= m.ts[from-1]
+		gen = max(gen, c.gen)
+		spans = append(spans, span{from, uint64(c.gen)})
+	}
+	if !overlap {
+		return m.w.samples(m.ts, m.vs, gen)
+	}
+	runs := make([]run, len(spans))
+	for i, sp := range spans {
+		to := len(m.ts)
+		if i+1 < len(spans) {
+			to = spans[i+1].from
+		}
+		runs[i] = run{m.ts[sp.from:to], m.vs[sp.from:to], sp.prio}
+	}
+	ts, vs := mergeRuns(nil, nil, runs)
+	return m.w.samples(ts, vs, gen)
+}
+
+func (m *merger) rewriteHistograms(group []mergeChunk) error {
+	// In order of generation, so that the stable sort keeps the newest of equal times.
+	slices.SortStableFunc(group, func(a, b mergeChunk) int { return cmp.Compare(a.gen, b.gen) })
+	var hs []store.HistogramSample
+	var gen uint32
+	for i := range group {
+		c := &group[i]
+		data, ok, err := m.read(c)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		if hs, err = decodeHistogramChunk(hs, data); err != nil {
+			if err := skipDamage(c.from.p, c.from.t.blocks[c.block].Off, fmt.Errorf("part %s: %w", c.from.p.Name(), err)); err != nil {
+				return err
+			}
+			continue
+		}
+		gen = max(gen, c.gen)
+	}
+	return m.w.histograms(sortHistograms(hs), gen)
+}

@@ -1,0 +1,68 @@
+package metricstore
+
+import (
+	"slices"
+
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// run is samples in order of time. Of samples with one time in several runs, that of the
+// run with the highest priority counts.
+type run struct {
+	ts   []int64
+	vs   []float64
+	prio uint64
+}
+
+// mergeRuns appends the samples of all runs, in order, without duplicates.
+func mergeRuns(ts []int64, vs []float64, runs []run) ([]int64, []float64) {
+	runs = slices.DeleteFunc(runs, func(r run) bool { return len(r.ts) == 0 })
+	for len(runs) > 1 {
+		best := 0
+		next := runs[0].ts[0]
+		for i := 1; i < len(runs); i++ {
+			if t := runs[i].ts[0]; t < next || t == next && runs[i].prio > runs[best].prio {
+				best, next = i, t
+			}
+		}
+		ts, vs = append(ts, next), append(vs, runs[best].vs[0])
+		for i := 0; i < len(runs); i++ {
+			if r := &runs[i]; r.ts[0] == next {
+				if r.ts, r.vs = r.ts[1:], r.vs[1:]; len(r.ts) == 0 {
+					runs = slices.Delete(runs, i, i+1)
+					i--
+				}
+			}
+		}
+	}
+	if len(runs) == 1 {
+		ts, vs = append(ts, runs[0].ts...), append(vs, runs[0].vs...)
+	}
+	return ts, vs
+}
+
+// sortHistograms returns hs in order of time, of equal times the last one.
+func sortHistograms(hs []store.HistogramSample) []store.HistogramSample {
+	if len(hs) == 0 {
+		return nil
+	}
+	out := slices.Clone(hs)
+	slices.SortStableFunc(out, func(a, b store.HistogramSample) int {
+		switch {
+		case a.Time < b.Time:
+			return -1
+		case a.Time > b.Time:
+			return 1
+		}
+		return 0
+	})
+	n := 0
+	for i := range out {
+		if i+1 < len(out) && out[i+1].Time == out[i].Time {
+			continue
+		}
+		out[n] = out[i]
+		n++
+	}
+	return out[:n]
+}

@@ -1,0 +1,301 @@
+package metricstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"sync"
+
+	"github.com/pharos-o11y/pharos/internal/engine/index"
+	"github.com/pharos-o11y/pharos/internal/engine/part"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// selection is what one query sees: buffers of the head and parts of one moment. Its
+// files are released when the context of the query is done.
+type selection struct {
+	ctx   context.Context //nolint:containedctx // the contract ties a Series to the context of its Select
+	s     *Store
+	t     *tenant
+	acct  *store.Account
+	r     model.TimeRange // Unix milliseconds
+	head  []headSeries    // in order of labels, with data in the range
+	parts []*selectedPart
+	view  *part.View[*partData]
+
+	mu    sync.Mutex
+	cache map[blockKey][]byte // guarded by mu
+	ring  []blockKey          // guarded by mu; keys of cache, oldest at next
+	next  int                 // guarded by mu
+}
+
+// headSeries is a series with its buffers at the moment of the query.
+type headSeries struct {
+	*series
+	labels      model.Labels // as series.labels, which may be replaced by an equal set
+	frozen, cur *buffer
+}
+
+// selectedPart is a part with the series that match.
+type selectedPart struct {
+	p    *openPart
+	t    *tables
+	refs []uint32
+	pos  int
+	ls   model.Labels // of refs[pos]; valid until it advances
+}
+
+type blockKey struct {
+	part  int
+	block uint32
+}
+
+// cachedBlocks is the number of blocks that a query keeps: series that are neighbours
+// share them.
+const cachedBlocks = 64
+
+// tooBroad returns an error if sel might select every series without saying so.
+func tooBroad(sel *store.MetricSelector, q *index.Query) error {
+	if sel.All || !q.MatchesEmpty() {
+		return nil
+	}
+	return fmt.Errorf("%w: at least one matcher must not match the empty string", store.ErrTooBroad)
+}
+
+// toNanos converts a range of milliseconds, clamping what does not fit.
+func toNanos(r model.TimeRange) model.TimeRange {
+	ns := func(ms int64) int64 {
+		switch {
+		case ms > math.MaxInt64/nsPerMs:
+			return math.MaxInt64
+		case ms < math.MinInt64/nsPerMs:
+			return math.MinInt64
+		}
+		return ms * nsPerMs
+	}
+	return model.TimeRange{From: ns(r.From), To: ns(r.To)}
+}
+
+// open begins a query. Which series have data in the range is decided by has, for the
+// head, and hasChunk, for parts.
+func (s *Store) open(ctx context.Context, name model.Tenant, sel *store.MetricSelector, q *index.Query, exemplars bool) (*selection, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	x := &selection{ctx: ctx, s: s, acct: sel.Account, r: sel.Range, cache: map[blockKey][]byte{}}
+	s.warnLost(sel.Account)
+	if sel.Range.Empty() {
+		return x, nil
+	}
+	// The head first: a flush that ends in between shows its samples twice, never not at
+	// all.
+	if x.t = s.known(name); x.t != nil {
+		x.openHead(q, exemplars)
+	}
+	x.view = s.set.View(name, toNanos(sel.Range))
+	for _, w := range x.view.Warnings() {
+		sel.Account.Warn("%s", w)
+	}
+	parts := x.view.Parts
+	context.AfterFunc(ctx, x.view.Close) // from here on the view belongs to ctx
+	for _, p := range parts {
+		t, err := s.load(p)
+		if err != nil {
+			if err := x.damage(p, p.Data.table.Off, err); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		sp := &selectedPart{p: p, t: t, refs: t.series.Select(q), pos: -1}
+		if len(sp.refs) == 0 {
+			sel.Account.Skipped(int64(len(t.blocks)))
+			continue
+		}
+		x.parts = append(x.parts, sp)
+	}
+	return x, nil
+}
+
+func (x *selection) openHead(q *index.Query, exemplars bool) {
+	t := x.t
+	t.mu.RLock()
+	all, idx := t.series, t.index
+	t.mu.RUnlock()
+	refs := idx.Select(q)
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, ref := range refs {
+		if int(ref) >= len(all) {
+			all = t.series // grew in the meantime
+			if t.index != idx || int(ref) >= len(all) {
+				continue // made after the query began
+			}
+		}
+		h := headSeries{series: all[ref], labels: all[ref].labels, frozen: all[ref].frozen, cur: all[ref].cur}
+		if !h.frozen.overlaps(x.r, exemplars) {
+			h.frozen = nil
+		}
+		if !h.cur.overlaps(x.r, exemplars) {
+			h.cur = nil
+		}
+		if h.frozen != nil || h.cur != nil {
+			x.head = append(x.head, h)
+		}
+	}
+}
+
+// damage reports err, if it is damage, to the part and to the query, and returns it
+// otherwise.
+func (x *selection) damage(p *openPart, block uint64, err error) error {
+	if e := x.ctx.Err(); e != nil {
+		return e // the files may be closed already
+	}
+	if !errors.Is(err, store.ErrCorrupt) {
+		return err
+	}
+	p.Data.damaged(p, block, err)
+	x.acct.Warn("part %s has damaged blocks: some rows of %s are missing", p.Name(), p.Info.Day)
+	return nil
+}
+
+// advance moves p to its next series with a chunk in the range.
+func (p *selectedPart) advance(r model.TimeRange) bool {
+	for p.pos++; p.pos < len(p.refs); p.pos++ {
+		for _, c := range p.t.of(p.refs[p.pos]) {
+			if r.Overlaps(c.minT, c.maxT) {
+				p.ls = p.t.series.AppendLabels(p.ls[:0], p.refs[p.pos])
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// series yields the selected series in the order of their labels.
+func (x *selection) series(yield func(*selected) bool) {
+	parts := make([]int, 0, len(x.parts)) // those with series left
+	for i, p := range x.parts {
+		if p.advance(x.r) {
+			parts = append(parts, i)
+		}
+	}
+	head := x.head
+	for len(head) > 0 || len(parts) > 0 {
+		out := &selected{x: x}
+		var lowest model.Labels
+		if len(head) > 0 {
+			lowest = head[0].labels
+		}
+		ties := 0
+		for _, i := range parts {
+			c := -1
+			if lowest != nil {
+				c = x.parts[i].ls.Compare(lowest)
+			}
+			if c < 0 {
+				lowest, ties = x.parts[i].ls, 0
+			}
+			if c <= 0 {
+				ties++
+			}
+		}
+		if len(head) > 0 && (ties == 0 || head[0].labels.Equal(lowest)) {
+			out.labels, out.head = head[0].labels, &head[0]
+			head = head[1:]
+		} else {
+			out.labels = append(model.Labels(nil), lowest...)
+		}
+		if ties > 0 {
+			out.parts = make([]partRef, 0, ties)
+			n := 0
+			for _, i := range parts {
+				p := x.parts[i]
+				if p.ls.Equal(out.labels) {
+					out.parts = append(out.parts, partRef{i, p.refs[p.pos]})
+					if !p.advance(x.r) {
+						continue
+					}
+				}
+				parts[n] = i
+				n++
+			}
+			parts = parts[:n]
+		}
+		if !yield(out) {
+			return
+		}
+	}
+}
+
+// Select implements [store.MetricReader].
+func (s *Store) Select(ctx context.Context, name model.Tenant, sel store.MetricSelector) iter.Seq2[store.Series, error] {
+	return func(yield func(store.Series, error) bool) {
+		q := index.NewQuery(sel.Matchers)
+		if err := tooBroad(&sel, q); err != nil {
+			yield(nil, err)
+			return
+		}
+		err := s.each(ctx, name, &sel, q, func(out *selected) bool { return yield(out, nil) })
+		if err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// each calls f with the selected series until it returns false.
+func (s *Store) each(ctx context.Context, name model.Tenant, sel *store.MetricSelector, q *index.Query, f func(*selected) bool) error {
+	x, err := s.open(ctx, name, sel, q, false)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for out := range x.series {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if n++; sel.Limit > 0 && n > sel.Limit {
+			sel.Account.Warn("more than %d series match; the answer holds only the first ones", sel.Limit)
+			return nil
+		}
+		if !f(out) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// Caps implements [store.MetricReader].
+func (s *Store) Caps() store.MetricCaps { return store.MetricCaps{} }
+
+// block returns block i of a part of the selection, from the cache if it is there.
+func (x *selection) block(p int, i uint32) ([]byte, error) {
+	key := blockKey{p, i}
+	x.mu.Lock()
+	b, ok := x.cache[key]
+	x.mu.Unlock()
+	if ok {
+		return b, nil
+	}
+	sp := x.parts[p]
+	b, err := x.s.readBlock(sp.p, sp.t, i)
+	if err != nil {
+		return nil, err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if _, ok := x.cache[key]; ok {
+		return b, nil
+	}
+	x.cache[key] = b
+	if len(x.ring) < cachedBlocks {
+		x.ring = append(x.ring, key)
+		return b, nil
+	}
+	delete(x.cache, x.ring[x.next])
+	x.ring[x.next] = key
+	x.next = (x.next + 1) % cachedBlocks
+	return b, nil
+}
