@@ -290,8 +290,12 @@ type attrCursor struct {
 
 func newAttrCursor(s *attrSet) attrCursor { return attrCursor{next: make([]int, len(s.cols))} }
 
-// seek moves to row, which is not before the current one.
+// seek moves to row. Rows are asked for in ascending order; anything else is slow.
 func (c *attrCursor) seek(s *attrSet, row int) {
+	if row < c.row {
+		clear(c.next)
+		c.row = 0
+	}
 	for ; c.row < row; c.row++ {
 		for _, col := range s.shapes[s.codes[c.row]] {
 			c.next[col]++

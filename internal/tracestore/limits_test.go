@@ -1,0 +1,146 @@
+package tracestore
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/pharos-o11y/pharos/internal/engine/wal"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/storetest"
+)
+
+// traceOfSpans returns one trace of n spans that start at start.
+func traceOfSpans(trace byte, n int, start time.Time) ptrace.Traces {
+	td := ptrace.NewTraces()
+	spans := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()
+	for i := range n {
+		s := spans.AppendEmpty()
+		s.SetTraceID(pcommon.TraceID{trace})
+		s.SetSpanID(pcommon.SpanID{1, byte(i), byte(i >> 8)})
+		s.SetStartTimestamp(pcommon.NewTimestampFromTime(start))
+		s.SetEndTimestamp(pcommon.NewTimestampFromTime(start.Add(time.Millisecond)))
+	}
+	return td
+}
+
+func TestRefusals(t *testing.T) {
+	now := storetest.Now()
+	d := openTest(t, Options{Limits: Limits{MaxTraceSpans: 10, MaxAge: time.Hour, MaxAhead: time.Minute}})
+	for _, tt := range []struct {
+		name   string
+		td     ptrace.Traces
+		reason string
+		kept   int
+	}{
+		{"old", traceOfSpans(1, 2, now.Add(-2*time.Hour)), store.ReasonTooOld, 0},
+		{"no start", traceOfSpans(1, 2, time.Unix(0, 0)), store.ReasonTooOld, 0},
+		{"ahead", traceOfSpans(1, 2, now.Add(2*time.Minute)), store.ReasonTooNew, 0},
+		{"big", traceOfSpans(2, 12, now), store.ReasonTraceTooLarge, 10},
+		{"full", traceOfSpans(2, 2, now), store.ReasonTraceTooLarge, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := d.s.Append(t.Context(), model.DefaultTenant, tt.td)
+			var r *store.Refused
+			if !errors.As(err, &r) || r.Kept != tt.kept || len(r.Refusals) != 1 || r.Refusals[0].Reason != tt.reason {
+				t.Errorf("append = %v, want %s with %d kept", err, tt.reason, tt.kept)
+			}
+		})
+	}
+}
+
+func TestOverload(t *testing.T) {
+	d := openTest(t, Options{HeadSize: 4000})
+	var err error
+	for i := 0; err == nil && i < 200; i++ {
+		err = d.s.Append(t.Context(), model.DefaultTenant, traceOfSpans(byte(i+1), 5, storetest.Now()))
+	}
+	if !errors.Is(err, store.ErrOverloaded) {
+		t.Fatalf("append without flushes = %v, want ErrOverloaded", err)
+	}
+	if err := d.s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.s.Append(t.Context(), model.DefaultTenant, traceOfSpans(1, 5, storetest.Now())); err != nil {
+		t.Errorf("append after a flush = %v", err)
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	log, err := wal.Open(dir+"/wal", wal.Options{MinFree: 1 << 60})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(dir+"/traces", log, Options{Now: storetest.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = errors.Join(s.Close(), log.Close(context.Background())) }()
+	if err := s.Append(t.Context(), model.DefaultTenant, traceOfSpans(1, 1, storetest.Now())); !errors.Is(err, store.ErrReadOnly) {
+		t.Errorf("append to a full disk = %v, want ErrReadOnly", err)
+	}
+	if _, err := s.Trace(t.Context(), model.DefaultTenant, model.TraceID{1}, model.TimeRange{}, nil); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("trace = %v, want ErrNotFound", err)
+	}
+}
+
+func TestBadOptions(t *testing.T) {
+	if _, err := Open(t.TempDir(), nil, Options{HeadSize: -1, HeadAge: -1}); err == nil {
+		t.Error("negative options are accepted")
+	}
+}
+
+// TestRun checks that spans move to parts by themselves, and once more at the end.
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	log, err := wal.Open(dir+"/wal", wal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(dir+"/traces", log, Options{HeadAge: 5 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = errors.Join(s.Close(), log.Close(context.Background())) }()
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := s.Run(ctx); err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	rows := func() (n int64) {
+		v := s.parts.View(model.DefaultTenant, allTime())
+		defer v.Close()
+		for _, p := range v.Parts {
+			n += p.Stats().Rows
+		}
+		return n
+	}
+	if err := s.Append(t.Context(), model.DefaultTenant, traceOfSpans(1, 3, time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); rows() < 3; {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d spans are in parts, want 3", rows())
+		}
+	}
+	cancel()
+	wg.Wait()
+	if err := s.Append(t.Context(), model.DefaultTenant, traceOfSpans(2, 2, time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run(ctx); err != nil { // ctx is done: only the last flush
+		t.Fatal(err)
+	}
+	if rows() != 5 || s.Covered() != log.End() {
+		t.Errorf("%d spans are in parts, want 5; covered %d of %d", rows(), s.Covered(), log.End())
+	}
+}
