@@ -175,6 +175,14 @@ func (w *window) merge(k accKind, s *accum, i int) {
 	}
 }
 
+// unmerge takes element i of s away again. It is for counts and sums of whole numbers.
+func (w *window) unmerge(s *accum, i int) {
+	w.n[0] -= s.n[i]
+	if w.a != nil {
+		w.a[0] -= s.a[i]
+	}
+}
+
 // clear empties w.
 func (w *window) clear() {
 	w.n[0] = 0

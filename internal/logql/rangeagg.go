@@ -35,6 +35,7 @@ type rangeAgg struct {
 	lastKey  []byte
 	key      []byte        // buffer
 	labels   []model.Label // buffer
+	live     []int         // buffer
 
 	// The piece that the latest sample was in.
 	piece       int
@@ -417,22 +418,7 @@ func (a *rangeAgg) frame(x *exec) (*frame, error) {
 		if err != nil {
 			return nil, err
 		}
-		lo, hi := 0, 0
-		for k := range x.steps {
-			for lo < len(s.n) && int(spans[s.base+lo][1]) < k {
-				lo++
-			}
-			for hi = max(hi, lo); hi < len(s.n) && int(spans[s.base+hi][0]) <= k; {
-				hi++
-			}
-			win.clear()
-			for j := lo; j < hi; j++ {
-				win.merge(a.kind, s, j)
-			}
-			if win.n[0] > 0 {
-				v.set(k, win.value(a.expr, a.kind, x.steps[k]-int64(a.expr.offset)))
-			}
-		}
+		a.slide(x, s, win, spans[s.base:], v)
 		a.acct.Drop(int64(len(s.n)) * a.fields.bytes)
 		a.series[i] = nil
 		if !v.has.empty() {
@@ -440,6 +426,46 @@ func (a *rangeAgg) frame(x *exec) (*frame, error) {
 		}
 	}
 	return f, nil
+}
+
+// slide computes the windows of s into v. At each step the window is the run of pieces
+// live[lo:hi] that are not empty. Whole numbers are added when a piece enters and taken
+// away when it leaves; everything else is added up anew, since floats do not allow that.
+func (a *rangeAgg) slide(x *exec, s *accum, win *window, spans [][2]int32, v *values) {
+	whole := a.kind == accCount || a.kind == accSum && a.expr.unwrap == nil
+	live := a.live[:0]
+	for j, n := range s.n {
+		if n > 0 {
+			live = append(live, j)
+		}
+	}
+	a.live = live
+	win.clear()
+	lo, hi := 0, 0
+	for k, t := range x.steps {
+		for hi < len(live) && int(spans[live[hi]][0]) <= k {
+			if whole {
+				win.merge(a.kind, s, live[hi])
+			}
+			hi++
+		}
+		for lo < hi && int(spans[live[lo]][1]) < k {
+			if whole {
+				win.unmerge(s, live[lo])
+			}
+			lo++
+		}
+		if lo == hi {
+			continue
+		}
+		if !whole {
+			win.clear()
+			for _, j := range live[lo:hi] {
+				win.merge(a.kind, s, j)
+			}
+		}
+		v.set(k, win.value(a.expr, a.kind, t-int64(a.expr.offset)))
+	}
 }
 
 // spans returns, for each piece, the steps in whose windows it lies. Pieces in no window

@@ -14,6 +14,9 @@ import (
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
+// maxTime bounds times on both sides of 1970, a little below what an int64 holds.
+const maxTime = 9_200_000_000_000_000_000
+
 // parseTime reads a time as Loki takes it, in Unix nanoseconds: seconds with decimals,
 // seconds of up to 10 digits, nanoseconds, or RFC 3339.
 func parseTime(s string) (int64, error) {
@@ -30,13 +33,14 @@ func parseTime(s string) (int64, error) {
 		}
 	}
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-		if len(s) > 10 {
-			return n, nil
+		unit := int64(1)
+		if len(s) <= 10 {
+			unit = int64(time.Second)
 		}
-		if n > math.MaxInt64/int64(time.Second) {
+		if n > maxTime/unit || n < -maxTime/unit {
 			return 0, api.Invalid("time %q is out of range", s)
 		}
-		return n * int64(time.Second), nil
+		return n * unit, nil
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {
@@ -82,8 +86,11 @@ func (a *API) timeRange(r *http.Request) (model.TimeRange, error) {
 		return rng, err
 	}
 	rng = model.TimeRange{From: start, To: end}
-	if end < start {
+	switch {
+	case end < start:
 		return rng, api.Invalid("end timestamp must not be before or equal to start time")
+	case end-start < 0:
+		return rng, api.Invalid("the time range from %d to %d is too long", start, end)
 	}
 	return rng, nil
 }
