@@ -52,11 +52,8 @@ func (s *Store) Scan(ctx context.Context, tenant model.Tenant, sel store.SpanSel
 				yield(nil, err)
 				return
 			}
-			if n := q.out.rows.Len(); n >= batchRows || !more && n > 0 {
-				sel.Account.Matched(int64(n))
-				if !yield(q.out.finish(), nil) {
-					return
-				}
+			if !more {
+				q.cut()
 			}
 			for len(q.full) > 0 {
 				rows := q.full[0]
@@ -166,9 +163,6 @@ func (q *scan) window() (bool, error) {
 	for _, id := range ids {
 		if err := q.gather(id); err != nil {
 			return false, err
-		}
-		if q.out.rows.Len() >= batchRows {
-			q.full = append(q.full, q.out.finish())
 		}
 	}
 	q.floor, q.begun = hi, true
@@ -427,10 +421,20 @@ func (q *scan) gather(id model.TraceID) error {
 		picks = dropDuplicates(picks)
 		slices.SortFunc(picks, comparePicks)
 	}
+	if q.out.rows.Len()+len(picks) > batchRows {
+		q.cut()
+	}
 	for _, p := range picks {
 		q.out.add(from[p.in].rows, id, int(p.row))
 	}
 	return nil
+}
+
+// cut ends the batch in the making, if it holds anything.
+func (q *scan) cut() {
+	if q.out.rows.Len() > 0 {
+		q.full = append(q.full, q.out.finish())
+	}
 }
 
 // find returns group i of src and the index of trace id in it, or -1. The rows of the

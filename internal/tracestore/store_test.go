@@ -21,7 +21,7 @@ type testDir struct {
 }
 
 func openDir(dir string, opts Options) (*testDir, error) {
-	log, err := wal.Open(dir+"/wal", wal.Options{MinFree: -1})
+	log, err := wal.Open(dir+"/wal", wal.Options{MinFree: -1, Sync: wal.SyncInterval})
 	if err != nil {
 		return nil, err
 	}
