@@ -181,10 +181,16 @@ func (s *Store) lose(text string) {
 
 // warnLost tells a query what is missing everywhere.
 func (s *Store) warnLost(acct *store.Account) {
+	if acct == nil {
+		return
+	}
 	s.mu.RLock()
 	lost := s.lost
 	s.mu.RUnlock()
 	for _, text := range lost {
+		acct.Warn("%s", text)
+	}
+	for _, text := range s.log.Lost() {
 		acct.Warn("%s", text)
 	}
 }

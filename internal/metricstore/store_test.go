@@ -19,6 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type engine struct {
 	*Store
 	log *wal.Log
+	dir string // of the store; the log is beside it
 }
 
 // openEngine opens the store in dir and replays its log.
@@ -39,7 +40,7 @@ func openEngine(t testing.TB, dir string, opts Options) *engine {
 	if err := log.Replay(context.Background(), covered, s.Replay); err != nil {
 		t.Fatal(err)
 	}
-	return &engine{s, log}
+	return &engine{s, log, filepath.Join(dir, "metrics")}
 }
 
 func (e *engine) close(t testing.TB) {
