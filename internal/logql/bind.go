@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pharos-o11y/pharos/internal/engine/textmatch"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
@@ -180,7 +181,7 @@ func (m *labelMatcher) texts() []string {
 	case model.MatchEqual:
 		out = []string{m.value}
 	case model.MatchRegexp:
-		lits, ok := finiteTexts(m.value)
+		lits, ok := textmatch.Texts(m.value)
 		if !ok {
 			return nil
 		}

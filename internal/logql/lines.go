@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/pharos-o11y/pharos/internal/engine/textmatch"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
@@ -30,6 +31,10 @@ func (f *lineFilter) run(r *row) bool { return f.match(r.line) }
 type containsTest struct{ needle string }
 
 func (t *containsTest) match(line string) bool { return strings.Contains(line, t.needle) }
+
+type regexpTest struct{ re textmatch.Matcher }
+
+func (t *regexpTest) match(line string) bool { return t.re.MatchString(line) }
 
 type patternTest struct{ parts []patternPart }
 
@@ -79,13 +84,10 @@ func implied(t lineTest) []store.LineFilter {
 	}
 	switch t := t.(type) {
 	case *regexpTest:
-		if !t.need.fold {
-			add(t.need.text)
-		}
-	case *sequenceTest:
-		for _, l := range t.parts {
-			if !l.fold {
-				add(l.text)
+		// A store finds a single text itself.
+		if texts := textmatch.Needed(t.re); len(texts) > 1 {
+			for _, text := range texts {
+				add(text)
 			}
 		}
 	case *patternTest:
@@ -105,7 +107,8 @@ func (n *lineFilterNode) operand(a lineFilterArg) (lineTest, error) {
 	}
 	switch n.op {
 	case lineMatches, lineNotMatches:
-		return newRegexpTest(a.text)
+		re, err := textmatch.Compile(a.text)
+		return &regexpTest{re: re}, err
 	case linePattern, lineNotPattern:
 		parts, err := parsePattern(a.text)
 		if err != nil {

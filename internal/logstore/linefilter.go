@@ -2,11 +2,11 @@ package logstore
 
 import (
 	"fmt"
-	"regexp"
 	"regexp/syntax"
 	"slices"
 	"strings"
 
+	"github.com/pharos-o11y/pharos/internal/engine/textmatch"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
@@ -19,7 +19,7 @@ type lineFilter struct {
 // linePattern is one pattern: the substring literal, or an expression.
 type linePattern struct {
 	literal string
-	re      *regexp.Regexp // nil for a literal
+	re      textmatch.Matcher // nil for a literal
 	// needs are literals of which one must be in a line that re matches; nil if nothing
 	// is known.
 	needs []string
@@ -51,7 +51,7 @@ func compileLines(fs []store.LineFilter) ([]lineFilter, error) {
 // compilePattern compiles an expression. One that means "contains a, or b, ..." becomes
 // literals.
 func compilePattern(p string) ([]linePattern, error) {
-	re, err := regexp.Compile(p)
+	re, err := textmatch.Compile(p)
 	if err != nil {
 		return nil, fmt.Errorf("compile line filter %q: %w", p, err)
 	}

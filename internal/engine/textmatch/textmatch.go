@@ -1,4 +1,13 @@
-package logql
+// Package textmatch decides whether a line of text matches a regular expression, without
+// running one where that can be avoided.
+//
+// Most expressions that people write in line filters are a text, a few texts, or texts
+// with ".*" between them, in any case or not. Looking for the texts decides the same as
+// the regular expression and is many times faster. What is left runs as a regular
+// expression, but only on lines that contain a text which every match must contain.
+//
+// The answer is always that of package regexp; a fuzz test compares the two.
+package textmatch
 
 import (
 	"regexp"
@@ -9,10 +18,9 @@ import (
 	"unicode/utf8"
 )
 
-// Most expressions that people write in line filters are a text, a few texts, or texts
-// with ".*" between them, in any case or not. Looking for the texts decides the same as
-// the regular expression and is many times faster. What is left runs as a regular
-// expression, but only on lines that contain a text which every match must contain.
+// Matcher reports whether a text contains a match of an expression. It is safe for
+// concurrent use.
+type Matcher interface{ MatchString(s string) bool }
 
 // literal is a text to look for, in any case if fold is set: then it is lower-case ASCII.
 type literal struct {
@@ -69,16 +77,16 @@ type foldTest struct {
 	re  *regexp.Regexp
 }
 
-func (t *foldTest) match(line string) bool {
+func (t *foldTest) MatchString(line string) bool {
 	return t.lit.index(line) >= 0 || !isASCII(line) && t.re.MatchString(line)
 }
 
 // anyTest is the alternation of several texts.
-type anyTest struct{ tests []lineTest }
+type anyTest struct{ tests []Matcher }
 
-func (t *anyTest) match(line string) bool {
+func (t *anyTest) MatchString(line string) bool {
 	for _, alt := range t.tests {
-		if alt.match(line) {
+		if alt.MatchString(line) {
 			return true
 		}
 	}
@@ -92,7 +100,7 @@ type sequenceTest struct {
 	re    *regexp.Regexp // decides lines with line feeds, or not in ASCII if fold is set
 }
 
-func (t *sequenceTest) match(line string) bool {
+func (t *sequenceTest) MatchString(line string) bool {
 	rest := line
 	for i := range t.parts {
 		at := t.parts[i].index(rest)
@@ -110,20 +118,26 @@ type regexpTest struct {
 	re   *regexp.Regexp
 }
 
-func (t *regexpTest) match(line string) bool {
+func (t *regexpTest) MatchString(line string) bool {
 	if t.need.text != "" && t.need.index(line) < 0 && (!t.need.fold || isASCII(line)) {
 		return false
 	}
 	return t.re.MatchString(line)
 }
 
-// newRegexpTest returns the cheapest test that decides as the expression text does.
-func newRegexpTest(text string) (lineTest, error) {
-	re, err := regexp.Compile(text)
+// containsTest looks for a text.
+type containsTest struct{ text string }
+
+func (t *containsTest) MatchString(line string) bool { return strings.Contains(line, t.text) }
+
+// Compile returns the cheapest Matcher that decides as the RE2 expression expr does. Its
+// errors are those of [regexp.Compile].
+func Compile(expr string) (Matcher, error) {
+	re, err := regexp.Compile(expr)
 	if err != nil {
 		return nil, err
 	}
-	tree, err := syntax.Parse(text, syntax.Perl)
+	tree, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +263,7 @@ func hasLetter(a, b literal) bool {
 }
 
 // sequence returns the test for texts with ".*" between them, nil if re is not that.
-func sequence(tree *syntax.Regexp, re *regexp.Regexp) lineTest {
+func sequence(tree *syntax.Regexp, re *regexp.Regexp) Matcher {
 	if tree.Op != syntax.OpConcat {
 		return nil
 	}
@@ -290,10 +304,31 @@ func needed(re *syntax.Regexp) literal {
 	return literal{}
 }
 
-// finiteTexts returns the texts that the anchored expression s matches, if they are few
-// and in no other case.
-func finiteTexts(s string) ([]string, bool) {
-	tree, err := syntax.Parse(s, syntax.Perl)
+// Needed returns texts that every text which m, a result of [Compile], matches contains.
+func Needed(m Matcher) []string {
+	var out []string
+	add := func(l literal) {
+		if !l.fold && l.text != "" {
+			out = append(out, l.text)
+		}
+	}
+	switch t := m.(type) {
+	case *containsTest:
+		add(literal{text: t.text})
+	case *regexpTest:
+		add(t.need)
+	case *sequenceTest:
+		for _, l := range t.parts {
+			add(l)
+		}
+	}
+	return out
+}
+
+// Texts returns all texts that the expression expr matches as a whole, if they are few
+// and their case matters.
+func Texts(expr string) ([]string, bool) {
+	tree, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
 		return nil, false
 	}
