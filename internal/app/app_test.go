@@ -1,0 +1,156 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pharos-o11y/pharos/internal/config"
+)
+
+// testConfig listens on free ports and stores in a directory of its own.
+func testConfig(t *testing.T) *config.Config {
+	t.Helper()
+	c := config.Default()
+	c.Data = t.TempDir()
+	c.Listen, c.OTLP.GRPC, c.OTLP.HTTP = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	c.WAL.MinFree = 0
+	return &c
+}
+
+// start runs an App until the test ends and waits until it is ready.
+func start(t *testing.T, cfg *config.Config) *App {
+	t.Helper()
+	a, err := New(t.Context(), Options{Config: cfg, Version: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for range tick.C {
+		if code, _ := get(t, a, "/-/ready"); code == http.StatusOK {
+			return a
+		}
+		if t.Context().Err() != nil {
+			t.Fatal("not ready in time")
+		}
+	}
+	return nil
+}
+
+func get(t *testing.T, a *App, path string) (int, string) {
+	t.Helper()
+	resp, err := http.Get("http://" + a.Addr() + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read(t, resp)
+}
+
+func post(t *testing.T, a *App, path, contentType, body string) (int, string) {
+	t.Helper()
+	resp, err := http.Post("http://"+a.Addr()+path, contentType, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read(t, resp)
+}
+
+func read(t *testing.T, resp *http.Response) (int, string) {
+	t.Helper()
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+// TestEveryDoorAnswers asks each group of routes once: whatever is wired wrong fails here.
+func TestEveryDoorAnswers(t *testing.T) {
+	a := start(t, testConfig(t))
+	now := time.Now().UnixNano()
+	code, body := post(t, a, "/loki/api/v1/push", "application/json",
+		`{"streams":[{"stream":{"app":"x"},"values":[["`+strconv.FormatInt(now, 10)+`","hello"]]}]}`)
+	if code != http.StatusNoContent {
+		t.Fatalf("push: %d %s", code, body)
+	}
+	for _, tt := range []struct{ path, want string }{
+		{"/-/healthy", "healthy"},
+		{"/metrics", `pharos_ingested_items_total{signal="logs",tenant="default"} 1`},
+		{"/api/v1/query?query=1", `"scalar"`},
+		{"/prometheus/api/v1/labels", `"success"`},
+		{"/api/v1/targets", `"activeTargets":[]`},
+		{"/api/v1/status/config", "listen: 127.0.0.1:0"},
+		{"/loki/api/v1/query_range?query=%7Bapp%3D%22x%22%7D", `"hello"`},
+		{"/loki/api/v1/labels", `"app"`},
+		{"/api/search?q=%7B%7D", `"traces"`},
+		{"/tempo/api/echo", "echo"},
+		{"/api/pharos/v1/status", `"received_total":1`},
+		{"/api/pharos/v1/queries", `"running":[]`},
+	} {
+		if code, body := get(t, a, tt.path); code != http.StatusOK || !strings.Contains(body, tt.want) {
+			t.Errorf("%s: %d %.300s, want %s", tt.path, code, body, tt.want)
+		}
+	}
+}
+
+func TestReload(t *testing.T) {
+	cfg := testConfig(t)
+	a := start(t, cfg)
+	if code, body := post(t, a, "/-/reload", "", ""); code != http.StatusBadRequest || !strings.Contains(body, "no configuration file") {
+		t.Errorf("reload without a file: %d %s", code, body)
+	}
+	next := *cfg
+	next.Retention.Logs = config.Duration(48 * time.Hour)
+	fail := errors.New("line 3: unknown key")
+	var loadErr error
+	a.OnReload(make(chan os.Signal), func() (*config.Config, error) { return &next, loadErr })
+	loadErr = fail
+	if code, body := post(t, a, "/-/reload", "", ""); code != http.StatusBadRequest || !strings.Contains(body, "nothing has changed") {
+		t.Errorf("reload of a bad file: %d %s", code, body)
+	}
+	loadErr = nil
+	if code, body := post(t, a, "/-/reload", "", ""); code != http.StatusOK {
+		t.Errorf("reload: %d %s", code, body)
+	}
+	if got := a.cfg.Load().Retention.Logs; got != next.Retention.Logs {
+		t.Errorf("retention is %v after the reload", got)
+	}
+}
+
+func TestNewClosesWhatItOpened(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Listen = "127.0.0.1:99999"
+	if _, err := New(t.Context(), Options{Config: cfg}); err == nil || !strings.Contains(err.Error(), "listen") {
+		t.Fatalf("error %v", err)
+	}
+	cfg.Listen = "127.0.0.1:0"
+	a, err := New(t.Context(), Options{Config: cfg, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatalf("the data directory is still locked: %v", err)
+	}
+	if err := a.close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(cfg.Data, "wal", "LOCK")); err != nil {
+		t.Error(err)
+	}
+}

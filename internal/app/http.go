@@ -1,0 +1,201 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/pharos-o11y/pharos/internal/api/loki"
+	"github.com/pharos-o11y/pharos/internal/api/native"
+	"github.com/pharos-o11y/pharos/internal/api/prom"
+	"github.com/pharos-o11y/pharos/internal/api/tempo"
+	"github.com/pharos-o11y/pharos/internal/api/webui"
+	"github.com/pharos-o11y/pharos/internal/config"
+	"github.com/pharos-o11y/pharos/internal/ingest/lokipush"
+	"github.com/pharos-o11y/pharos/internal/ingest/remotewrite"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/promql"
+	"github.com/pharos-o11y/pharos/web"
+)
+
+// prometheusVersion is the Prometheus whose HTTP API this is: clients choose features
+// by it.
+const prometheusVersion = "3.14.0"
+
+// compatPorts are where agents of other systems expect them: Prometheus,
+// VictoriaMetrics, Loki, Tempo.
+func compatPorts() []string { return []string{"9090", "8428", "3100", "3200"} }
+
+// listen binds the main address and, if asked for, the compatible ports.
+func (a *App) listen(ctx context.Context, cfg *config.Config) error {
+	addrs := []string{cfg.Listen}
+	if cfg.CompatPorts {
+		host, _, err := net.SplitHostPort(cfg.Listen)
+		if err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		for _, port := range compatPorts() {
+			addrs = append(addrs, net.JoinHostPort(host, port))
+		}
+	}
+	for _, addr := range addrs {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+		if err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		a.listeners = append(a.listeners, l)
+	}
+	if cfg.AllowOpen {
+		a.logger.Warn("nothing authenticates clients, and allow_open permits other machines to connect", "listen", cfg.Listen)
+	}
+	return nil
+}
+
+// stopHTTPWithin bounds the wait for requests in progress.
+const stopHTTPWithin = 5 * time.Second
+
+// serveHTTP serves h on l until ctx is done. Then requests in progress may finish;
+// streams are ended.
+func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
+	base, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	srv := &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 20,
+		BaseContext: func(net.Listener) context.Context { return base },
+	}
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		limit, cancel := context.WithTimeout(base, stopHTTPWithin)
+		defer cancel()
+		err := srv.Shutdown(limit)
+		if errors.Is(err, context.DeadlineExceeded) {
+			end()
+			err = srv.Close()
+		}
+		stopped <- err
+	})
+	defer stop()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	}
+	return <-stopped
+}
+
+// handler builds the routes of the main address.
+func (a *App) handler() http.Handler {
+	cfg := a.cfg.Load()
+	mux := http.NewServeMux()
+	a.ingestRoutes(mux, cfg)
+	a.queryRoutes(mux, cfg)
+	a.adminRoutes(mux, cfg)
+	mux.Handle("/", webui.Handler(web.Dist()))
+	if a.tracing == nil {
+		return mux
+	}
+	return a.tracing.Wrap(mux)
+}
+
+func (a *App) ingestRoutes(mux *http.ServeMux, cfg *config.Config) {
+	mux.Handle("POST /api/v1/write", remotewrite.New(a.meter.Metrics(a.metrics), remotewrite.Options{
+		Tenant: a.tenancy.Of, MaxBytes: int64(cfg.Limits.MaxBody), Registerer: a.reg,
+	}))
+	push := lokipush.New(a.meter.Logs(a.logs), lokipush.Options{
+		Tenant: a.tenancy.Of, MaxBytes: int64(cfg.Limits.MaxBody), Registerer: a.reg, Limits: lokiRules(cfg),
+	})
+	mux.Handle("POST /loki/api/v1/push", push.Push())
+	mux.Handle("POST /api/prom/push", push.Push())
+	mux.Handle("POST /otlp/v1/logs", push.OTLP())
+	otlp := a.pipeline.OTLPHandler()
+	for _, signal := range []string{"traces", "metrics", "logs"} {
+		mux.Handle("POST /v1/"+signal, otlp)
+	}
+}
+
+func (a *App) queryRoutes(mux *http.ServeMux, cfg *config.Config) {
+	p := prom.New(prom.Options{
+		Reader: a.metrics, Index: a.metrics, Door: a.door, Tenancy: a.tenancy, Logger: a.logger,
+		Engine: promql.New(promql.Options{
+			Lookback: time.Duration(cfg.Query.Lookback), MaxSamples: cfg.Query.MaxSamples, Logger: a.logger,
+		}),
+		Build:   prom.BuildInfo{Version: prometheusVersion, Revision: a.version, Branch: "pharos", GoVersion: runtime.Version()},
+		Config:  a.configText,
+		Targets: a.targets,
+	})
+	p.Register(mux, "")
+	p.Register(mux, "/prometheus")
+	loki.New(loki.Options{
+		Reader: a.logs, Index: a.logs, Door: a.door, Tenancy: a.tenancy, Logger: a.logger,
+		Build: loki.BuildInfo{Revision: a.version},
+	}).Register(mux, "")
+	t := tempo.New(tempo.Options{
+		Reader: a.traces, Index: a.traces, Door: a.door, Tenancy: a.tenancy, Logger: a.logger, Revision: a.version,
+	})
+	t.Register(mux, "")
+	t.Register(mux, "/tempo")
+}
+
+// configText is the configuration in force, as YAML.
+func (a *App) configText() string {
+	var b strings.Builder
+	if err := config.Print(&b, a.cfg.Load()); err != nil {
+		return err.Error()
+	}
+	return b.String()
+}
+
+func (a *App) adminRoutes(mux *http.ServeMux, cfg *config.Config) {
+	opts := native.Options{
+		Door: a.door, Meter: a.meter, Tenancy: a.tenancy, Version: a.version, Logger: a.logger, Warnings: a.warnings,
+		Disk: map[model.Signal]func() int64{
+			model.Metrics: a.metrics.DiskSize, model.Logs: a.logs.DiskSize, model.Traces: a.traces.DiskSize,
+		},
+	}
+	if a.shop != nil {
+		opts.Fault = a.shop
+	}
+	native.New(opts).Register(mux)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{EnableOpenMetrics: true, Registry: a.reg}))
+	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("Pharos is healthy.\n")) // the client is gone if it fails
+	})
+	ready := func(w http.ResponseWriter, _ *http.Request) {
+		if !a.ready.Load() {
+			http.Error(w, "Pharos is not ready.", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte("ready\n")) // the client is gone if it fails
+	}
+	mux.HandleFunc("GET /-/ready", ready)
+	mux.HandleFunc("GET /ready", ready) // Loki's and Tempo's path
+	mux.HandleFunc("POST /-/reload", func(w http.ResponseWriter, r *http.Request) {
+		if err := a.reloadNow(r.Context()); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		w.WriteHeader(http.StatusOK)
+	})
+	if cfg.Telemetry.Pprof {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	}
+}
+
+// warnings are standing problems that every user should see.
+func (a *App) warnings() []string {
+	ws := a.wal.Lost()
+	if err := a.wal.ReadOnly(); err != nil {
+		ws = append(ws, err.Error())
+	}
+	return ws
+}

@@ -1,0 +1,47 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/pharos-o11y/pharos/internal/config"
+	"github.com/pharos-o11y/pharos/internal/ingest/otlp"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/pipeline"
+)
+
+// buildPipeline makes the Collector, writing through the meter to the stores.
+func (a *App) buildPipeline(ctx context.Context, cfg *config.Config) error {
+	text, err := cfg.Pipeline.YAML()
+	if err != nil {
+		return err
+	}
+	a.pipeline, err = pipeline.New(ctx, pipeline.Options{
+		Sink: otlp.New(otlp.Options{
+			Metrics: a.meter.Metrics(a.metrics), Logs: a.meter.Logs(a.logs), Traces: a.meter.Traces(a.traces),
+			Limits: lokiRules(cfg), Registerer: a.reg,
+		}),
+		Config: text, OTLPGRPC: cfg.OTLP.GRPC, OTLPHTTP: cfg.OTLP.HTTP,
+		Tenant:  func(_ context.Context, id string) (model.Tenant, error) { return a.tenancy.Parse(id) },
+		Version: a.version, Logger: a.logger, Registerer: a.reg,
+	})
+	return err
+}
+
+// CheckPipeline reports what is wrong with the pipeline of cfg, without starting it.
+func CheckPipeline(ctx context.Context, cfg *config.Config) error {
+	text, err := cfg.Pipeline.YAML()
+	if err != nil {
+		return err
+	}
+	_, err = pipeline.New(ctx, pipeline.Options{Sink: nowhere{}, Config: text, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return fmt.Errorf("check pipeline: %w", err)
+	}
+	return nil
+}
+
+// nowhere is the sink of a pipeline that is only checked: a writer without stores, which
+// is never called.
+type nowhere struct{ *otlp.Writer }

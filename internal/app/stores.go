@@ -1,0 +1,64 @@
+package app
+
+import (
+	"time"
+
+	"github.com/pharos-o11y/pharos/internal/config"
+	"github.com/pharos-o11y/pharos/internal/logstore"
+	"github.com/pharos-o11y/pharos/internal/metricstore"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/tracestore"
+)
+
+// What is older than its retention would be dropped at once, so each store refuses
+// exactly that; retention is looked up on every write, since a reload may change it.
+
+func (a *App) metricOptions(cfg *config.Config, limit int64) metricstore.Options {
+	limits := metricstore.Limits{ActiveSeries: cfg.Limits.MaxSeries, LabelsPerSeries: cfg.Limits.MaxLabels}
+	return metricstore.Options{
+		Retention: func(t model.Tenant) time.Duration { return a.retention(model.Metrics, t) },
+		Limits:    func(model.Tenant) metricstore.Limits { return limits },
+		MaxFuture: time.Duration(cfg.Limits.MaxFuture), HeadBytes: headSize(limit),
+		Logger: a.logger, Registerer: a.reg,
+	}
+}
+
+func (a *App) logOptions(cfg *config.Config, limit int64) logstore.Options {
+	return logstore.Options{
+		HeadSize: int(headSize(limit) / 2),
+		TenantLimits: func(t model.Tenant) (logstore.Limits, bool) {
+			keep := a.retention(model.Logs, t)
+			return logstore.Limits{
+				Retention: keep, RejectOldSamplesMaxAge: maxAge(keep), CreationGracePeriod: time.Duration(cfg.Limits.MaxFuture),
+				MaxLineSize: int(cfg.Limits.MaxLineSize), MaxStreams: cfg.Limits.MaxStreams,
+			}, true
+		},
+		Logger: a.logger, Registerer: a.reg,
+	}
+}
+
+func (a *App) traceOptions(cfg *config.Config, limit int64) tracestore.Options {
+	return tracestore.Options{
+		HeadSize: headSize(limit) / 2,
+		TenantLimits: func(t model.Tenant) (tracestore.Limits, bool) {
+			keep := a.retention(model.Traces, t)
+			return tracestore.Limits{
+				Retention: keep, MaxAge: maxAge(keep), MaxAhead: time.Duration(cfg.Limits.MaxFuture),
+				MaxTraceSpans: cfg.Limits.MaxTraceSpans,
+			}, true
+		},
+		Logger: a.logger, Registerer: a.reg,
+	}
+}
+
+// maxAge is the age at which data is refused when it is kept for keep, 0 for ever.
+func maxAge(keep time.Duration) time.Duration {
+	if keep == 0 {
+		return 100 * 365 * 24 * time.Hour
+	}
+	return keep
+}
+
+// headSize is what a head may hold in memory under the memory limit of the process:
+// small machines flush more often.
+func headSize(limit int64) int64 { return min(256<<20, max(16<<20, limit/8)) }

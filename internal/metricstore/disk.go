@@ -1,0 +1,4 @@
+package metricstore
+
+// DiskSize returns the bytes of all parts.
+func (s *Store) DiskSize() int64 { return s.set.Size() }
