@@ -114,6 +114,7 @@ func (l *ledger) sendMetrics(t *testing.T, s *harness.Server, round, w int, stop
 			name := b.Labels[0][1]
 			if err != nil || a.Code/100 != 2 {
 				l.unsure[fmt.Sprintf("%s/%d", name, b.Millis)] = true
+				delete(l.samples[name], b.Millis) // an earlier value of that time may have been replaced
 				continue
 			}
 			if l.samples[name] == nil {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -144,6 +145,7 @@ func TestDemo(t *testing.T) {
 	})
 	t.Logf("charts, logs and traces %s after the start (ready after %s)", time.Since(began).Round(10*time.Millisecond), s.Ready.Round(time.Millisecond))
 
+	harness.Eventually(t, "all history is sent", func() bool { return strings.Contains(s.Log(), "demo shop is open") })
 	now := time.Now()
 	golden := s.Prom(t, `sum(rate(http_requests_total[5m])) by (service)`, now)
 	if len(golden.Vector) < 6 {
