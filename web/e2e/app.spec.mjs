@@ -83,7 +83,7 @@ describe('the interface', { timeout: 600_000 }, () => {
   });
 
   it('Metrics lists metrics as small charts and finds one', async () => {
-    await page.goto('/metrics');
+    await page.goto('/explore/metrics');
     await page.getByTestId('metric-cards').locator('.card').nth(5).waitFor();
     await page.getByTestId('metric-cards').locator('.card svg path').first().waitFor();
     assert.deepEqual(await axe(page), []);
@@ -98,7 +98,7 @@ describe('the interface', { timeout: 600_000 }, () => {
   });
 
   it('Metrics draws series, isolates one and zooms', async () => {
-    await page.goto(`/metrics?q=${q(p95)}`);
+    await page.goto(`/explore/metrics?q=${q(p95)}`);
     const rows = page.getByTestId('legend').locator('tbody tr');
     await rows.nth(2).waitFor();
     const total = await rows.count();
@@ -128,9 +128,9 @@ describe('the interface', { timeout: 600_000 }, () => {
   });
 
   it('Metrics shows the place of a mistake and an empty answer', async () => {
-    await page.goto(`/metrics?q=${q('sum(rate(up[5m])')}`);
+    await page.goto(`/explore/metrics?q=${q('sum(rate(up[5m])')}`);
     await page.locator('.errorbox .caret').waitFor();
-    await page.goto(`/metrics?q=${q('there_is_nothing_of_this_name')}`);
+    await page.goto(`/explore/metrics?q=${q('there_is_nothing_of_this_name')}`);
     await page.getByText('No data points').waitFor();
     await clean(/400 \(Bad Request\)/);
   });
@@ -246,7 +246,7 @@ describe('the interface', { timeout: 600_000 }, () => {
   });
 
   it('leads from a chart to a trace to its logs and back to metrics', async () => {
-    await page.goto(`/metrics?q=${q(p95)}&from=now-30m`);
+    await page.goto(`/explore/metrics?q=${q(p95)}&from=now-30m`);
     const diamond = page.locator('.exemplar').last();
     await diamond.waitFor({ state: 'attached' });
     await diamond.dispatchEvent('click');
@@ -267,7 +267,7 @@ describe('the interface', { timeout: 600_000 }, () => {
     await span.waitFor();
 
     await span.getByTestId('metrics-for-service').click();
-    await page.waitForURL(/\/metrics\?/);
+    await page.waitForURL(/\/explore\/metrics\?/);
     await page.getByTestId('chart').waitFor();
 
     await page.goBack();

@@ -60,7 +60,7 @@ function Body({ onDone }: { onDone: () => void }): JSX.Element {
     }
     const other = theme === 'dark' ? 'light' : 'dark';
     if (`${other} theme`.includes(needle.toLowerCase())) list.push({ id: 'theme', label: `Use ${other} theme`, detail: '', icon: theme === 'dark' ? 'sun' : 'moon', run: () => setTheme(other) });
-    for (const { name } of toMetrics(names.data ?? [], new Map())) list.push({ id: `m:${name}`, label: name, detail: 'metric', icon: 'metrics', run: () => go('/metrics', { m: name }) });
+    for (const { name } of toMetrics(names.data ?? [], new Map())) list.push({ id: `m:${name}`, label: name, detail: 'metric', icon: 'metrics', run: () => go('/explore/metrics', { m: name }) });
     if (needle.length >= 3) list.push({ id: 'line', label: `Lines containing “${needle}”`, detail: 'logs', icon: 'logs', run: () => go('/logs', { q: `{service_name=~".+"} |= ${JSON.stringify(needle)}` }) });
     return list;
   }, [needle, names.data, go, theme]);

@@ -183,7 +183,7 @@ function Links({ service, matcher, errors }: { service: string; matcher: string;
         </GoLink>
       )}
       {matcher && (
-        <GoLink to="/metrics" search={{ q: goldenQueries(matcher, 'http_route').p95, via: service }}>
+        <GoLink to="/explore/metrics" search={{ q: goldenQueries(matcher, 'http_route').p95, via: service }}>
           Metrics
         </GoLink>
       )}

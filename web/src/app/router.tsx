@@ -20,7 +20,8 @@ const page = (path: string, load: () => Promise<{ default: () => React.JSX.Eleme
 
 const tree = root.addChildren([
   page('/', () => import('@/pages/home/home')),
-  page('/metrics', () => import('@/pages/metrics/metrics')),
+  // Not /metrics: that is where Prometheus scrapes this process.
+  page('/explore/metrics', () => import('@/pages/metrics/metrics')),
   page('/logs', () => import('@/pages/logs/logs')),
   page('/traces', () => import('@/pages/traces/traces')),
   page('/trace/$id', () => import('@/pages/trace/trace')),

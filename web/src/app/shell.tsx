@@ -26,7 +26,7 @@ export interface NavItem {
 /** Only pages that exist and work are listed. */
 export const navigation: NavItem[] = [
   { to: '/', label: 'Home', icon: 'home', key: 'h' },
-  { to: '/metrics', label: 'Metrics', icon: 'metrics', key: 'm' },
+  { to: '/explore/metrics', label: 'Metrics', icon: 'metrics', key: 'm' },
   { to: '/logs', label: 'Logs', icon: 'logs', key: 'l' },
   { to: '/traces', label: 'Traces', icon: 'traces', key: 't' },
   { to: '/services', label: 'Services', icon: 'services', key: 's' },
@@ -107,7 +107,7 @@ function Frame(): JSX.Element {
 }
 
 const signals: [Signal, string, string][] = [
-  ['metrics', 'Metrics', '/metrics'],
+  ['metrics', 'Metrics', '/explore/metrics'],
   ['logs', 'Logs', '/logs'],
   ['traces', 'Spans', '/traces'],
 ];

@@ -294,7 +294,19 @@ function line(cls: string, text: string): HTMLElement {
   return el;
 }
 
-const maxExemplars = 240;
+const exemplarGap = 14;
+
+/** The highest exemplar of every few pixels: enough to click, never a heap. */
+function thin(list: Exemplar[], range: Range, width: number): Exemplar[] {
+  const best = new Map<number, Exemplar>();
+  for (const e of list) {
+    if (e.time < range.from || e.time > range.to) continue;
+    const slot = Math.floor((((e.time - range.from) / (range.to - range.from)) * width) / exemplarGap);
+    const old = best.get(slot);
+    if (!old || e.value > old.value) best.set(slot, e);
+  }
+  return [...best.values()];
+}
 
 /** Diamonds for exemplars: at their value when the axis shows durations, along the top edge otherwise. */
 function drawExemplars(u: uPlot, live: Live): void {
@@ -303,8 +315,7 @@ function drawExemplars(u: uPlot, live: Live): void {
   const { exemplars, range, unit, onExemplar } = live.props;
   layer.replaceChildren();
   if (!exemplars || exemplars.length === 0) return;
-  const inRange = exemplars.filter((e) => e.time >= range.from && e.time <= range.to);
-  const chosen = inRange.length > maxExemplars ? inRange.sort((a, b) => b.value - a.value).slice(0, maxExemplars) : inRange;
+  const chosen = thin(exemplars, range, u.over.clientWidth);
   const h = u.over.clientHeight;
   for (const e of chosen) {
     const x = u.valToPos(e.time / 1000, 'x');

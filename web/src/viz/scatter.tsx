@@ -1,7 +1,7 @@
 /** Traces as points, time against duration on a logarithmic axis, with a box to select. */
-import { useMemo, useRef, useState } from 'react';
+import { memo, useMemo, useRef, useState } from 'react';
 import type { JSX, PointerEvent } from 'react';
-import type { TraceSummary } from '@/core/api/tempo';
+import type { Heatmap, TraceSummary } from '@/core/api/tempo';
 import type { Range } from '@/core/time/parse';
 import { formatTime } from '@/core/time/range';
 import { seconds } from '@/core/units/units';
@@ -22,11 +22,11 @@ export interface Box {
   max?: number;
 }
 
-export function Scatter({ traces, range, height, hovered, onHover, onOpen, onSelect, onZoomOut }: { traces: TraceSummary[]; range: Range; height: number; hovered: string | undefined; onHover: (id: string | undefined) => void; onOpen: (t: TraceSummary) => void; onSelect: (b: Box) => void; onZoomOut: () => void }): JSX.Element {
+export function Scatter({ traces, heat, heatStep, range, height, hovered, onHover, onOpen, onSelect, onZoomOut }: { traces: TraceSummary[]; heat: Heatmap | undefined; heatStep: number; range: Range; height: number; hovered: string | undefined; onHover: (id: string | undefined) => void; onOpen: (t: TraceSummary) => void; onSelect: (b: Box) => void; onZoomOut: () => void }): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
   const width = useWidth(box, 900);
   const [drag, setDrag] = useState<{ x0: number; y0: number; x1: number; y1: number }>();
-  const [lo, hi] = useMemo(() => decades(traces), [traces]);
+  const [lo, hi] = useMemo(() => decades(traces, heat), [traces, heat]);
   const plotW = Math.max(10, width - left - right);
   const plotH = height - top - bottom;
   const x = (ms: number) => left + ((ms - range.from) / (range.to - range.from)) * plotW;
@@ -88,8 +88,9 @@ export function Scatter({ traces, range, height, hovered, onHover, onOpen, onSel
             {formatTime(t).slice(11, range.to - range.from < 300_000 ? 19 : 16)}
           </text>
         ))}
+        <Heat heat={heat} step={heatStep} range={range} x={x} y={y} lo={lo} hi={hi} />
         {traces.map((t) => {
-          const r = t.traceID === hovered ? 6 : 4;
+          const r = t.traceID === hovered ? 6 : 3.5;
           const px = x(t.start);
           const py = y(t.durationMs);
           const shared = { onPointerEnter: () => onHover(t.traceID), onPointerLeave: () => onHover(undefined), onClick: () => onOpen(t) };
@@ -118,10 +119,50 @@ export function Scatter({ traces, range, height, hovered, onHover, onOpen, onSel
   );
 }
 
+interface HeatProps {
+  heat: Heatmap | undefined;
+  step: number;
+  range: Range;
+  x: (ms: number) => number;
+  y: (ms: number) => number;
+  lo: number;
+  hi: number;
+}
+
+/** How many spans there were in each cell of time and duration: the whole window, where the points are only the newest. */
+const Heat = memo(
+  function Heat({ heat, step, range, x, y, lo, hi }: HeatProps): JSX.Element | null {
+    if (!heat || heat.max === 0) return null;
+    const full = Math.log1p(heat.max);
+    return (
+      <g data-testid="heat">
+        {heat.times.map((t, i) => {
+          const x0 = x(Math.max(range.from, t - step * 1000));
+          const x1 = x(Math.min(range.to, t));
+          if (x1 <= x0) return null;
+          return heat.buckets.map((end, b) => {
+            const n = heat.counts[i]![b]!;
+            if (n === 0) return null;
+            const y1 = y(Math.min(hi, end));
+            const y0 = y(Math.max(lo, end / 2));
+            return <rect key={`${t}-${b}`} x={x0} width={Math.max(1, x1 - x0 - 0.5)} y={y1} height={Math.max(1, y0 - y1 - 0.5)} fill="var(--accent)" fillOpacity={0.1 + 0.6 * (Math.log1p(n) / full)} />;
+          });
+        })}
+      </g>
+    );
+  },
+  (a, b) => a.heat === b.heat && a.range === b.range && a.lo === b.lo && a.hi === b.hi && a.x(a.range.to) === b.x(b.range.to),
+);
+
 /** Whole powers of ten around the durations. */
-function decades(traces: TraceSummary[]): [number, number] {
+function decades(traces: TraceSummary[], heat: Heatmap | undefined): [number, number] {
   let lo = Infinity;
   let hi = 0;
+  heat?.buckets.forEach((end, b) => {
+    if (!heat.counts.some((c) => c[b]! > 0)) return;
+    lo = Math.min(lo, end / 2);
+    hi = Math.max(hi, end);
+  });
   for (const t of traces) {
     lo = Math.min(lo, Math.max(t.durationMs, 0.1));
     hi = Math.max(hi, t.durationMs);

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { compareNs, entriesOf } from './loki';
 import { escapeRegex, escapeString, number, toSeries } from './prometheus';
-import { toSummary } from './tempo';
+import { toHeatmap, toSummary } from './tempo';
 
 it('reads every Prometheus result type', () => {
   expect(toSeries({ resultType: 'scalar', result: [1, '2'] })).toEqual([{ labels: {}, times: Float64Array.of(1), values: Float64Array.of(2) }]);
@@ -31,4 +31,16 @@ it('sums trace summaries', () => {
   const s = toSummary({ traceID: 'a1', durationMs: 3000, startTimeUnixNano: '1795466604000000000', serviceStats: { b: { spanCount: 2 }, a: { spanCount: 4, errorCount: 2 } }, spanSets: [{ matched: 2 }] });
   expect(s).toMatchObject({ spans: 6, errors: 2, matched: 2, services: ['a', 'b'], start: 1795466604000, rootServiceName: '' });
   expect(toSummary({ traceID: 'x' })).toMatchObject({ spans: 0, durationMs: 0 });
+});
+
+it('turns bucket series into a grid', () => {
+  const h = toHeatmap([
+    { labels: [{ key: '__bucket', value: { doubleValue: 0.002 } }], samples: [{ timestampMs: '2000', value: 3 }, { timestampMs: '1000' }] },
+    { labels: [{ key: '__bucket', value: { doubleValue: 0.001 } }], samples: [{ timestampMs: '1000', value: 1 }] },
+    { labels: [], samples: [{ timestampMs: '3000', value: 9 }] },
+  ]);
+  expect(h.buckets).toEqual([1, 2]);
+  expect(h.times).toEqual([1000, 2000]);
+  expect(h.counts.map((c) => [...c])).toEqual([[1, 0], [0, 3]]);
+  expect(h.max).toBe(3);
 });

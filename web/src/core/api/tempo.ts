@@ -107,3 +107,47 @@ export async function traceTagValues(tag: string, r: Range, signal?: AbortSignal
   );
   return body.tagValues ?? [];
 }
+
+export interface Heatmap {
+  /** Upper ends of the duration buckets in milliseconds, ascending; each begins at half its end. */
+  buckets: number[];
+  /** Ends of the time cells in milliseconds. */
+  times: number[];
+  /** Counts by time, then bucket. */
+  counts: Float64Array[];
+  max: number;
+}
+
+interface RawMetricSeries {
+  labels: { key: string; value?: { doubleValue?: number } }[];
+  samples?: { timestampMs: string; value?: number }[];
+}
+
+/** Turns the series of `histogram_over_time(duration)` into a grid. */
+export function toHeatmap(series: RawMetricSeries[]): Heatmap {
+  const rows = series
+    .map((s) => ({ end: (s.labels.find((l) => l.key === '__bucket')?.value?.doubleValue ?? NaN) * 1000, samples: s.samples ?? [] }))
+    .filter((r) => Number.isFinite(r.end))
+    .sort((a, b) => a.end - b.end);
+  const times = [...new Set(rows.flatMap((r) => r.samples.map((x) => Number(x.timestampMs))))].sort((a, b) => a - b);
+  const index = new Map(times.map((t, i) => [t, i]));
+  const counts = times.map(() => new Float64Array(rows.length));
+  let max = 0;
+  rows.forEach((r, b) => {
+    for (const x of r.samples) {
+      const v = x.value ?? 0;
+      counts[index.get(Number(x.timestampMs))!]![b] = v;
+      max = Math.max(max, v);
+    }
+  });
+  return { buckets: rows.map((r) => r.end), times, counts, max };
+}
+
+/** Durations over time of what the query matches; of root spans when it matches everything. */
+export async function durationHeatmap(q: string, r: Range, step: number, signal?: AbortSignal): Promise<Heatmap> {
+  const base = /^\s*\{\s*\}\s*$/.test(q) ? '{ nestedSetParent < 0 }' : q;
+  const start = Math.floor(r.from / 1000 / step) * step;
+  const end = Math.ceil(r.to / 1000 / step) * step;
+  const { body } = await getJSON<{ series?: RawMetricSeries[] }>('/api/metrics/query_range', { q: `${base} | histogram_over_time(duration)`, start, end, step: `${step}s`, exemplars: 0 }, signal);
+  return toHeatmap(body.series ?? []);
+}

@@ -55,3 +55,12 @@ export function volumeQuery(query: string, stepSeconds: number): string {
   // A new line ends a trailing comment.
   return `sum by (detected_level) (count_over_time(${query.trim()}\n[${stepSeconds}s]))`;
 }
+
+/**
+ * The companion of a query for the lines of a trace: lines that only mention its id in their text, as programs write
+ * that log without OpenTelemetry. Undefined for every other query.
+ */
+export function mentionQuery(query: string): string | undefined {
+  const m = /^\s*(\{[^{}]*\})\s*\|\s*trace_id="([0-9a-f]{16,32})"(?:\s*\|\s*span_id="([0-9a-f]{16})")?\s*$/.exec(query);
+  return m ? `${m[1]} |= "${m[2]}"${m[3] ? ` |= "${m[3]}"` : ''}` : undefined;
+}

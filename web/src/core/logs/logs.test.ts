@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { RawEntry } from '../api/loki';
-import { addFilter, addLineFilter, isLogQuery, selectorEnd, selectorOf, volumeQuery } from './logql';
+import { addFilter, addLineFilter, isLogQuery, mentionQuery, selectorEnd, selectorOf, volumeQuery } from './logql';
 import { fieldsOf, normalizeLevel, Ring, serviceOf, spanIdOf, summarizeFields, toRow, traceIdOf } from './rows';
 
 const entry = (line: string, over: Partial<RawEntry> = {}): RawEntry => ({ ns: '1795466400123456789', line, stream: { service_name: 'cart' }, meta: {}, parsed: {}, ...over });
@@ -67,6 +67,13 @@ describe('logql edits', () => {
     expect(addFilter('', 'stream', 'a', 'b', true)).toBe('{a="b"}');
     expect(addFilter('{}', 'stream', 'a', 'b', true)).toBe('{a="b"}');
     expect(addLineFilter('{a="b"}', 'x"y')).toBe('{a="b"} |= "x\\"y"');
+  });
+  it('finds the companion of a trace query', () => {
+    const id = '4bf92f3577b34da6a3ce929d0e0e4736';
+    expect(mentionQuery(`{service_name="a"} | trace_id="${id}"`)).toBe(`{service_name="a"} |= "${id}"`);
+    expect(mentionQuery(`{a=~".+"} | trace_id="${id}" | span_id="00f067aa0ba902b7"`)).toBe(`{a=~".+"} |= "${id}" |= "00f067aa0ba902b7"`);
+    expect(mentionQuery(`{a="b"} | json | trace_id="${id}"`)).toBeUndefined();
+    expect(mentionQuery('{a="b"}')).toBeUndefined();
   });
   it('wraps for the volume chart', () => {
     expect(volumeQuery('{a="b"} # why', 30)).toBe('sum by (detected_level) (count_over_time({a="b"} # why\n[30s]))');

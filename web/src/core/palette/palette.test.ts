@@ -19,10 +19,10 @@ it('does not depend on the order of series', () => {
   expect(forward).toEqual(backward);
 });
 
-it('gives ten services ten colours and keeps them', () => {
-  const names = Array.from({ length: 10 }, (_, i) => `svc${i}`);
+it('gives thirteen services thirteen colours and keeps them', () => {
+  const names = Array.from({ length: 13 }, (_, i) => `svc${i}`);
   const first = names.map(serviceColor);
-  expect(new Set(first).size).toBe(10);
+  expect(new Set(first).size).toBe(13);
   expect([...names].reverse().map(serviceColor).reverse()).toEqual(first);
   expect(first).not.toContain(7);
 });

@@ -40,7 +40,7 @@ export function assign(keys: string[]): number[] {
 }
 
 // Services do not use the reds, which mean failure.
-const servicePalette = [0, 1, 2, 4, 5, 6, 8, 9, 10, 3];
+const servicePalette = [0, 1, 2, 4, 5, 6, 8, 9, 10, 3, 12, 13, 14];
 const serviceColors = new Map<string, number>();
 
 /**

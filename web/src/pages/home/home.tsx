@@ -47,7 +47,7 @@ export default function HomePage(): JSX.Element {
 }
 
 const signals: { id: Signal; title: string; unit: string; to: string }[] = [
-  { id: 'metrics', title: 'Metrics', unit: 'samples', to: '/metrics' },
+  { id: 'metrics', title: 'Metrics', unit: 'samples', to: '/explore/metrics' },
   { id: 'logs', title: 'Logs', unit: 'lines', to: '/logs' },
   { id: 'traces', title: 'Traces', unit: 'spans', to: '/traces' },
 ];
@@ -96,7 +96,7 @@ function Strip({ status }: { status: Status }): JSX.Element {
                 </span>
               )}
               <span className="grow" />
-              <span>{s ? formatValue(s.bytes_on_disk, 'bytes') : ''} on disk</span>
+              {s && s.bytes_on_disk > 0 && <span>{formatValue(s.bytes_on_disk, 'bytes')} on disk</span>}
             </div>
           </GoLink>
         );

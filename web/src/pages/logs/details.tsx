@@ -55,7 +55,7 @@ export function Details({ row, columns, onFilter, onColumn, onClose }: DetailsPr
             <GoLink className="btn small" to="/traces" search={{ q: tracesForService(service), via, ...around(row.time) }}>
               Traces of {service}
             </GoLink>
-            <GoLink className="btn small" to="/metrics" search={{ q: goldenQueries(metricMatcher(service, label), 'http_route').p95, via, ...around(row.time) }}>
+            <GoLink className="btn small" to="/explore/metrics" search={{ q: goldenQueries(metricMatcher(service, label), 'http_route').p95, via, ...around(row.time) }}>
               Metrics
             </GoLink>
           </>

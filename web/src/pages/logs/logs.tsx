@@ -38,7 +38,7 @@ export default function LogsPage(): JSX.Element {
   useEffect(() => setLimit(1000), [query, time.range]);
 
   const lines = useLines(query, time.range, limit, !live);
-  const volume = useVolume(query, time.range, !live);
+  const volume = useVolume(query, time.range, !live, lines.rows);
   const tail = useTail(query, live);
 
   const run = (q: string) => (q === query ? time.refresh() : set({ q }));

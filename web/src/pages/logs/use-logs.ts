@@ -1,9 +1,9 @@
 /** Data of the logs page: the lines, their volume, and the live tail. */
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useEffect, useMemo, useRef, useState } from 'react';
-import { entriesOf, queryLogs, tailURL } from '@/core/api/loki';
+import { compareNs, entriesOf, queryLogs, tailURL } from '@/core/api/loki';
 import type { LogResult, TailFrame } from '@/core/api/loki';
-import { isLogQuery, volumeQuery } from '@/core/logs/logql';
+import { isLogQuery, mentionQuery, volumeQuery } from '@/core/logs/logql';
 import { levels, normalizeLevel, Ring, toRow } from '@/core/logs/rows';
 import type { Level, LogRow } from '@/core/logs/rows';
 import type { Range } from '@/core/time/parse';
@@ -27,7 +27,7 @@ export function useLines(query: string, range: Range, limit: number, on: boolean
   const step = niceStep(range, 240);
   const q = useQuery({
     queryKey: ['logs', query, range.from, range.to, limit],
-    queryFn: ({ signal }) => queryLogs({ query: expandMacros(query, range, step), range: isLogQuery(query) ? range : snap(range, step), limit, step }, signal),
+    queryFn: ({ signal }) => fetchLines(expandMacros(query, range, step), isLogQuery(query) ? range : snap(range, step), limit, step, signal),
     enabled: on && query.trim() !== '',
     placeholderData: keepPreviousData,
   });
@@ -36,18 +36,38 @@ export function useLines(query: string, range: Range, limit: number, on: boolean
   return { result, rows, error: q.error, fetching: q.isFetching, stale: q.isPlaceholderData, step };
 }
 
+/** Runs the query; for the lines of a trace also its companion, and merges the two. */
+async function fetchLines(query: string, range: Range, limit: number, step: number, signal: AbortSignal): Promise<LogResult> {
+  const mention = mentionQuery(query);
+  const main = queryLogs({ query, range, limit, step }, signal);
+  if (!mention) return main;
+  const [a, b] = await Promise.all([main, queryLogs({ query: mention, range, limit, step }, signal)]);
+  if (a.kind !== 'logs' || b.kind !== 'logs') return a;
+  const seen = new Set(a.entries.map((e) => e.ns + e.line));
+  const entries = [...a.entries, ...b.entries.filter((e) => !seen.has(e.ns + e.line))].sort((x, y) => compareNs(y.ns, x.ns));
+  return {
+    kind: 'logs',
+    entries,
+    warnings: [...a.warnings, ...b.warnings],
+    cost: { ms: Math.max(a.cost.ms, b.cost.ms), bytes: a.cost.bytes + b.cost.bytes },
+    stats: { ...a.stats, bytes: (a.stats.bytes ?? 0) + (b.stats.bytes ?? 0), lines: (a.stats.lines ?? 0) + (b.stats.lines ?? 0) },
+  };
+}
+
 function snap(r: Range, step: number): Range {
   const ms = step * 1000;
   return { from: Math.floor(r.from / ms) * ms, to: Math.ceil(r.to / ms) * ms };
 }
 
 /** Lines by level over time. */
-export function useVolume(query: string, range: Range, on: boolean): { stacks: Stack[]; step: number; total: number; fetching: boolean; error: unknown } {
+export function useVolume(query: string, range: Range, on: boolean, rows: readonly LogRow[]): { stacks: Stack[]; step: number; total: number; fetching: boolean; error: unknown } {
   const step = niceStep(range, 90, 1);
+  // The lines of one trace are few and all here: count them instead of asking twice.
+  const own = mentionQuery(query) !== undefined;
   const q = useQuery({
     queryKey: ['volume', query, range.from, range.to],
     queryFn: ({ signal }) => queryLogs({ query: volumeQuery(query, step), range: snap(range, step), limit: 100, step }, signal),
-    enabled: on && isLogQuery(query),
+    enabled: on && isLogQuery(query) && !own,
     placeholderData: keepPreviousData,
     retry: false,
   });
@@ -55,7 +75,15 @@ export function useVolume(query: string, range: Range, on: boolean): { stacks: S
   return useMemo(() => {
     const byLevel = new Map<Level, Map<number, number>>();
     let total = 0;
-    if (data?.kind === 'metric') {
+    if (own) {
+      for (const r of rows) {
+        let points = byLevel.get(r.level);
+        if (!points) byLevel.set(r.level, (points = new Map()));
+        const t = Math.ceil(r.time / 1000 / step) * step;
+        points.set(t, (points.get(t) ?? 0) + 1);
+        total++;
+      }
+    } else if (data?.kind === 'metric') {
       for (const s of data.series) {
         const level = normalizeLevel(s.labels['detected_level'] ?? s.labels['level']);
         let points = byLevel.get(level);
@@ -70,7 +98,7 @@ export function useVolume(query: string, range: Range, on: boolean): { stacks: S
     // The worst at the bottom, where its height is easiest to compare.
     const stacks = levels.filter((l) => byLevel.has(l)).map((l): Stack => ({ name: l, color: `var(--lv-${l})`, points: byLevel.get(l)! }));
     return { stacks, step, total, fetching: q.isFetching, error: q.error };
-  }, [data, step, q.isFetching, q.error]);
+  }, [data, step, q.isFetching, q.error, own, rows]);
 }
 
 export type TailState = 'connecting' | 'open' | 'closed' | 'error';

@@ -76,7 +76,7 @@ function Service({ name }: { name: string }): JSX.Element {
         <GoLink className="btn small" to="/logs" search={{ q: logsForService(short), via: short }}>
           Logs
         </GoLink>
-        <GoLink className="btn small" to="/metrics" search={{ q: goldenQueries(matcher, 'http_route').p95, via: short }}>
+        <GoLink className="btn small" to="/explore/metrics" search={{ q: goldenQueries(matcher, 'http_route').p95, via: short }}>
           Metrics
         </GoLink>
       </div>

@@ -43,7 +43,7 @@ export function SpanDrawer({ tree: t, row: r, startMs, onClose }: { tree: TraceT
           <GoLink className="btn primary small" to="/logs" search={{ q: logsForTrace(t.id, { service, spanId: t.spanId[r] }), ...around(at, end, 60_000), via }} data-testid="logs-for-span">
             Logs for span
           </GoLink>
-          <GoLink className="btn small" to="/metrics" search={{ q: [goldenQueries(metricSelector, '').p95], ...around(at, end), via }} data-testid="metrics-for-service">
+          <GoLink className="btn small" to="/explore/metrics" search={{ q: [goldenQueries(metricSelector, '').p95], ...around(at, end), via }} data-testid="metrics-for-service">
             Metrics for service
           </GoLink>
           <GoLink className="btn small" to="/traces" search={{ q: `{ resource.service.name = "${escapeString(service)}" && name = "${escapeString(t.name[r]!)}" }`, ...around(at, end, 900_000), via }}>

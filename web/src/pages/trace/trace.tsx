@@ -215,7 +215,7 @@ function Header({ tree, startMs, reply }: { tree: TraceTree; startMs: number; re
         <GoLink className="btn small" to="/logs" search={{ q: logsForTrace(tree.id), ...around(startMs, startMs + tree.durationMs), via }} data-testid="logs-for-trace">
           Logs
         </GoLink>
-        <GoLink className="btn small" to="/metrics" search={{ q: goldenQueries(metricMatcher(service, label), 'http_route').p95, ...around(startMs, startMs + tree.durationMs), via }}>
+        <GoLink className="btn small" to="/explore/metrics" search={{ q: goldenQueries(metricMatcher(service, label), 'http_route').p95, ...around(startMs, startMs + tree.durationMs), via }}>
           Metrics
         </GoLink>
         <CopyButton text={tree.id} label="Copy trace id" small>

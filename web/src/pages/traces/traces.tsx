@@ -7,12 +7,12 @@ import type { JSX } from 'react';
 import { useKeys } from '@/app/keys';
 import { useTime } from '@/app/time';
 import { GoLink, useUrl } from '@/app/url';
-import { searchTraces, traceTagValues } from '@/core/api/tempo';
+import { durationHeatmap, searchTraces, traceTagValues } from '@/core/api/tempo';
 import type { TraceSummary } from '@/core/api/tempo';
 import { serviceColor } from '@/core/palette/palette';
 import { emptyForm, formatForm, isDuration, parseForm, withTraceDuration } from '@/core/trace/builder';
 import type { Form } from '@/core/trace/builder';
-import { formatTime } from '@/core/time/range';
+import { formatTime, niceStep } from '@/core/time/range';
 import { count, formatValue, seconds } from '@/core/units/units';
 import { one } from '@/core/url/search';
 import { QueryEditor } from '@/query/editor';
@@ -27,7 +27,7 @@ export default function TracesPage(): JSX.Element {
   const { search, set, go } = useUrl();
   const time = useTime();
   const query = one(search['q']) ?? '{}';
-  const limit = Number(one(search['limit']) ?? 500) || 500;
+  const limit = Number(one(search['limit']) ?? 200) || 200;
   const [draft, setDraft] = useState(query);
   const [hovered, setHovered] = useState<string>();
   useEffect(() => setDraft(query), [query]);
@@ -35,6 +35,15 @@ export default function TracesPage(): JSX.Element {
     queryKey: ['traces', query, time.range.from, time.range.to, limit],
     queryFn: ({ signal }) => searchTraces(query, time.range, limit, signal),
     placeholderData: keepPreviousData,
+  });
+  const heatStep = niceStep(time.range, 90, 1);
+  const heat = useQuery({
+    queryKey: ['heat', query, time.range.from, time.range.to, heatStep],
+    queryFn: ({ signal }) => durationHeatmap(query, time.range, heatStep, signal),
+    placeholderData: keepPreviousData,
+    // Not every search can be counted, for example one that ends in an aggregate; the points remain.
+    retry: false,
+    enabled: parseForm(query) !== undefined,
   });
   const run = (text: string) => (text === query ? time.refresh() : set({ q: text === '{}' ? undefined : text }));
   const result = q.error ? undefined : q.data;
@@ -58,13 +67,13 @@ export default function TracesPage(): JSX.Element {
         <LoadingBar on={q.isFetching} />
         <header>
           <h2>Duration</h2>
-          <span className="faint">drag a box to narrow, click a point to open</span>
+          <span className="faint">{query === '{}' ? 'all root spans' : 'all matching spans'}; points are the traces below. Drag a box to narrow.</span>
           <span className="grow" />
           <label className="row" style={{ gap: 6 }}>
             <span className="muted" style={{ fontSize: 11.5 }}>
               At most
             </span>
-            <select className="select" style={{ height: 24 }} value={String(limit)} onChange={(e) => set({ limit: e.target.value === '500' ? undefined : e.target.value }, true)}>
+            <select className="select" style={{ height: 24 }} value={String(limit)} onChange={(e) => set({ limit: e.target.value === '200' ? undefined : e.target.value }, true)}>
               {limits.map((l) => (
                 <option key={l} value={l}>
                   {l} traces
@@ -74,7 +83,7 @@ export default function TracesPage(): JSX.Element {
           </label>
         </header>
         <div className={q.isPlaceholderData ? 'dim' : undefined}>
-          <Scatter traces={traces} range={time.range} height={190} hovered={hovered} onHover={setHovered} onOpen={open} onSelect={select} onZoomOut={time.zoomOut} />
+          <Scatter traces={traces} heat={heat.error || parseForm(query) === undefined ? undefined : heat.data} heatStep={heatStep} range={time.range} height={190} hovered={hovered} onHover={setHovered} onOpen={open} onSelect={select} onZoomOut={time.zoomOut} />
         </div>
       </section>
       <section className="panel" aria-label="Traces">
@@ -179,7 +188,11 @@ function TraceTable({ traces, hovered, onHover, onOpen }: { traces: TraceSummary
   const [sort, setSort] = useState<{ key: SortKey; up: boolean }>({ key: 'start', up: false });
   const [at, setAt] = useState(-1);
   const sorted = useMemo(() => [...traces].sort((a, b) => (sort.up ? 1 : -1) * (a[sort.key] - b[sort.key])), [traces, sort]);
-  const max = useMemo(() => traces.reduce((m, t) => Math.max(m, t.durationMs), 1), [traces]);
+  // A few very slow traces must not flatten all other bars.
+  const max = useMemo(() => {
+    const sortedMs = traces.map((t) => t.durationMs).sort((a, b) => a - b);
+    return Math.max(1, sortedMs[Math.floor(sortedMs.length * 0.95)] ?? 1);
+  }, [traces]);
   useKeys({
     j: () => setAt((i) => Math.min(sorted.length - 1, i + 1)),
     k: () => setAt((i) => Math.max(0, i - 1)),
@@ -228,9 +241,9 @@ function TraceTable({ traces, hovered, onHover, onOpen }: { traces: TraceSummary
             </td>
             <td className="r">
               <span className="durbar">
-                <span style={{ width: `${Math.max(1, (t.durationMs / max) * 100)}%` }} />
+                <span style={{ width: `${Math.min(100, Math.max(1, (t.durationMs / max) * 100))}%` }} />
               </span>
-              <span className="durval">{seconds(t.durationMs / 1000)}</span>
+              <span className="durval">{t.durationMs > 0 ? seconds(t.durationMs / 1000) : '< 1 ms'}</span>
             </td>
             <td className="r">{t.spans || '–'}</td>
             <td className="r">{t.errors > 0 ? <span className="tag" data-s="bad">{t.errors} failed</span> : <span className="faint">–</span>}</td>
