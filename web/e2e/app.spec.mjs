@@ -268,7 +268,7 @@ describe('the interface', { timeout: 600_000 }, () => {
 
     await span.getByTestId('metrics-for-service').click();
     await page.waitForURL(/\/explore\/metrics\?/);
-    await page.getByTestId('chart').waitFor();
+    await page.locator('[data-testid="legend"] tbody tr, .card svg path').first().waitFor();
 
     await page.goBack();
     await page.waitForURL(new RegExp(`/trace/${traceId}`));

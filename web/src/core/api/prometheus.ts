@@ -144,9 +144,10 @@ export function escapeString(s: string): string {
 }
 
 /** Metric names that contain the words of the search text, in order. */
-export async function metricNames(search: string, r: Range, limit: number, signal?: AbortSignal): Promise<string[]> {
+export async function metricNames(search: string, r: Range, limit: number, signal?: AbortSignal, matchers = ''): Promise<string[]> {
   const words = search.trim().split(/\s+/).filter(Boolean).map(escapeRegex);
-  const match = words.length > 0 ? [`{__name__=~"(?i).*${words.join('.*')}.*"}`] : undefined;
+  const parts = [words.length > 0 && `__name__=~"(?i).*${words.join('.*')}.*"`, matchers].filter(Boolean);
+  const match = parts.length > 0 ? [`{${parts.join(', ')}}`] : undefined;
   const { body } = await getJSON<Envelope<string[]>>(
     '/api/v1/label/__name__/values',
     { start: r.from / 1000, end: r.to / 1000, limit, ...(match ? { 'match[]': match } : {}) },

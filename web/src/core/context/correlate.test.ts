@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { around, exemplarTrace, goldenQueries, logsForTrace, metricMatcher, metricService, tracesForService } from './correlate';
+import { around, exemplarTrace, goldenQueries, logsForTrace, metricMatcher, metricsForSpan, metricService, tracesForService } from './correlate';
 
 it('maps names between signals', () => {
   expect(metricService({ job: 'shop/cart' })).toBe('cart');
@@ -18,3 +18,10 @@ it('builds queries', () => {
 });
 
 it('pads windows', () => expect(around(1_000_000, 2_000_000)).toEqual({ from: '700000', to: '2300000' }));
+
+it('chooses metrics by the kind of span', () => {
+  expect(metricsForSpan('server', ['http.route'], 'job="a"').q).toContain('http_server_request_duration_seconds_bucket{job="a"}');
+  expect(metricsForSpan('client', ['db.system.name', 'server.address'], 'job="a"').q).toContain('db_client_operation_duration_seconds_bucket');
+  expect(metricsForSpan('consumer', ['messaging.system'], 'job="a"').q).toContain('messaging_process');
+  expect(metricsForSpan('internal', ['x'], 'job="a"')).toEqual({ match: 'job="a"' });
+});

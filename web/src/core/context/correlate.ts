@@ -2,6 +2,7 @@
 import { escapeString } from '../api/prometheus';
 import type { Labels } from '../api/prometheus';
 import type { RangeText } from '../time/parse';
+import type { Search } from '../url/search';
 
 /** Milliseconds added on both sides when jumping from one moment to another signal. */
 export const pad = 5 * 60_000;
@@ -55,4 +56,22 @@ export function goldenQueries(selector: string, by: string): { rate: string; err
     errors: `sum${group} (rate(${m}_count${sel('http_response_status_code=~"5.."')}[$__rate_interval])) / sum${group} (rate(${m}_count${sel()}[$__rate_interval]))`,
     p95: `histogram_quantile(0.95, sum${leGroup} (rate(${m}_bucket${sel()}[$__rate_interval])))`,
   };
+}
+
+// The duration histograms of the OpenTelemetry semantic conventions, by an attribute that such spans carry.
+const durationMetrics: { attribute: RegExp; kinds: string[]; metric: string; by: string }[] = [
+  { attribute: /^http\.(request\.method|method|route)$/, kinds: ['server'], metric: 'http_server_request_duration_seconds', by: 'http_route' },
+  { attribute: /^http\.(request\.method|method)$/, kinds: ['client'], metric: 'http_client_request_duration_seconds', by: 'server_address' },
+  { attribute: /^rpc\./, kinds: ['server'], metric: 'rpc_server_call_duration_seconds', by: 'rpc_method' },
+  { attribute: /^rpc\./, kinds: ['client'], metric: 'rpc_client_call_duration_seconds', by: 'rpc_method' },
+  { attribute: /^db\./, kinds: ['client', 'internal'], metric: 'db_client_operation_duration_seconds', by: 'db_operation_name' },
+  { attribute: /^messaging\./, kinds: ['consumer'], metric: 'messaging_process_duration_seconds', by: 'messaging_destination_name' },
+  { attribute: /^messaging\./, kinds: ['producer'], metric: 'messaging_client_operation_duration_seconds', by: 'messaging_destination_name' },
+];
+
+/** Where the metrics of a span's service are: durations of the same kind of work, else everything the service sends. */
+export function metricsForSpan(kind: string, attributes: string[], matcher: string): Search {
+  const m = durationMetrics.find((d) => d.kinds.includes(kind) && attributes.some((a) => d.attribute.test(a)));
+  if (!m) return { match: matcher };
+  return { q: `histogram_quantile(0.95, sum by (le, ${m.by}) (rate(${m.metric}_bucket{${matcher}}[$__rate_interval])))` };
 }

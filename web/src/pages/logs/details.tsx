@@ -5,7 +5,7 @@ import type { JSX } from 'react';
 import { GoLink } from '@/app/url';
 import { queryLogs } from '@/core/api/loki';
 import { escapeString } from '@/core/api/prometheus';
-import { around, metricMatcher, goldenQueries, tracesForService } from '@/core/context/correlate';
+import { around, metricMatcher, tracesForService } from '@/core/context/correlate';
 import { fieldsOf, serviceOf, spanIdOf, toRow, traceIdOf } from '@/core/logs/rows';
 import type { Field, LogRow } from '@/core/logs/rows';
 import { useServiceLabel } from '@/app/queries';
@@ -55,7 +55,7 @@ export function Details({ row, columns, onFilter, onColumn, onClose }: DetailsPr
             <GoLink className="btn small" to="/traces" search={{ q: tracesForService(service), via, ...around(row.time) }}>
               Traces of {service}
             </GoLink>
-            <GoLink className="btn small" to="/explore/metrics" search={{ q: goldenQueries(metricMatcher(service, label), 'http_route').p95, via, ...around(row.time) }}>
+            <GoLink className="btn small" to="/explore/metrics" search={{ match: metricMatcher(service, label), via, ...around(row.time) }}>
               Metrics
             </GoLink>
           </>

@@ -8,19 +8,21 @@ import { defaultQuery } from '@/core/metrics/promql';
 import type { Metric } from '@/core/metrics/promql';
 import { expandMacros, niceStep } from '@/core/time/range';
 import { formatValue, guessUnit } from '@/core/units/units';
+import { Icon } from '@/ui/icons';
 import { Empty, ErrorBox, Loading, Spark } from '@/ui/kit';
 import { align } from '@/viz/align';
 import { useMetricList } from './search';
 
-export function Browse({ onChoose }: { onChoose: (m: Metric) => void }): JSX.Element {
+/** `matchers` narrows to the metrics of one service, as links from traces and logs do. */
+export function Browse({ onChoose, matchers, onClear }: { onChoose: (m: Metric) => void; matchers: string; onClear: () => void }): JSX.Element {
   const [filter, setFilter] = useState('');
-  const { metrics, loading, error } = useMetricList(filter, 400);
+  const { metrics, loading, error } = useMetricList(filter, 400, true, matchers);
   const { zoomOut } = useTime();
   if (error) return <ErrorBox error={error} />;
   if (loading) return <Loading what="metrics" />;
   if (metrics.length === 0 && !filter) {
     return (
-      <Empty title="No metrics in this time range" action={<button type="button" className="btn" onClick={zoomOut}>Look further back</button>}>
+      <Empty title={matchers ? `No metrics with ${matchers} in this time range` : 'No metrics in this time range'} action={<button type="button" className="btn" onClick={zoomOut}>Look further back</button>}>
         Nothing has been received for this window. Home shows how to send metrics.
       </Empty>
     );
@@ -28,20 +30,28 @@ export function Browse({ onChoose }: { onChoose: (m: Metric) => void }): JSX.Ele
   return (
     <>
       <div className="row">
-        <h2>All metrics</h2>
+        <h2>{matchers ? 'Metrics' : 'All metrics'}</h2>
         <span className="muted num">{metrics.length}</span>
+        {matchers && (
+          <span className="chip">
+            <b className="mono clip">{matchers}</b>
+            <button type="button" aria-label="Show all metrics" onClick={onClear}>
+              <Icon name="x" size={12} />
+            </button>
+          </span>
+        )}
         <input className="input" style={{ width: 220, marginLeft: 'auto' }} placeholder="Filter" aria-label="Filter metrics" value={filter} onChange={(e) => setFilter(e.target.value)} />
       </div>
       <div className="cards" data-testid="metric-cards">
         {metrics.map((m) => (
-          <Card key={m.name} metric={m} onChoose={onChoose} />
+          <Card key={m.name} metric={m} matchers={matchers} onChoose={onChoose} />
         ))}
       </div>
     </>
   );
 }
 
-function Card({ metric, onChoose }: { metric: Metric; onChoose: (m: Metric) => void }): JSX.Element {
+function Card({ metric, matchers, onChoose }: { metric: Metric; matchers: string; onChoose: (m: Metric) => void }): JSX.Element {
   const ref = useRef<HTMLButtonElement>(null);
   const [seen, setSeen] = useState(false);
   const { range } = useTime();
@@ -51,7 +61,7 @@ function Card({ metric, onChoose }: { metric: Metric; onChoose: (m: Metric) => v
     return () => io.disconnect();
   }, []);
   const step = niceStep(range, 60);
-  const query = metric.type === 'gauge' || metric.type === 'unknown' ? `avg(${defaultQuery(metric)})` : defaultQuery(metric);
+  const query = metric.type === 'gauge' || metric.type === 'unknown' ? `avg(${defaultQuery(metric, matchers)})` : defaultQuery(metric, matchers);
   const q = useQuery({
     queryKey: ['spark', query, range.from, range.to],
     queryFn: ({ signal }) => queryRange(expandMacros(query, range, step), range, step, 1, signal),

@@ -33,6 +33,8 @@ export default function MetricsPage(): JSX.Element {
   useEffect(() => setDrafts(run.length > 0 ? run : ['']), [run]);
   useNamedMetric(one(search['m']));
 
+  const match = one(search['match']) ?? '';
+
   const commit = (list: string[]) => {
     const next = list.filter((q) => q.trim() !== '');
     if (next.length === run.length && next.every((q, i) => q === run[i])) refresh();
@@ -40,7 +42,7 @@ export default function MetricsPage(): JSX.Element {
   };
   const replace = (i: number, text: string) => drafts.map((d, k) => (k === i ? text : d));
   const choose = (m: Metric) => {
-    const list = drafts.length === 1 || drafts[drafts.length - 1] === '' ? replace(drafts.length - 1, defaultQuery(m)) : [...drafts, defaultQuery(m)];
+    const list = drafts.length === 1 || drafts[drafts.length - 1] === '' ? replace(drafts.length - 1, defaultQuery(m, match)) : [...drafts, defaultQuery(m, match)];
     setDrafts(list);
     commit(list);
   };
@@ -61,7 +63,7 @@ export default function MetricsPage(): JSX.Element {
         )}
       </div>
       <Editors drafts={drafts} setDrafts={setDrafts} commit={commit} />
-      {run.length === 0 ? <Browse onChoose={choose} /> : <Results exprs={run} />}
+      {run.length === 0 ? <Browse onChoose={choose} matchers={match} onClear={() => set({ match: undefined })} /> : <Results exprs={run} />}
     </div>
   );
 }

@@ -8,14 +8,14 @@ import { toMetrics } from '@/core/metrics/promql';
 import type { Metric } from '@/core/metrics/promql';
 import { Icon } from '@/ui/icons';
 
-export function useMetricList(search: string, limit: number, enabled = true): { metrics: Metric[]; loading: boolean; error: unknown } {
+export function useMetricList(search: string, limit: number, enabled = true, matchers = ''): { metrics: Metric[]; loading: boolean; error: unknown } {
   const { range } = useTime();
   // Whole minutes: the list need not follow every refresh.
   const from = Math.floor(range.from / 60_000) * 60_000;
   const to = Math.ceil(range.to / 60_000) * 60_000;
   const names = useQuery({
-    queryKey: ['metric-names', search, from, to, limit],
-    queryFn: ({ signal }) => metricNames(search, { from, to }, limit, signal),
+    queryKey: ['metric-names', search, from, to, limit, matchers],
+    queryFn: ({ signal }) => metricNames(search, { from, to }, limit, signal, matchers),
     enabled,
     placeholderData: keepPreviousData,
     staleTime: 30_000,

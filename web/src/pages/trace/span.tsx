@@ -3,7 +3,7 @@ import { useState } from 'react';
 import type { JSX, ReactNode } from 'react';
 import { useServiceLabel } from '@/app/queries';
 import { GoLink } from '@/app/url';
-import { around, goldenQueries, logsForTrace, metricMatcher } from '@/core/context/correlate';
+import { around, logsForTrace, metricMatcher, metricsForSpan } from '@/core/context/correlate';
 import { serviceColor } from '@/core/palette/palette';
 import { hexId, kindName, valueText } from '@/core/trace/otlp';
 import type { OtlpKeyValue } from '@/core/trace/otlp';
@@ -20,9 +20,7 @@ export function SpanDrawer({ tree: t, row: r, startMs, onClose }: { tree: TraceT
   const end = at + t.duration[r]!;
   const error = t.error[r] === 1;
   const via = `trace ${t.id.slice(0, 8)}`;
-  const route = (s.attributes ?? []).find((a) => a.key === 'http.route');
-  const matcher = metricMatcher(service, label);
-  const metricSelector = route ? `${matcher}, http_route="${escapeString(valueText(route.value))}"` : matcher;
+  const metrics = metricsForSpan(kindName(s.kind), (s.attributes ?? []).map((a) => a.key), metricMatcher(service, label));
   return (
     <aside className="drawer spandrawer" aria-label="Span details" data-testid="span-drawer">
       <header>
@@ -43,7 +41,7 @@ export function SpanDrawer({ tree: t, row: r, startMs, onClose }: { tree: TraceT
           <GoLink className="btn primary small" to="/logs" search={{ q: logsForTrace(t.id, { service, spanId: t.spanId[r] }), ...around(at, end, 60_000), via }} data-testid="logs-for-span">
             Logs for span
           </GoLink>
-          <GoLink className="btn small" to="/explore/metrics" search={{ q: [goldenQueries(metricSelector, '').p95], ...around(at, end), via }} data-testid="metrics-for-service">
+          <GoLink className="btn small" to="/explore/metrics" search={{ ...metrics, ...around(at, end), via }} data-testid="metrics-for-service">
             Metrics for service
           </GoLink>
           <GoLink className="btn small" to="/traces" search={{ q: `{ resource.service.name = "${escapeString(service)}" && name = "${escapeString(t.name[r]!)}" }`, ...around(at, end, 900_000), via }}>

@@ -10,9 +10,10 @@ import { useTime } from '@/app/time';
 import { GoLink, useUrl } from '@/app/url';
 import { fetchTrace } from '@/core/api/tempo';
 import type { TraceReply } from '@/core/api/tempo';
-import { around, goldenQueries, logsForTrace, metricMatcher } from '@/core/context/correlate';
+import { around, logsForTrace, metricMatcher, metricsForSpan } from '@/core/context/correlate';
 import { serviceColor } from '@/core/palette/palette';
 import { formatTime } from '@/core/time/range';
+import { kindName } from '@/core/trace/otlp';
 import { buildTree, findSpans, visibleRows } from '@/core/trace/tree';
 import type { TraceTree } from '@/core/trace/tree';
 import { count, seconds } from '@/core/units/units';
@@ -186,6 +187,7 @@ function deepRows(t: TraceTree): ReadonlySet<number> {
 function Header({ tree, startMs, reply }: { tree: TraceTree; startMs: number; reply: TraceReply }): JSX.Element {
   const label = useServiceLabel();
   const { go } = useUrl();
+  const root = tree.span[tree.root]!;
   const service = tree.services[tree.service[tree.root]!]!;
   const via = `trace ${tree.id.slice(0, 8)}`;
   const shares = useMemo(() => {
@@ -215,7 +217,7 @@ function Header({ tree, startMs, reply }: { tree: TraceTree; startMs: number; re
         <GoLink className="btn small" to="/logs" search={{ q: logsForTrace(tree.id), ...around(startMs, startMs + tree.durationMs), via }} data-testid="logs-for-trace">
           Logs
         </GoLink>
-        <GoLink className="btn small" to="/explore/metrics" search={{ q: goldenQueries(metricMatcher(service, label), 'http_route').p95, ...around(startMs, startMs + tree.durationMs), via }}>
+        <GoLink className="btn small" to="/explore/metrics" search={{ ...metricsForSpan(kindName(root.kind), (root.attributes ?? []).map((a) => a.key), metricMatcher(service, label)), ...around(startMs, startMs + tree.durationMs), via }}>
           Metrics
         </GoLink>
         <CopyButton text={tree.id} label="Copy trace id" small>
