@@ -67,7 +67,7 @@ func (b *builder) finish() *group {
 		}
 		g.sets[d] = s.set
 	}
-	g.setTimes()
+	g.complete()
 	return g
 }
 

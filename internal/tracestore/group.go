@@ -89,7 +89,8 @@ type group struct {
 	strs   [numStrs]strCol
 	sets   [numDomains]attrSet
 
-	times zone          // first start, last end, of a group made in memory
+	times zone          // first start, last end, of a complete group
+	mem   int64         // bytes, of a complete group
 	zones [numInts]zone // of an opened group
 	src   *source       // nil if the group is complete
 }
@@ -198,8 +199,9 @@ func childRange(ends []int32, i int) (from, to int) {
 	return from, int(ends[i])
 }
 
-// setTimes notes the first start and the last end.
-func (g *group) setTimes() {
+// complete notes what is asked of complete groups again and again.
+func (g *group) complete() {
+	g.src, g.mem = nil, g.bytes()
 	var lo, hi int64
 	for i := range g.len() {
 		start := intAt(g.ints[iStart], i)
@@ -252,7 +254,7 @@ func (g *group) size() int64 {
 	if g.src != nil {
 		return g.src.bytes
 	}
-	return g.bytes()
+	return g.mem
 }
 
 // bytes estimates the memory of a complete group.

@@ -35,14 +35,14 @@ func (h *head) empty() bool { return len(h.groups) == 0 }
 const (
 	mergeFan = 12
 	small    = 256
-	big      = 4096
+	big      = 2048
 )
 
 // add takes the spans of g, which are of one day.
 func (h *head) add(tenant model.Tenant, g *group) error {
 	key := headKey{tenant, part.DayOf(intAt(g.ints[iStart], 0))}
 	gs := append(h.groups[key], g)
-	h.bytes += g.bytes()
+	h.bytes += g.size()
 	h.rows += int64(g.len())
 	counts := h.spans[tenant]
 	if counts == nil {
@@ -67,9 +67,9 @@ func (h *head) add(tenant model.Tenant, g *group) error {
 			return err
 		}
 		for _, g := range tail {
-			h.bytes -= g.bytes()
+			h.bytes -= g.size()
 		}
-		h.bytes += merged.bytes()
+		h.bytes += merged.size()
 		gs = append(slices.Clip(gs[:len(gs)-n]), merged) // readers may hold the old slice
 	}
 	h.groups[key] = gs

@@ -3,6 +3,8 @@ package tracestore
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -142,5 +144,46 @@ func TestRun(t *testing.T) {
 	}
 	if rows() != 5 || s.Covered() != log.End() {
 		t.Errorf("%d spans are in parts, want 5; covered %d of %d", rows(), s.Covered(), log.End())
+	}
+}
+
+// TestFailedFlush checks that spans stay readable when they cannot be written, and are
+// written later.
+func TestFailedFlush(t *testing.T) {
+	d := openTest(t, Options{})
+	put := func(trace byte) {
+		t.Helper()
+		if err := d.s.Append(t.Context(), model.DefaultTenant, traceOfSpans(trace, 3, storetest.Now())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(1)
+	obstacle := filepath.Join(d.dir, "traces", "data")
+	if err := os.WriteFile(obstacle, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.s.Flush(t.Context()); err == nil {
+		t.Fatal("flush without a directory succeeds")
+	}
+	put(2)
+	check := func(when string) {
+		t.Helper()
+		for trace := range byte(2) {
+			td, err := d.s.Trace(t.Context(), model.DefaultTenant, model.TraceID{trace + 1}, model.TimeRange{}, nil)
+			if err != nil || td.SpanCount() != 3 {
+				t.Errorf("%s: trace %d has %d spans, %v", when, trace+1, td.SpanCount(), err)
+			}
+		}
+	}
+	check("after a failed flush")
+	if err := os.Remove(obstacle); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check("after a flush")
+	if d.s.Covered() != d.log.End() {
+		t.Errorf("parts cover %d of %d", d.s.Covered(), d.log.End())
 	}
 }

@@ -204,8 +204,7 @@ func partStream(p *openPart, z *codec.Zstd) stream {
 			if err != nil {
 				return nil, err
 			}
-			g.src = nil
-			g.setTimes()
+			g.complete()
 			i++
 			return g, nil
 		}

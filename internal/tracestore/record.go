@@ -71,7 +71,6 @@ func parseRecord(data []byte) (*group, error) {
 	if g.len() == 0 {
 		return nil, fmt.Errorf("read span record: %w: no spans", store.ErrCorrupt)
 	}
-	g.src = nil
-	g.setTimes()
+	g.complete()
 	return g, nil
 }

@@ -70,7 +70,7 @@ func (s *Store) Trace(ctx context.Context, tenant model.Tenant, id model.TraceID
 	}
 	for _, g := range snap.mem {
 		if i, ok := g.find(id); ok {
-			if err := acct.Scanned(g.bytes(), int64(g.len())); err != nil {
+			if err := acct.Scanned(g.size(), int64(g.len())); err != nil {
 				return ptrace.NewTraces(), fmt.Errorf("read trace %s: %w", id, err)
 			}
 			t.add(g, i)
