@@ -45,6 +45,36 @@ func (l *literal) index(s string) int {
 	return -1
 }
 
+// prefix and suffix report whether s starts, or ends, with l.
+func (l *literal) prefix(s string) bool {
+	n := len(l.text)
+	return len(s) >= n && l.equal(s[:n])
+}
+
+func (l *literal) suffix(s string) bool {
+	n := len(l.text)
+	return len(s) >= n && l.equal(s[len(s)-n:])
+}
+
+func (l *literal) equal(s string) bool {
+	if !l.fold {
+		return s == l.text
+	}
+	return len(s) == len(l.text) && equalFoldASCII(s, l.text)
+}
+
+// inOrder cuts line behind the literals, each searched behind the one before.
+func inOrder(lits []literal, line string) (rest string, ok bool) {
+	for i := range lits {
+		at := lits[i].index(line)
+		if at < 0 {
+			return "", false
+		}
+		line = line[at+len(lits[i].text):]
+	}
+	return line, true
+}
+
 func lowerASCII(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
 		return c + 'a' - 'A'
@@ -93,33 +123,55 @@ func (t *anyTest) MatchString(line string) bool {
 	return false
 }
 
-// sequenceTest is texts with ".*" between them.
+// sequenceTest is texts with ".*" between them. The first may have to stand at the start
+// of the line, and the last at its end.
 type sequenceTest struct {
-	parts []literal
-	fold  bool
-	re    *regexp.Regexp // decides lines with line feeds, or not in ASCII if fold is set
+	parts      []literal
+	start, end bool
+	fold       bool
+	re         *regexp.Regexp // decides lines with line feeds, or not in ASCII if fold is set
 }
 
 func (t *sequenceTest) MatchString(line string) bool {
-	rest := line
-	for i := range t.parts {
-		at := t.parts[i].index(rest)
-		if at < 0 {
-			return t.fold && !isASCII(line) && t.re.MatchString(line)
-		}
-		rest = rest[at+len(t.parts[i].text):]
+	if !t.find(line) {
+		return t.fold && !isASCII(line) && t.re.MatchString(line)
 	}
 	return strings.IndexByte(line, '\n') < 0 || t.re.MatchString(line)
 }
 
-// regexpTest matches a regular expression; a line without need cannot match.
+func (t *sequenceTest) find(line string) bool {
+	parts := t.parts
+	if t.start {
+		first := &parts[0]
+		if t.end && len(parts) == 1 {
+			return first.equal(line)
+		}
+		if !first.prefix(line) {
+			return false
+		}
+		line, parts = line[len(first.text):], parts[1:]
+	}
+	if t.end {
+		last := &parts[len(parts)-1]
+		if !last.suffix(line) {
+			return false
+		}
+		line, parts = line[:len(line)-len(last.text)], parts[:len(parts)-1]
+	}
+	_, ok := inOrder(parts, line)
+	return ok
+}
+
+// regexpTest matches a regular expression. Every match contains the literals needs, in
+// their order.
 type regexpTest struct {
-	need literal
-	re   *regexp.Regexp
+	needs []literal
+	fold  bool // one of needs is in any case
+	re    *regexp.Regexp
 }
 
 func (t *regexpTest) MatchString(line string) bool {
-	if t.need.text != "" && t.need.index(line) < 0 && (!t.need.fold || isASCII(line)) {
+	if _, ok := inOrder(t.needs, line); !ok && (!t.fold || isASCII(line)) {
 		return false
 	}
 	return t.re.MatchString(line)
@@ -159,7 +211,9 @@ func Compile(expr string) (Matcher, error) {
 	if t := sequence(tree, re); t != nil {
 		return t, nil
 	}
-	return &regexpTest{need: needed(tree), re: re}, nil
+	t := &regexpTest{needs: needed(tree, nil), re: re}
+	t.fold = slices.ContainsFunc(t.needs, func(l literal) bool { return l.fold })
+	return t, nil
 }
 
 // literalOf returns the text of a literal node. U+FFFD in an expression also matches
@@ -268,10 +322,19 @@ func sequence(tree *syntax.Regexp, re *regexp.Regexp) Matcher {
 		return nil
 	}
 	t := &sequenceTest{re: re}
+	subs := tree.Sub
+	atStart := subs[0].Op == syntax.OpBeginText
+	if atStart {
+		subs = subs[1:]
+	}
 	joined := false // the last part was a text: another one must follow it directly
-	for _, sub := range tree.Sub {
+	for i, sub := range subs {
 		if sub.Op == syntax.OpStar && (sub.Sub[0].Op == syntax.OpAnyCharNotNL || sub.Sub[0].Op == syntax.OpAnyChar) {
 			joined = false
+			continue
+		}
+		if sub.Op == syntax.OpEndText && i == len(subs)-1 {
+			t.end = joined
 			continue
 		}
 		lits, ok := finite(sub)
@@ -279,29 +342,31 @@ func sequence(tree *syntax.Regexp, re *regexp.Regexp) Matcher {
 			return nil
 		}
 		joined = true
+		t.start = t.start || atStart && i == 0
 		t.parts = append(t.parts, lits[0])
 		t.fold = t.fold || lits[0].fold
+	}
+	if len(t.parts) == 0 {
+		return nil
 	}
 	return t
 }
 
-// needed returns the longest text that every match of re contains.
-func needed(re *syntax.Regexp) literal {
+// needed appends texts that every match of re contains, in their order.
+func needed(re *syntax.Regexp, dst []literal) []literal {
 	switch re.Op {
 	case syntax.OpLiteral:
 		if l, ok := literalOf(re); ok {
-			return l
+			return append(dst, l)
 		}
 	case syntax.OpCapture, syntax.OpPlus:
-		return needed(re.Sub[0])
+		return needed(re.Sub[0], dst)
 	case syntax.OpConcat:
-		all := make([]literal, 0, len(re.Sub))
 		for _, sub := range re.Sub {
-			all = append(all, needed(sub))
+			dst = needed(sub, dst)
 		}
-		return slices.MaxFunc(all, func(a, b literal) int { return len(a.text) - len(b.text) })
 	}
-	return literal{}
+	return dst
 }
 
 // Needed returns texts that every text which m, a result of [Compile], matches contains.
@@ -316,7 +381,9 @@ func Needed(m Matcher) []string {
 	case *containsTest:
 		add(literal{text: t.text})
 	case *regexpTest:
-		add(t.need)
+		for _, l := range t.needs {
+			add(l)
+		}
 	case *sequenceTest:
 		for _, l := range t.parts {
 			add(l)

@@ -11,7 +11,7 @@ import (
 func FuzzRegexp(f *testing.F) {
 	for _, re := range []string{
 		`foo`, `(?i)foo`, `error|fail|timeout`, `err(or)?`, `(?i)Info.*worker 1 `, `a.*b.*c`, `(?s)a.*b`, `^x`, `x$`, `[ab]c`, `(?i)ks`, `a+b`, `(a|b)(c|d)`,
-		`5\d\d`, `a\.b`, `(?i:a)B`, `.*`, ``, `x{2,3}`, "\ufffd", `(?m)^a$`, `\bword\b`, `a.b`, `foo.*`, `(?i)É`,
+		`5\d\d`, `a\.b`, `(?i:a)B`, `.*`, ``, `x{2,3}`, "\ufffd", `(?m)^a$`, `\bword\b`, `a.b`, `foo.*`, `(?i)É`, `^a.*b$`, `^ab$`, `^.*b$`, `^a.*`, `(?i)^INFO.*k$`, `a.*$`, `^$`, `^.*$`, `(ab)+c`,
 	} {
 		for _, line := range []string{"foo bar", "FOO", "timeout", "INFO the worker 1 x", "a\nb c", "xacbbc", "\u212as \u017f", "", "aB", "ab", "\xff", "a.b word", "503", "é"} {
 			f.Add(re, line)
@@ -57,8 +57,10 @@ func TestKinds(t *testing.T) {
 		{`(?i)error|fail`, "*textmatch.anyTest", "[]"},
 		{`foo.*bar`, "*textmatch.sequenceTest", "[foo bar]"},
 		{`(?i)foo.*bar.*`, "*textmatch.sequenceTest", "[]"},
-		{`items/77[0-9]+ x`, "*textmatch.regexpTest", "[items/77]"},
-		{`^foo$`, "*textmatch.regexpTest", "[foo]"},
+		{`items/77[0-9]+ x`, "*textmatch.regexpTest", "[items/77  x]"},
+		{`^foo$`, "*textmatch.sequenceTest", "[foo]"},
+		{`^foo.*bar$`, "*textmatch.sequenceTest", "[foo bar]"},
+		{`a\d+b\d*c`, "*textmatch.regexpTest", "[a b c]"},
 		{`[0-9]+`, "*textmatch.regexpTest", "[]"},
 	}
 	for _, tt := range tests {
