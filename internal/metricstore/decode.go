@@ -98,7 +98,8 @@ func (s *selected) Samples(ts []int64, vs []float64) ([]int64, []float64, error)
 	var space [16]piece
 	ps := s.pieces(space[:0])
 	had := len(ts)
-	var dec codec.FloatDecoder
+	dec := s.x.s.decoders.Get().(*codec.FloatDecoder) //nolint:forcetypeassert // the pool holds nothing else
+	defer s.x.s.decoders.Put(dec)
 	var err error
 	for from := 0; from < len(ps); {
 		to, end := from+1, ps[from].maxT
@@ -107,9 +108,9 @@ func (s *selected) Samples(ts []int64, vs []float64) ([]int64, []float64, error)
 			to++
 		}
 		if to == from+1 {
-			ts, vs, err = s.decode(&ps[from], ts, vs, &dec)
+			ts, vs, err = s.decode(&ps[from], ts, vs, dec)
 		} else {
-			ts, vs, err = s.decodeMerged(ps[from:to], ts, vs, &dec)
+			ts, vs, err = s.decodeMerged(ps[from:to], ts, vs, dec)
 		}
 		if err != nil {
 			return ts[:had], vs[:len(vs)-(len(ts)-had)], err
