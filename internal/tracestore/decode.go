@@ -348,9 +348,9 @@ func (g *group) decodeParents(r *decoder) {
 	nums := r.ints(g.len())
 	g.parent = make([]model.SpanID, len(nums))
 	for i, v := range nums {
-		switch {
-		case v == parentNone:
-		case v == parentOther:
+		switch v {
+		case parentNone:
+		case parentOther:
 			if b := r.Take(8); b != nil {
 				g.parent[i] = model.SpanID(b)
 			}

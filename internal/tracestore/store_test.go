@@ -31,7 +31,7 @@ func openDir(dir string, opts Options) (*testDir, error) {
 		return nil, err
 	}
 	ctx := context.Background()
-	err = log.Replay(ctx, func(sig model.Signal) wal.Pos { return s.Covered() }, s.Replay)
+	err = log.Replay(ctx, func(model.Signal) wal.Pos { return s.Covered() }, s.Replay)
 	return &testDir{dir, log, s}, err
 }
 

@@ -122,20 +122,20 @@ func lineFilters(fs []store.LineFilter) (func(line string) bool, error) {
 		if len(f.Patterns) == 0 {
 			return nil, errors.New("a line filter has no pattern")
 		}
-		var any []func(string) bool
+		var some []func(string) bool
 		for _, p := range f.Patterns {
 			if !f.Regexp {
-				any = append(any, func(line string) bool { return strings.Contains(line, p) })
+				some = append(some, func(line string) bool { return strings.Contains(line, p) })
 				continue
 			}
 			re, err := regexp.Compile(p)
 			if err != nil {
 				return nil, fmt.Errorf("compile line filter %q: %w", p, err)
 			}
-			any = append(any, re.MatchString)
+			some = append(some, re.MatchString)
 		}
 		all = append(all, func(line string) bool {
-			return f.Negate != slices.ContainsFunc(any, func(m func(string) bool) bool { return m(line) })
+			return f.Negate != slices.ContainsFunc(some, func(m func(string) bool) bool { return m(line) })
 		})
 	}
 	return func(line string) bool {

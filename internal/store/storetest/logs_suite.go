@@ -360,8 +360,18 @@ func testLogMatchers(t *testing.T, sub Subject[LogStore]) {
 	}
 	var sels []store.LogSelector
 	for _, ms := range [][]*model.Matcher{
-		nil, {eq("app", "api")}, {eq("app", "")}, {neq("app", "api")}, {re("app", "api")}, {re("app", "api.*")}, {re("app", "|api")},
-		{nre("env", "prod")}, {nre("env", ".+")}, {neq("absent", "x")}, {eq("absent", "x")}, {eq("app", "api"), neq("env", "prod")},
+		nil,
+		{eq("app", "api")},
+		{eq("app", "")},
+		{neq("app", "api")},
+		{re("app", "api")},
+		{re("app", "api.*")},
+		{re("app", "|api")},
+		{nre("env", "prod")},
+		{nre("env", ".+")},
+		{neq("absent", "x")},
+		{eq("absent", "x")},
+		{eq("app", "api"), neq("env", "prod")},
 	} {
 		sels = append(sels, store.LogSelector{Matchers: ms, Range: always()})
 	}

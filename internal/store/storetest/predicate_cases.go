@@ -32,7 +32,11 @@ func samplePredicates() []store.SpanPredicate {
 		return store.SpanPredicate{Attrs: attrs, Op: op, Type: store.ValueBool, Int: v}
 	}
 	out := []store.SpanPredicate{
-		{Attrs: span("v")}, {Attrs: span("absent")}, {Attrs: either("pod")}, {Attrs: in(store.ScopeEvent)("str")}, {Attrs: in(store.ScopeLink)("int")},
+		{Attrs: span("v")},
+		{Attrs: span("absent")},
+		{Attrs: either("pod")},
+		{Attrs: in(store.ScopeEvent)("str")},
+		{Attrs: in(store.ScopeLink)("int")},
 		{Attrs: intrinsic(store.IntrinsicName)},
 		num(span("array.str"), store.OpEqual, 1), str(in(store.ScopeResource)("array.int"), store.OpRegexp, "x"), str(span("map"), store.OpEqual, "x"),
 		str(intrinsic(store.IntrinsicName), store.OpRegexp, "GET.*"), str(intrinsic(store.IntrinsicName), store.OpRegexp, "GET"),

@@ -350,11 +350,18 @@ func (w *traceTwin) checkTags(t *testing.T, sel store.SpanSelector) {
 	}
 	wantBetween(t, "tags", tags(w.sub.Store, sel), tags(w.ref, sel), tags(w.ref, wide))
 	for _, a := range []store.Attr{
-		{Scope: store.ScopeIntrinsic, Name: store.IntrinsicName}, {Scope: store.ScopeIntrinsic, Name: store.IntrinsicStatus},
-		{Scope: store.ScopeIntrinsic, Name: store.IntrinsicKind}, {Scope: store.ScopeResource, Name: "service.name"},
-		{Scope: store.ScopeSpan, Name: "colour"}, {Scope: store.ScopeSpan, Name: "v"}, {Scope: store.ScopeSpan, Name: "float"},
-		{Scope: store.ScopeSpan, Name: "bool.true"}, {Scope: store.ScopeEvent, Name: "str"}, {Scope: store.ScopeLink, Name: "int"},
-		{Scope: store.ScopeInstrumentation, Name: "array.str"}, {Scope: store.ScopeSpan, Name: "absent"},
+		{Scope: store.ScopeIntrinsic, Name: store.IntrinsicName},
+		{Scope: store.ScopeIntrinsic, Name: store.IntrinsicStatus},
+		{Scope: store.ScopeIntrinsic, Name: store.IntrinsicKind},
+		{Scope: store.ScopeResource, Name: "service.name"},
+		{Scope: store.ScopeSpan, Name: "colour"},
+		{Scope: store.ScopeSpan, Name: "v"},
+		{Scope: store.ScopeSpan, Name: "float"},
+		{Scope: store.ScopeSpan, Name: "bool.true"},
+		{Scope: store.ScopeEvent, Name: "str"},
+		{Scope: store.ScopeLink, Name: "int"},
+		{Scope: store.ScopeInstrumentation, Name: "array.str"},
+		{Scope: store.ScopeSpan, Name: "absent"},
 	} {
 		values := func(s TraceStore, sel store.SpanSelector) (out []string) {
 			got, err := s.TagValues(t.Context(), tenant, a, 0, sel)
