@@ -229,8 +229,11 @@ func literalOf(re *syntax.Regexp) (literal, bool) {
 	return literal{text: strings.ToLower(s), fold: true}, isASCII(s)
 }
 
-// maxTexts bounds the texts that an expression is expanded into.
-const maxTexts = 16
+// Bounds on the texts that an expression is expanded into: how many, and how long.
+const (
+	maxTexts   = 16
+	maxTextLen = 1024
+)
 
 // finite returns the texts that re matches, if they are few and in one kind of case.
 func finite(re *syntax.Regexp) ([]literal, bool) {
@@ -246,7 +249,7 @@ func finite(re *syntax.Regexp) ([]literal, bool) {
 		return classTexts(re)
 	case syntax.OpQuest:
 		lits, ok := finite(re.Sub[0])
-		return append([]literal{{}}, lits...), ok
+		return append([]literal{{}}, lits...), ok && len(lits) < maxTexts
 	case syntax.OpAlternate:
 		var out []literal
 		for _, sub := range re.Sub {
@@ -291,6 +294,9 @@ func product(as, bs []literal) ([]literal, bool) {
 	for _, a := range as {
 		for _, b := range bs {
 			if a.fold != b.fold && a.text != "" && b.text != "" && hasLetter(a, b) {
+				return nil, false
+			}
+			if len(a.text)+len(b.text) > maxTextLen {
 				return nil, false
 			}
 			fold := a.fold || b.fold
@@ -354,6 +360,9 @@ func sequence(tree *syntax.Regexp, re *regexp.Regexp) Matcher {
 
 // needed appends texts that every match of re contains, in their order.
 func needed(re *syntax.Regexp, dst []literal) []literal {
+	if len(dst) == maxTexts {
+		return dst
+	}
 	switch re.Op {
 	case syntax.OpLiteral:
 		if l, ok := literalOf(re); ok {
