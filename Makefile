@@ -62,7 +62,7 @@ test-long: ## hours, not minutes: long fuzzing, 30 crash rounds, soak
 	TAGS=$(TAGS) FUZZTIME=2m scripts/fuzz.sh
 
 lint: ## golangci-lint (pinned in tools/go.mod) and the house rules of internal/lint
-	$(TOOL) golangci-lint run --build-tags $(TAGS) ./...
+	$(TOOL) golangci-lint run --allow-parallel-runners --build-tags $(TAGS) ./...
 	$(GOTEST) ./internal/lint
 
 fmt: ## format the Go code
