@@ -22,7 +22,7 @@ func giveBackBinary() {
 	if err != nil {
 		return
 	}
-	defer f.Close()
+	defer f.Close()      //nolint:errcheck // it was only read
 	var from, to uintptr // of a read-only mapping of the executable; 0 otherwise
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		fields := strings.Fields(lines.Text())

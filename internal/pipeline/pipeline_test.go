@@ -256,8 +256,10 @@ func (r *rig) sendLogs(t *testing.T, ld plog.Logs) {
 func addSpan(td ptrace.Traces, id int, name string, attrs map[string]any) ptrace.Span {
 	s := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
 	x := uint64(id+1) * 0x9E3779B97F4A7C15
-	s.SetTraceID([16]byte{byte(x), byte(x >> 8), byte(x >> 16), byte(x >> 24), byte(x >> 32), byte(x >> 40), byte(x >> 48), byte(x >> 56),
-		byte(x >> 7), byte(x >> 15), byte(x >> 23), byte(x >> 31), byte(x >> 39), byte(x >> 47), byte(x >> 55), byte(x) | 1})
+	s.SetTraceID([16]byte{
+		byte(x), byte(x >> 8), byte(x >> 16), byte(x >> 24), byte(x >> 32), byte(x >> 40), byte(x >> 48), byte(x >> 56),
+		byte(x >> 7), byte(x >> 15), byte(x >> 23), byte(x >> 31), byte(x >> 39), byte(x >> 47), byte(x >> 55), byte(x) | 1,
+	})
 	s.SetSpanID([8]byte{7: 1})
 	s.SetName(name)
 	now := time.Now()

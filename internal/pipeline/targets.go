@@ -84,7 +84,7 @@ func askTargets(ctx context.Context, network, address string) ([]Target, error) 
 	if err != nil {
 		return nil, err
 	}
-	defer res.Body.Close()
+	defer res.Body.Close() //nolint:errcheck // it was only read
 	var body struct {
 		Error string `json:"error"`
 		Data  struct {

@@ -234,9 +234,11 @@ receivers:
           scrape_timeout: 100ms
           static_configs: [{targets: ['`+address+`']}]`)
 			labels := `, instance="` + address + `", job="app"`
-			names := []string{`__name__="up"` + labels, `__name__="app_requests", _path="/a"` + labels, `__name__="app_bytes"` + labels, `__name__="bare"` + labels,
+			names := []string{
+				`__name__="up"` + labels, `__name__="app_requests", _path="/a"` + labels, `__name__="app_bytes"` + labels, `__name__="bare"` + labels,
 				`__name__="lat_bucket"` + labels + `, le="0.5"`, `__name__="lat_bucket"` + labels + `, le="+Inf"`, `__name__="lat_sum"` + labels, `__name__="lat_count"` + labels,
-				`__name__="q"` + labels + `, quantile="0.9"`, `__name__="q_sum"` + labels, `__name__="q_count"` + labels}
+				`__name__="q"` + labels + `, quantile="0.9"`, `__name__="q_sum"` + labels, `__name__="q_count"` + labels,
+			}
 			if strings.Contains(format.contentType, "openmetrics") {
 				names = []string{`__name__="up"` + labels, `__name__="app_requests_total", _path="/a"` + labels}
 			}

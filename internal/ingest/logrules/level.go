@@ -7,13 +7,14 @@ import (
 )
 
 const (
-	detectedLevel = "detected_level"
-	levelUnknown  = "unknown"
+	detectedLevel   = "detected_level"
+	levelUnknown    = "unknown"
+	levelFieldCount = 14
 )
 
 // levelFields are the names that hold a level, best first. Labels, metadata and JSON
 // keys must match exactly, logfmt keys in any case.
-func levelFields() [14]string {
+func levelFields() [levelFieldCount]string {
 	return [...]string{
 		"level", "LEVEL", "Level", "log.level", "severity", "SEVERITY", "Severity", "SeverityText",
 		"lvl", "LVL", "Lvl", "severity_text", "Severity_Text", "SEVERITY_TEXT",
@@ -23,7 +24,7 @@ func levelFields() [14]string {
 // levelOf returns the level that a label or metadata field states, normalised; a value
 // that is no known level is returned as it is.
 func levelOf(ls []model.Label) string {
-	best, value := len(levelFields()), ""
+	best, value := levelFieldCount, ""
 	for i := range ls {
 		switch ls[i].Name[0] {
 		case 'l', 'L', 's', 'S':
@@ -72,9 +73,20 @@ func known(v string) string {
 		return ""
 	}
 	names := [...][2]string{
-		{"info", "info"}, {"error", "error"}, {"warn", "warn"}, {"warning", "warn"}, {"debug", "debug"}, {"err", "error"},
-		{"trace", "trace"}, {"fatal", "fatal"}, {"critical", "critical"}, {"inf", "info"}, {"information", "info"},
-		{"wrn", "warn"}, {"dbg", "debug"}, {"trc", "trace"},
+		{"info", "info"},
+		{"error", "error"},
+		{"warn", "warn"},
+		{"warning", "warn"},
+		{"debug", "debug"},
+		{"err", "error"},
+		{"trace", "trace"},
+		{"fatal", "fatal"},
+		{"critical", "critical"},
+		{"inf", "info"},
+		{"information", "info"},
+		{"wrn", "warn"},
+		{"dbg", "debug"},
+		{"trc", "trace"},
 	}
 	for i := range names {
 		if len(names[i][0]) == len(v) && strings.EqualFold(names[i][0], v) {
@@ -116,7 +128,7 @@ const maxJSONLevelDepth = 2
 // jsonLevel looks for a level field with a string value in the line's objects. It does
 // not check that the line is JSON: a scan that jumps from quote to quote is enough.
 func jsonLevel(line string) string {
-	best, level := len(levelFields()), ""
+	best, level := levelFieldCount, ""
 	var arrays uint64 // bit d is set if the container at depth d is an array
 	depth := 0
 	for i := 0; i < len(line); i++ {
@@ -192,7 +204,7 @@ func skipSpace(line string, i int) int {
 
 // logfmtLevel looks for a level field among key=value pairs.
 func logfmtLevel(line string) string {
-	best, level := len(levelFields()), ""
+	best, level := levelFieldCount, ""
 	for i := 0; i < len(line); {
 		if line[i] <= ' ' {
 			i++

@@ -352,17 +352,17 @@ func (b *Builder) normalise(name string) string {
 	if name != "" && name[0] >= '0' && name[0] <= '9' {
 		out.WriteString("key_")
 	}
-	under, any := false, false
+	under, left := false, false
 	for _, c := range name {
 		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' {
 			out.WriteRune(c)
-			under, any = false, true
+			under, left = false, true
 		} else if !under {
 			out.WriteByte('_')
 			under = true
 		}
 	}
-	if !any {
+	if !left {
 		return ""
 	}
 	return out.String()

@@ -160,8 +160,15 @@ func TestEntryMeta(t *testing.T) {
 	e, _ := build(t, `{a="b"}`, time.Unix(1_700_000_000, 0), "x",
 		"a.b", "1", "a_b", "2", "1x", "3", "été", "4", "__x__", "5", "UP", "6", "_u", "7", "a  -c", "8", "__", "9", "", "10", "empty", "", "bad", "o\xffk")
 	want := model.Labels{
-		{Name: "UP", Value: "6"}, {Name: "__x__", Value: "5"}, {Name: "_t_", Value: "4"}, {Name: "_u", Value: "7"}, {Name: "a_b", Value: "1"},
-		{Name: "a_c", Value: "8"}, {Name: "bad", Value: "o k"}, {Name: "detected_level", Value: "unknown"}, {Name: "key_1x", Value: "3"},
+		{Name: "UP", Value: "6"},
+		{Name: "__x__", Value: "5"},
+		{Name: "_t_", Value: "4"},
+		{Name: "_u", Value: "7"},
+		{Name: "a_b", Value: "1"},
+		{Name: "a_c", Value: "8"},
+		{Name: "bad", Value: "o k"},
+		{Name: "detected_level", Value: "unknown"},
+		{Name: "key_1x", Value: "3"},
 	}
 	if diff := cmp.Diff(want, e.Meta); diff != "" {
 		t.Errorf("metadata (-want +got):\n%s", diff)

@@ -138,9 +138,11 @@ func TestPushJSON(t *testing.T) {
 		{name: "deflate", encoding: "deflate", body: line(`["1700000000000000000","hello"]`), status: 204, want: []string{one}},
 		{name: "brotli", encoding: "br", body: line(`["1700000000000000000","hello"]`), status: 400, text: "not supported"},
 		{name: "metadata", body: line(`["1700000000000000000","hello",{"trace_id":"abc","a.b":"c"}]`), status: 204, want: []string{
-			`{app="x", service_name="x"} 1700000000000000000 hello {a_b="c", detected_level="unknown", trace_id="abc"}`}},
+			`{app="x", service_name="x"} 1700000000000000000 hello {a_b="c", detected_level="unknown", trace_id="abc"}`,
+		}},
 		{name: "no stream", body: `{"streams":[{"values":[["1700000000000000000","hello"]]}]}`, status: 204, want: []string{
-			`{service_name="unknown_service"} 1700000000000000000 hello {detected_level="unknown"}`}},
+			`{service_name="unknown_service"} 1700000000000000000 hello {detected_level="unknown"}`,
+		}},
 		{name: "null values", body: `{"streams":[{"stream":{"a":"b"},"values":null}]}`, status: 204},
 		{name: "number as time", body: line(`[1700000000000000000,"hello"]`), status: 400, text: "streams[0].values[0] is a number"},
 		{name: "text as time", body: line(`["now","hello"]`), status: 400, text: `"now"`},
@@ -153,18 +155,24 @@ func TestPushJSON(t *testing.T) {
 		{name: "array", body: `[]`, status: 400, text: "not an object"},
 		{name: "no streams", body: `{}`, status: 422, text: "at least one valid stream"},
 		{name: "empty streams", body: `{"streams":[]}`, status: 422, text: "at least one valid stream"},
-		{name: "dotted label", body: `{"streams":[{"stream":{"a.b":"c"},"values":[["1700000000000000000","lost"]]},{"stream":{"app":"x"},"values":[["1700000000000000000","hello"]]}]}`,
-			status: 400, text: "1 invalid_labels", want: []string{one}},
-		{name: "too old and too new", body: line(`["1600000000000000000","old"],["1800000000000000000","new"],["1700000000000000000","hello"]`),
-			status: 400, text: "2 of 3 items refused (the other 1 are stored)", want: []string{one}},
+		{
+			name: "dotted label", body: `{"streams":[{"stream":{"a.b":"c"},"values":[["1700000000000000000","lost"]]},{"stream":{"app":"x"},"values":[["1700000000000000000","hello"]]}]}`,
+			status: 400, text: "1 invalid_labels", want: []string{one},
+		},
+		{
+			name: "too old and too new", body: line(`["1600000000000000000","old"],["1800000000000000000","new"],["1700000000000000000","hello"]`),
+			status: 400, text: "2 of 3 items refused (the other 1 are stored)", want: []string{one},
+		},
 		{name: "long line", body: line(`["1700000000000000000","` + strings.Repeat("x", 262145) + `"]`), status: 400, text: "max entry size '262144' bytes exceeded"},
 		{name: "bomb", encoding: "gzip", body: line(`["1700000000000000000","` + strings.Repeat("x", 2<<20) + `"]`), status: 413},
 		{name: "no type", contentType: "-", body: line(""), status: 400, text: "Content-Type"},
 		{name: "tenant", tenantID: "a b", body: line(""), status: 401, text: "tenant"},
 		{name: "legacy", body: `{"streams":[{"labels":"{app=\"x\"}","entries":[{"ts":"2023-11-14T22:13:20Z","line":"hello"}]}]}`, status: 204, want: []string{one}},
 		{name: "overloaded", body: line(`["1700000000000000000","hello"]`), storeErr: store.ErrOverloaded, status: 503, want: []string{one}},
-		{name: "stream limit", body: line(`["1700000000000000000","hello"]`), status: 429, text: "stream_limit", want: []string{one},
-			storeErr: &store.Refused{Refusals: []store.Refusal{{Reason: store.ReasonStreamLimit, Count: 1}}}},
+		{
+			name: "stream limit", body: line(`["1700000000000000000","hello"]`), status: 429, text: "stream_limit", want: []string{one},
+			storeErr: &store.Refused{Refusals: []store.Refusal{{Reason: store.ReasonStreamLimit, Count: 1}}},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -192,8 +200,10 @@ func TestPushProtobuf(t *testing.T) {
 		{name: "plain", body: snappy(body), status: 204, want: want},
 		{name: "named", body: snappy(body), encoding: "snappy", status: 204, want: want},
 		{name: "gzip", body: snappy(body), encoding: "gzip", status: 204, want: want},
-		{name: "two streams", body: snappy(append(slices.Clone(body), protoPush(`{z="z"}`, entry{now, "third", nil})...)), status: 204,
-			want: append(slices.Clone(want), `{service_name="unknown_service", z="z"} 1700000000000000000 third {detected_level="unknown"}`)},
+		{
+			name: "two streams", body: snappy(append(slices.Clone(body), protoPush(`{z="z"}`, entry{now, "third", nil})...)), status: 204,
+			want: append(slices.Clone(want), `{service_name="unknown_service", z="z"} 1700000000000000000 third {detected_level="unknown"}`),
+		},
 		{name: "not snappy", body: "hello", status: 400, text: "snappy"},
 		{name: "truncated", body: snappy(body[:40]), status: 400, text: "at byte"},
 		{name: "bad labels", body: snappy(append(slices.Clone(body), protoPush(`{app=pb}`, entry{now, "lost", nil})...)), status: 400, text: "couldn't parse labels", want: want},

@@ -95,7 +95,7 @@ func nextRec(key []byte) (kind byte, l model.Label, rest []byte, err error) {
 
 // labelNamer translates attribute names as Prometheus' OTLP endpoint does by default.
 func labelNamer() otlptranslator.LabelNamer {
-	return otlptranslator.LabelNamer{UnderscoreLabelSanitization: true, PreserveMultipleUnderscores: true}
+	return otlptranslator.LabelNamer{UnderscoreLabelSanitization: true, PreserveMultipleUnderscores: true} //nolint:staticcheck // Prometheus sets it by default, deprecated or not
 }
 
 // decodeKey is the Decode of every batch of this package: it does the part of the

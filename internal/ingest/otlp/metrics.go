@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -523,7 +524,7 @@ func (c *converter) exponential(name string, p pmetric.ExponentialHistogramDataP
 // refuseDelta counts a data point that could not be added up.
 func (c *converter) refuseDelta(name string, err error) {
 	reason := reasonDeltaOrder
-	if err == errDeltaFull {
+	if errors.Is(err, errDeltaFull) {
 		reason = store.ReasonSeriesLimit
 	}
 	c.refused.Add(reason, 1, func() string { return fmt.Sprintf("metric %s: %v", name, err) })

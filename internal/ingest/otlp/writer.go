@@ -142,21 +142,21 @@ func noStore(s model.Signal) error {
 // withoutInvalid returns td, or, if spans of it have no valid ids, a copy without them.
 func withoutInvalid(td ptrace.Traces, refused *store.Refused) ptrace.Traces {
 	invalid := func(s ptrace.Span) bool { return s.TraceID().IsEmpty() || s.SpanID().IsEmpty() }
-	any := false
+	found := false
 	for _, rs := range td.ResourceSpans().All() {
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, s := range ss.Spans().All() {
 				if !invalid(s) {
 					continue
 				}
-				any = true
+				found = true
 				refused.Add(store.ReasonInvalidID, 1, func() string {
 					return fmt.Sprintf("span %q: trace ids must be 128 bit and span ids 64 bit, neither all zero", s.Name())
 				})
 			}
 		}
 	}
-	if !any {
+	if !found {
 		return td
 	}
 	out := ptrace.NewTraces()

@@ -472,8 +472,11 @@ func BenchmarkV1(b *testing.B) {
 	for i := range 2000 {
 		req.Timeseries = append(req.Timeseries, prompb.TimeSeries{
 			Labels: []prompb.Label{
-				{Name: "__name__", Value: "node_cpu_seconds_total"}, {Name: "cpu", Value: fmt.Sprint(i % 64)}, {Name: "instance", Value: fmt.Sprintf("host-%d:9100", i/64)},
-				{Name: "job", Value: "node"}, {Name: "mode", Value: "idle"},
+				{Name: "__name__", Value: "node_cpu_seconds_total"},
+				{Name: "cpu", Value: fmt.Sprint(i % 64)},
+				{Name: "instance", Value: fmt.Sprintf("host-%d:9100", i/64)},
+				{Name: "job", Value: "node"},
+				{Name: "mode", Value: "idle"},
 			},
 			Samples: []prompb.Sample{{Timestamp: time.Now().UnixMilli(), Value: float64(i)}},
 		})
