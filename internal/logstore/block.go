@@ -48,15 +48,20 @@ func (b *rowBlock) add(r *row) {
 	s.min, s.max = min(s.min, r.time), max(s.max, r.time)
 }
 
-// The layouts of the lines column, its first byte. Both hold the text with a newline
-// after each line; if lines hold newlines themselves their lengths come first.
+// The layouts of the lines column, its first byte. The first two hold the text with a
+// newline after each line; if lines hold newlines themselves their lengths come first.
+// The third is described in skeleton.go.
 const (
-	linesPlain   = 0
-	linesLengths = 1
+	linesPlain    = 0
+	linesLengths  = 1
+	linesSkeleton = 2
 )
 
 // appendLines appends the lines column of b.
-func (b *rowBlock) appendLines(dst []byte, z *codec.Zstd) []byte {
+func (b *rowBlock) appendLines(dst []byte, sk *skeletonBuilder, z *codec.Zstd) []byte {
+	if len(b.times) >= minSkeletonRows && sk.build(b.text, b.lens) {
+		return sk.encode(dst, len(b.text), z)
+	}
 	if b.multi {
 		dst = append(dst, linesLengths)
 		dst = codec.AppendInts(dst, b.lens)
@@ -66,44 +71,73 @@ func (b *rowBlock) appendLines(dst []byte, z *codec.Zstd) []byte {
 	return z.Append(dst, b.text)
 }
 
-// decodeLines reads a lines column of n rows. It returns the text, which may share memory
-// with data or buf, where each line ends in it, exclusive of its newline, and buf, which
-// may have grown.
-func decodeLines(data []byte, n int, z *codec.Zstd, buf []byte) (txt string, ends []uint32, used []byte, err error) {
+// minSkeletonRows is the rows from which separating lines is tried.
+const minSkeletonRows = 16
+
+// encodedLines is a lines column that is not rendered yet.
+type encodedLines struct {
+	n    int
+	lens []int64    // of linesLengths
+	text []byte     // of linesPlain and linesLengths: what follows
+	sk   *skeletons // of linesSkeleton
+}
+
+// openLines reads the begin of a lines column of n rows. The result shares memory with
+// data.
+func openLines(data []byte, n int, z *codec.Zstd) (encodedLines, error) {
 	r := codec.NewReader(data)
-	mode := r.Byte()
-	var lens []int64
-	switch mode {
+	l := encodedLines{n: n}
+	switch mode := r.Byte(); mode {
 	case linesPlain:
 	case linesLengths:
-		lens = r.Ints(nil)
+		l.lens = r.Ints(nil)
+	case linesSkeleton:
+		var err error
+		if l.sk, err = readSkeletons(r.Rest(), n, z); err != nil {
+			return l, fmt.Errorf("lines column: %w", err)
+		}
 	default:
 		r.Fail("lines column of unknown layout %d", mode)
 	}
-	if err := r.Err(); err != nil {
-		return "", nil, buf, err
-	}
-	all, used, _, err := z.Decode(buf[:0], r.Rest())
-	if err != nil {
-		return "", nil, buf, fmt.Errorf("lines column: %w", err)
-	}
-	ends = make([]uint32, 0, n)
-	if mode == linesPlain {
-		ends = splitLines(all, ends)
-	} else {
-		at := int64(0)
-		for _, l := range lens {
-			if l < 0 || at+l >= int64(len(all)) {
-				return "", nil, used, fmt.Errorf("lines column: %w: line of %d bytes", store.ErrCorrupt, l)
-			}
-			ends = append(ends, uint32(at+l))
-			at += l + 1
+	l.text = r.Rest()
+	return l, r.Err()
+}
+
+// render returns the text of the lines and where each ends in it, exclusive of its
+// newline. It decodes into buf, which may grow. Rows from+i with keep[i] false, and rows
+// outside, may be empty; a nil keep wants all.
+func (l *encodedLines) render(keep []bool, from int, z *codec.Zstd, buf []byte) (t lineText, used []byte, err error) {
+	if l.sk != nil {
+		if used, t.ends, err = l.sk.render(keep, from, z, buf[:0]); err != nil {
+			return t, buf, fmt.Errorf("lines column: %w", err)
 		}
+		t.text = text(used)
+		return t, used, nil
 	}
-	if len(ends) != n || n > 0 && int(ends[n-1])+1 != len(all) {
-		return "", nil, used, fmt.Errorf("lines column: %w: %d lines, want %d", store.ErrCorrupt, len(ends), n)
+	all, used, _, err := z.Decode(buf[:0], l.text)
+	if err != nil {
+		return t, buf, fmt.Errorf("lines column: %w", err)
 	}
-	return text(all), ends, used, nil
+	if len(used) == 0 { // stored as it is: the text lies in the memory of the column
+		used = append(used, all...)
+		all = used
+	}
+	t.text, t.ends = text(all), make([]uint32, 0, l.n)
+	if l.lens == nil {
+		t.ends = splitLines(all, t.ends)
+	}
+	at := int64(0)
+	for _, n := range l.lens {
+		if n < 0 || at+n >= int64(len(all)) {
+			return t, used, fmt.Errorf("lines column: %w: line of %d bytes", store.ErrCorrupt, n)
+		}
+		t.ends = append(t.ends, uint32(at+n))
+		at += n + 1
+	}
+	if len(t.ends) != l.n || l.n > 0 && int(t.ends[l.n-1])+1 != len(all) {
+		return t, used, fmt.Errorf("lines column: %w: %d lines, want %d", store.ErrCorrupt, len(t.ends), l.n)
+	}
+	return t, used, nil
 }
 
 // splitLines appends the position of each newline in all.

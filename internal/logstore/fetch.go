@@ -207,13 +207,11 @@ func (f *fetcher) decodeColumns(b *fetched) error {
 		}
 	}
 	if (!w.noLine || len(w.lines) > 0) && !keep.empty() {
-		if err := f.decodeText(b, buf); err != nil {
+		n, err := f.decodeText(b, keep, buf)
+		if err != nil {
 			return err
 		}
-		size += int64(len(b.lines.text))
-		for i := range w.lines {
-			keep.lines(&w.lines[i], &b.lines)
-		}
+		size += n
 	}
 	if err := f.acct.Scanned(size, int64(b.info.rows)); err != nil {
 		return err
@@ -299,19 +297,30 @@ func (f *fetcher) decodeTimes(b *fetched, buf *buffer) error {
 	return nil
 }
 
-// decodeText reads the lines.
-func (f *fetcher) decodeText(b *fetched, buf *buffer) error {
+// decodeText reads the lines, as many as it has to, and applies the line filters. It
+// returns the bytes that it looked at.
+func (f *fetcher) decodeText(b *fetched, keep *mask, buf *buffer) (int64, error) {
 	data, err := b.readInto(colLines, buf)
 	if err != nil {
-		return err
+		return 0, err
+	}
+	enc, err := openLines(data, b.info.rows, f.s.zstd)
+	if err != nil {
+		return 0, err
+	}
+	size := int64(len(data))
+	open := keep.decide(f.wants.lines, enc.sk)
+	if len(open) == 0 && f.wants.noLine || keep.empty() {
+		return size, nil
 	}
 	b.text = f.s.pool.get()
-	b.lines.text, b.lines.ends, b.text.b, err = decodeLines(data, b.info.rows, f.s.zstd, b.text.b)
-	if err == nil && len(b.text.b) == 0 { // stored as it is: the text lies in buf, which is given back
-		b.text.b = append(b.text.b, b.lines.text...)
-		b.lines.text = text(b.text.b)
+	if b.lines, b.text.b, err = enc.render(keep.keep, keep.from, f.s.zstd, b.text.b); err != nil {
+		return size, err
 	}
-	return err
+	for _, lf := range open {
+		keep.lines(lf, &b.lines)
+	}
+	return max(size, int64(len(b.lines.text))), nil
 }
 
 // mask is the rows of a block that are still wanted.
@@ -394,6 +403,35 @@ func (m *mask) field(meta *metaColumns, c *model.Matcher) {
 	for i := range m.keep {
 		m.keep[i] = m.keep[i] && c.Matches(value(m.from+i))
 	}
+}
+
+// decide applies fs to the skeletons of the rows, as far as these tell, and returns the
+// filters that need the lines. sk is nil if there are no skeletons.
+func (m *mask) decide(fs []lineFilter, sk *skeletons) []*lineFilter {
+	var open []*lineFilter
+	for i := range fs {
+		if sk == nil {
+			open = append(open, &fs[i])
+			continue
+		}
+		m.open()
+		verdicts := make([]verdict, len(sk.lits))
+		for id := range verdicts {
+			verdicts[id] = fs[i].decide(sk, id)
+		}
+		unsure := false
+		for k := range m.keep {
+			if m.keep[k] {
+				v := verdicts[sk.rows[m.from+k]]
+				m.keep[k] = v != never
+				unsure = unsure || v == maybe
+			}
+		}
+		if unsure {
+			open = append(open, &fs[i])
+		}
+	}
+	return open
 }
 
 // lines keeps the rows whose line satisfies f.
@@ -493,7 +531,11 @@ func (f *fetcher) content(b *fetched, i int) (line, meta string, err error) {
 		if err != nil {
 			return "", "", err
 		}
-		if full.lines.text, full.lines.ends, _, err = decodeLines(data, b.info.rows, f.s.zstd, nil); err != nil {
+		enc, err := openLines(data, b.info.rows, f.s.zstd)
+		if err != nil {
+			return "", "", err
+		}
+		if full.lines, _, err = enc.render(nil, 0, f.s.zstd, nil); err != nil {
 			return "", "", err
 		}
 		if data, err = b.column(colMeta, nil); err != nil {

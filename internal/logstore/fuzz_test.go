@@ -92,6 +92,63 @@ func FuzzFilter(f *testing.F) {
 	})
 }
 
+// FuzzSkeleton separates lines and renders them again, and compares the verdicts on
+// substrings with the lines.
+func FuzzSkeleton(f *testing.F) {
+	f.Add("10.1.2.3 took=15ms trace=4bf92f3577b34da6 pod-7f9c4d x007\x01GET /a/12", 3, 9)
+	f.Add("deadbeef1 0 00 012345678901234567890 a1b2c3d4e5 ABCDEF12", 0, 4)
+	f.Fuzz(func(t *testing.T, texts string, from, n int) {
+		z := testZstd(t)
+		lines := strings.Split(texts, "\x07")
+		for len(lines) < 40 { // the same skeletons with other digits
+			l := []byte(lines[len(lines)/2])
+			for i := range l {
+				if l[i] >= '0' && l[i] <= '9' {
+					l[i] = '0' + (l[i]-'0'+byte(len(lines)))%10
+				}
+			}
+			lines = append(lines, string(l))
+		}
+		b := rowBlock{segs: []segment{{}}}
+		for _, l := range lines {
+			b.add(&row{line: l})
+		}
+		var sk skeletonBuilder
+		data := b.appendLines(nil, &sk, z)
+		enc, err := openLines(data, len(lines), z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s *skeletons
+		if s = enc.sk; s != nil {
+			copied := *s
+			s = &copied
+		}
+		got, _, err := enc.render(nil, 0, z, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, l := range lines {
+			if got.line(i) != l {
+				t.Fatalf("line %d = %q, want %q", i, got.line(i), l)
+			}
+			if s == nil || l == "" {
+				continue
+			}
+			at := int(uint(from) % uint(len(l)))
+			sub := l[at : at+int(uint(n)%uint(len(l)-at+1))]
+			for j, other := range lines {
+				switch v := s.contains(int(s.rows[j]), sub); {
+				case v == never && strings.Contains(other, sub):
+					t.Fatalf("the skeleton of %q denies %q", other, sub)
+				case v == sure && !strings.Contains(other, sub):
+					t.Fatalf("the skeleton of %q promises %q", other, sub)
+				}
+			}
+		}
+	})
+}
+
 // TestLiteralsOfExpressions checks the literals of expressions against what they match.
 func TestLiteralsOfExpressions(t *testing.T) {
 	tests := []struct {
@@ -170,7 +227,9 @@ func FuzzDecode(f *testing.F) {
 			x.match([]*model.Matcher{model.MustMatcher(model.MatchEqual, "a", "b")})
 		}
 		_, _ = decodeMeta(data, 3, nil, z)
-		_, _, _, _ = decodeLines(data, 3, z, nil)
+		if enc, err := openLines(data, 3, z); err == nil {
+			_, _, _ = enc.render(nil, 0, z, nil)
+		}
 		if bf, err := openFilter(data); err == nil {
 			bf.substring("some 12 words")
 		}

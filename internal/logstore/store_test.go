@@ -87,4 +87,3 @@ func TestContract(t *testing.T) {
 		return sub
 	})
 }
-

@@ -25,6 +25,7 @@ type partWriter struct {
 
 	block  rowBlock
 	meta   metaBuilder
+	lines  skeletonBuilder
 	filter filterBuilder
 	buf    []byte
 	times  []int64
@@ -86,7 +87,7 @@ func (p *partWriter) endBlock() error {
 		case colTimes:
 			p.buf = codec.AppendInts(p.buf, b.times)
 		case colLines:
-			p.buf = b.appendLines(p.buf, p.zstd)
+			p.buf = b.appendLines(p.buf, &p.lines, p.zstd)
 		case colMeta:
 			p.buf = p.meta.encode(p.buf, p.zstd)
 		case colFilter:

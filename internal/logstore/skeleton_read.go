@@ -1,0 +1,324 @@
+package logstore
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pharos-o11y/pharos/internal/engine/codec"
+)
+
+// skeletons is a decoded lines column of the skeleton layout.
+type skeletons struct {
+	lits [][]string // of each skeleton
+	cols [][]int32  // column of each variable of each skeleton
+	rows []int64    // skeleton of each row
+	size int        // bytes of the text
+	used []int      // rows of each column
+	vars [][]byte   // encoded columns
+}
+
+// varReader is a decoded column of variables, read from front to back.
+type varReader struct {
+	kind   byte
+	width  int
+	widths []int64
+	ints   []int64
+	bytes  []byte
+	texts  []string
+	next   int // value of the next row
+	at     int // in bytes
+}
+
+// readSkeletons reads a column of n rows behind its layout byte. Strings share memory
+// with data.
+func readSkeletons(data []byte, n int, z *codec.Zstd) (*skeletons, error) {
+	s := &skeletons{}
+	r := codec.NewReader(data)
+	s.size = r.Count(1 << 30)
+	lits, r := readStrings(r, z)
+	counts, cols := r.Ints(nil), r.Ints(nil)
+	if s.rows = r.Ints(make([]int64, 0, n)); len(s.rows) != n {
+		r.Fail("%d rows, want %d", len(s.rows), n)
+	}
+	columns := r.Count(len(cols))
+	s.shape(r, lits, counts, cols, columns)
+	s.used = make([]int, columns)
+	for _, id := range s.rows {
+		if id < 0 || id >= int64(len(s.cols)) {
+			r.Fail("skeleton %d of %d", id, len(s.cols))
+			break
+		}
+		for _, c := range s.cols[id] {
+			s.used[c]++
+		}
+	}
+	for i := 0; i < columns && r.Err() == nil; i++ {
+		v := r.Bytes()
+		if len(v) == 0 || v[0] > varText {
+			r.Fail("variables of unknown kind")
+		}
+		s.vars = append(s.vars, v)
+	}
+	return s, r.Err()
+}
+
+// shape splits lits and cols among the skeletons.
+func (s *skeletons) shape(r *codec.Reader, lits []string, counts, cols []int64, columns int) {
+	for _, c := range counts {
+		if c < 0 || c > int64(len(cols)) || c+1 > int64(len(lits)) {
+			r.Fail("skeleton of %d variables", c)
+			return
+		}
+		of := make([]int32, c)
+		for i := range of {
+			if cols[i] < 0 || cols[i] >= int64(columns) {
+				r.Fail("column %d of %d", cols[i], columns)
+				return
+			}
+			of[i] = int32(cols[i])
+		}
+		s.cols, s.lits = append(s.cols, of), append(s.lits, lits[:c+1])
+		cols, lits = cols[c:], lits[c+1:]
+	}
+}
+
+// readStrings reads a codec string column and returns a reader of what follows.
+func readStrings(r *codec.Reader, z *codec.Zstd) ([]string, *codec.Reader) {
+	ss, _, rest, err := codec.DecodeStrings(nil, nil, r.Rest(), z)
+	if err != nil {
+		r.Fail("strings: %v", err)
+		return nil, r
+	}
+	return ss, codec.NewReader(rest)
+}
+
+// readVars reads a column of n variables.
+func readVars(data []byte, n int, z *codec.Zstd) (varReader, error) {
+	r := codec.NewReader(data)
+	v := varReader{kind: r.Byte()}
+	have := 0
+	switch v.kind {
+	case varText:
+		v.texts, r = readStrings(r, z)
+		have = len(v.texts)
+	case varInt, varPadded, varMixed:
+		if v.kind == varPadded {
+			v.width = r.Count(maxDigits)
+		}
+		if v.kind == varMixed {
+			v.widths = r.Ints(nil)
+		}
+		v.ints = r.Ints(make([]int64, 0, n))
+		have = len(v.ints)
+	case varHex, varHexMix:
+		var need uint64
+		if v.kind == varHex {
+			v.width = r.Count(1 << 20)
+			need = uint64(n) * uint64((v.width+1)/2)
+		} else {
+			v.widths = r.Ints(nil)
+			for _, w := range v.widths {
+				need += uint64(max(0, w)+1) / 2
+			}
+		}
+		digits, _, _, err := z.Decode(nil, r.Rest())
+		if err != nil {
+			return v, err
+		}
+		if v.bytes = digits; uint64(len(digits)) != need {
+			r.Fail("%d bytes of hex digits, want %d", len(digits), need)
+		}
+		have = n
+	default:
+		r.Fail("variables of unknown kind %d", v.kind)
+	}
+	if have != n || v.widths != nil && len(v.widths) != n {
+		r.Fail("%d variables with %d widths, want %d", have, len(v.widths), n)
+	}
+	if i := slices.IndexFunc(v.widths, func(w int64) bool { return w < 1 || v.kind == varMixed && w > maxDigits }); i >= 0 {
+		r.Fail("variable of width %d", v.widths[i])
+	}
+	return v, r.Err()
+}
+
+// render appends the lines of the rows that keep[i-from] wants, all if keep is nil, each
+// with its newline, to buf. Other rows are empty.
+func (s *skeletons) render(keep []bool, from int, z *codec.Zstd, buf []byte) (txt []byte, ends []uint32, err error) {
+	vars := make([]varReader, len(s.vars))
+	for i := range vars {
+		if vars[i], err = readVars(s.vars[i], s.used[i], z); err != nil {
+			return buf, nil, err
+		}
+	}
+	if keep == nil {
+		buf = slices.Grow(buf, s.size)
+	}
+	ends = make([]uint32, len(s.rows))
+	for i, id := range s.rows {
+		lits, cols := s.lits[id], s.cols[id]
+		if keep != nil && (i < from || i-from >= len(keep) || !keep[i-from]) {
+			for _, c := range cols {
+				vars[c].skip()
+			}
+		} else {
+			for k, c := range cols {
+				buf = append(buf, lits[k]...)
+				buf = vars[c].append(buf)
+			}
+			buf = append(buf, lits[len(lits)-1]...)
+		}
+		ends[i] = uint32(len(buf))
+		buf = append(buf, '\n')
+	}
+	return buf, ends, nil
+}
+
+func (v *varReader) digits() int {
+	if v.widths != nil {
+		return int(v.widths[v.next])
+	}
+	return v.width
+}
+
+func (v *varReader) skip() {
+	if v.bytes != nil {
+		v.at += (v.digits() + 1) / 2
+	}
+	v.next++
+}
+
+const (
+	zeros     = "000000000000000000"
+	hexDigits = "0123456789abcdef"
+)
+
+// append appends the next variable.
+func (v *varReader) append(dst []byte) []byte {
+	switch v.kind {
+	case varInt:
+		dst = appendDecimal(dst, v.ints[v.next])
+	case varPadded, varMixed:
+		dst = appendPadded(dst, v.ints[v.next], v.digits())
+	case varHex, varHexMix:
+		n := v.digits()
+		b := v.bytes[v.at : v.at+(n+1)/2]
+		v.at += len(b)
+		for _, c := range b {
+			dst = append(dst, hexDigits[c>>4], hexDigits[c&15])
+		}
+		dst = dst[:len(dst)-n&1]
+	default:
+		dst = append(dst, v.texts[v.next]...)
+	}
+	v.next++
+	return dst
+}
+
+// appendDecimal is strconv.AppendInt, faster for the small numbers of logs.
+func appendDecimal(dst []byte, v int64) []byte {
+	switch {
+	case v < 0 || v >= 10_000:
+		return strconv.AppendInt(dst, v, 10)
+	case v < 10:
+		return append(dst, '0'+byte(v))
+	case v < 100:
+		return append(dst, '0'+byte(v/10), '0'+byte(v%10))
+	case v < 1000:
+		return append(dst, '0'+byte(v/100), '0'+byte(v/10%10), '0'+byte(v%10))
+	}
+	return append(dst, '0'+byte(v/1000), '0'+byte(v/100%10), '0'+byte(v/10%10), '0'+byte(v%10))
+}
+
+// appendPadded appends v with leading zeros up to width digits.
+func appendPadded(dst []byte, v int64, width int) []byte {
+	if width == 2 && uint64(v) < 100 {
+		return append(dst, '0'+byte(v/10), '0'+byte(v%10))
+	}
+	dst = append(dst, zeros[:width]...)
+	for i := len(dst) - 1; v > 0 && i >= len(dst)-width; i-- {
+		dst[i] = '0' + byte(v%10)
+		v /= 10
+	}
+	return dst
+}
+
+// verdict is what a skeleton tells about a substring in lines printed from it.
+type verdict uint8
+
+const (
+	never verdict = iota
+	maybe
+	sure
+)
+
+// contains judges whether lines of skeleton id contain s.
+func (s *skeletons) contains(id int, sub string) verdict {
+	if slices.ContainsFunc(s.lits[id], func(l string) bool { return strings.Contains(l, sub) }) {
+		return sure
+	}
+	if sub == "" {
+		return sure
+	}
+	if len(s.cols[id]) == 0 {
+		return never
+	}
+	for i := range len(sub) {
+		if byteClass[sub[i]] == classDigit {
+			return maybe
+		}
+	}
+	// Without a digit, sub lies in a literal, or its end is a piece of a variable that is
+	// a token with letters.
+	edge := byteClass[sub[0]] != 0 || byteClass[sub[len(sub)-1]] != 0
+	for _, c := range s.cols[id] {
+		switch s.vars[c][0] {
+		case varText:
+			if edge {
+				return maybe
+			}
+		case varHex, varHexMix:
+			if edge && hexEdge(sub) {
+				return maybe
+			}
+		}
+	}
+	return never
+}
+
+// hexEdge reports whether the token at the begin or end of sub can be a piece of a hex
+// number.
+func hexEdge(sub string) bool {
+	n := 0
+	for n < len(sub) && byteClass[sub[n]] != 0 {
+		n++
+	}
+	if n > 0 && isHex(sub[:n]) {
+		return true
+	}
+	n = len(sub)
+	for n > 0 && byteClass[sub[n-1]] != 0 {
+		n--
+	}
+	return n < len(sub) && isHex(sub[n:])
+}
+
+// decide judges whether lines of skeleton id satisfy f.
+func (f *lineFilter) decide(s *skeletons, id int) verdict {
+	any := never
+	for i := range f.patterns {
+		p := &f.patterns[i]
+		v := maybe
+		switch {
+		case p.re == nil:
+			v = s.contains(id, p.literal)
+		case p.needs != nil && !slices.ContainsFunc(p.needs, func(l string) bool { return s.contains(id, l) != never }):
+			v = never
+		}
+		any = max(any, v)
+	}
+	if f.negate {
+		return sure - any
+	}
+	return any
+}
