@@ -188,7 +188,8 @@ func runOne(ctx context.Context, c config, s server, load workload, rep *report)
 	}
 	rep.ingest = append(rep.ingest, ingestRow{
 		load: load.name(), server: s.title, items: n, raw: raw, wall: wall,
-		cpu: after.cpu - idle.cpu, rssIngest: after.peak, rss: last.peak, disk: data, wal: wal,
+		// What the stop still had to write belongs to the ingest.
+		cpu: after.cpu - idle.cpu + p.total() - last.cpu, rssIngest: after.peak, rss: last.peak, disk: data, wal: wal,
 	})
 	fmt.Fprintf(os.Stderr, " done: %.1f MB on disk\n", float64(data)/1e6)
 	return nil

@@ -180,6 +180,11 @@ func (p *proc) stop() error {
 	}
 }
 
+// total is the CPU time of the ended process.
+func (p *proc) total() time.Duration {
+	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
+}
+
 func (p *proc) kill() error {
 	if p.dead {
 		return nil

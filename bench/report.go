@@ -75,7 +75,9 @@ func (r *report) ingestTable(b *strings.Builder, load string) {
 		cpuRatio, diskRatio := "", ""
 		if p := rows[0]; p.server == "Pharos" && row.server != "Pharos" {
 			cpuRatio = fmt.Sprintf("%.1fx", row.cpu.Seconds()/p.cpu.Seconds())
-			diskRatio = fmt.Sprintf("%.2fx", float64(row.disk)/float64(p.disk))
+			if p.disk > 0 {
+				diskRatio = fmt.Sprintf("%.2fx", float64(row.disk)/float64(p.disk))
+			}
 		}
 		fmt.Fprintf(b, "| %s | %.2f | %.2f s | %s | %.0f MB | %.0f MB | %.1f MB | %.2f | %s | %.1f MB |\n",
 			row.server, row.cpu.Seconds(), row.cpu.Seconds()/float64(row.items)*1e6, cpuRatio,
