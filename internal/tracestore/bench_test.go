@@ -208,6 +208,8 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 	b.Run("trace", func(b *testing.B) {
+		begin := cpu()
+		defer func() { b.ReportMetric(float64((cpu()-begin).Microseconds())/float64(b.N), "cpu-us") }()
 		for i := range b.N {
 			if _, err := s.Trace(ctx, model.DefaultTenant, ids[i%len(ids)], model.TimeRange{}, nil); err != nil {
 				b.Fatal(err)
@@ -236,7 +238,7 @@ func BenchmarkRead(b *testing.B) {
 	} {
 		q.sel.Range = model.TimeRange{From: 0, To: 1 << 62}
 		b.Run("scan "+q.name, func(b *testing.B) {
-			n := 0
+			n, begin := 0, cpu()
 			for range b.N {
 				for r, err := range s.Scan(ctx, model.DefaultTenant, q.sel) {
 					if err != nil {
@@ -246,6 +248,7 @@ func BenchmarkRead(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(n)/float64(b.N), "spans")
+			b.ReportMetric(float64((cpu()-begin).Microseconds())/float64(b.N), "cpu-us")
 		})
 	}
 }

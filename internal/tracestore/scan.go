@@ -81,6 +81,7 @@ type scan struct {
 	sources []*scanSource
 	floor   model.TraceID // ids up to it are done, if begun
 	begun   bool
+	nearby  model.TimeRange // the range, widened by near
 	held    int64
 }
 
@@ -90,9 +91,12 @@ type scanSource struct {
 	metas   []groupMeta
 	mem     *group
 	inRange bool // some span may overlap the range
-	near    bool // its spans take part in judging Where
+	near    bool // its spans take part in judging Where: they are near the range
 	i       int
 	open    map[int]*scanGroup
+
+	recent  *scanGroup // the group asked for last, and its number
+	recentI int
 }
 
 // scanGroup is an open group of a source.
@@ -119,9 +123,10 @@ func (s *Store) newScan(snap *snapshot, sel store.SpanSelector) (*scan, error) {
 		return q, nil
 	}
 	nearby := model.TimeRange{From: sel.Range.From - int64(near), To: endOf(sel.Range.To, int64(near))}
-	if nearby.From > sel.Range.From {
+	if nearby.From > sel.Range.From { // it overflows
 		nearby.From = sel.Range.From
 	}
+	q.nearby = nearby
 	for _, p := range snap.view.Parts {
 		st := p.Stats()
 		q.sources = append(q.sources, &scanSource{
@@ -201,7 +206,10 @@ func (q *scan) seek() bool {
 
 // seekTo moves src to the first group that may hold id or a later one.
 func (q *scan) seekTo(src *scanSource, id model.TraceID) {
-	rest := src.metas[min(src.i, len(src.metas)):]
+	if src.done() || src.metas[src.i].last.Compare(id) >= 0 {
+		return
+	}
+	rest := src.metas[src.i:]
 	to := src.i + sort.Search(len(rest), func(i int) bool { return rest[i].last.Compare(id) >= 0 })
 	for i := range src.open {
 		if i < to {
@@ -232,7 +240,7 @@ func (q *scan) candidates(hi model.TraceID) ([]model.TraceID, error) {
 	var matching []model.TraceID
 	all := len(q.where.any) == 0
 	if !all {
-		err := q.each(hi, func(src *scanSource) bool { return src.near }, q.judge, func(sg *scanGroup, t int) bool {
+		err := q.each(hi, q.nearby, q.judge, func(sg *scanGroup, t int) bool {
 			from, to := sg.g.run(t)
 			return slices.Contains(sg.match[from:to], true)
 		}, &matching)
@@ -241,7 +249,7 @@ func (q *scan) candidates(hi model.TraceID) ([]model.TraceID, error) {
 		}
 	}
 	var ids []model.TraceID
-	err := q.each(hi, func(src *scanSource) bool { return src.inRange }, q.locate, func(sg *scanGroup, t int) bool {
+	err := q.each(hi, q.sel.Range, q.locate, func(sg *scanGroup, t int) bool {
 		if _, ok := slices.BinarySearchFunc(matching, sg.g.traces[t], model.TraceID.Compare); !all && !ok {
 			return false
 		}
@@ -258,16 +266,19 @@ func (q *scan) candidates(hi model.TraceID) ([]model.TraceID, error) {
 }
 
 // each appends to ids, sorted, the traces in the window up to hi for which want is true,
-// of the sources that use names. prepare reads what want needs of a group; false means
-// that it wants none of the group.
-func (q *scan) each(hi model.TraceID, use func(*scanSource) bool, prepare func(*group, *scanGroup) (bool, error),
+// in groups that overlap times. prepare reads what want needs of a group; false means that
+// it wants none of the group.
+func (q *scan) each(hi model.TraceID, times model.TimeRange, prepare func(*group, *scanGroup) (bool, error),
 	want func(*scanGroup, int) bool, ids *[]model.TraceID,
 ) error {
 	for _, src := range q.sources {
-		if !use(src) {
+		if !src.near {
 			continue
 		}
 		for i := src.i; i < len(src.metas) && src.metas[i].first.Compare(hi) <= 0; i++ {
+			if m := &src.metas[i]; !times.Overlaps(m.minStart, m.maxEnd) {
+				continue
+			}
 			sg, err := q.group(src, i)
 			if err != nil {
 				return err
@@ -328,11 +339,15 @@ func (q *scan) locate(g *group, _ *scanGroup) (bool, error) {
 
 // get returns group i of src, which need not be open.
 func (src *scanSource) get(i int) *scanGroup {
+	if src.recent != nil && src.recentI == i {
+		return src.recent
+	}
 	sg := src.open[i]
 	if sg == nil {
 		sg = &scanGroup{}
 		src.open[i] = sg
 	}
+	src.recent, src.recentI = sg, i
 	return sg
 }
 
@@ -388,6 +403,7 @@ func (q *scan) close(src *scanSource, i int) {
 		q.sel.Account.Drop(sg.held)
 		q.held -= sg.held
 		delete(src.open, i)
+		src.recent = nil
 	}
 }
 
@@ -395,6 +411,7 @@ func (q *scan) close(src *scanSource, i int) {
 func (q *scan) gather(id model.TraceID) error {
 	var picks []pick
 	var from []*scanGroup
+	hash := idHash(id)
 	for _, src := range q.sources {
 		if !src.near { // others move at the end of the window
 			q.seekTo(src, id)
@@ -403,7 +420,7 @@ func (q *scan) gather(id model.TraceID) error {
 			if src.metas[i].last.Compare(id) < 0 {
 				continue
 			}
-			sg, t, err := q.find(src, i, id)
+			sg, t, err := q.find(src, i, id, hash)
 			if err != nil {
 				return err
 			}
@@ -439,7 +456,7 @@ func (q *scan) cut() {
 
 // find returns group i of src and the index of trace id in it, or -1. The rows of the
 // group can then be read.
-func (q *scan) find(src *scanSource, i int, id model.TraceID) (*scanGroup, int, error) {
+func (q *scan) find(src *scanSource, i int, id model.TraceID, hash uint64) (*scanGroup, int, error) {
 	sg := src.get(i)
 	if sg.g == nil && src.part != nil {
 		if !sg.looked {
@@ -450,7 +467,7 @@ func (q *scan) find(src *scanSource, i int, id model.TraceID) (*scanGroup, int, 
 				return sg, -1, err
 			}
 		}
-		if sg.filter != nil && !sg.filter.Contains(idHash(id)) {
+		if sg.filter != nil && !sg.filter.Contains(hash) {
 			return sg, -1, nil
 		}
 	}
