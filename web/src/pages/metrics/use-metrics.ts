@@ -3,7 +3,8 @@ import { keepPreviousData, useQueries, useQuery } from '@tanstack/react-query';
 import { useMemo } from 'react';
 import { queryExemplars, queryRange } from '@/core/api/prometheus';
 import type { Exemplar, MatrixResult } from '@/core/api/prometheus';
-import { assign, labelKey } from '@/core/palette/palette';
+import { metricService } from '@/core/context/correlate';
+import { assign, labelKey, serviceColor } from '@/core/palette/palette';
 import { seriesNames } from '@/core/metrics/promql';
 import type { Range } from '@/core/time/parse';
 import { expandMacros, niceStep } from '@/core/time/range';
@@ -33,6 +34,14 @@ export function useRows(exprs: string[], range: Range, limit: number | undefined
   return { rows, step };
 }
 
+const serviceLabels = new Set(['job', 'service_name', 'service']);
+
+/** Series that are services have the colours that services have everywhere. */
+function colorsOf(labels: Record<string, string>[], keys: string[]): number[] {
+  const services = labels.length > 0 && labels.every((l) => Object.keys(l).length === 1 && Object.keys(l).every((k) => serviceLabels.has(k)));
+  return services && new Set(keys).size === new Set(labels.map(labelKey)).size ? labels.map((l) => serviceColor(metricService(l)!)) : assign(keys);
+}
+
 /** All rows as one list of chart series with names and colours. */
 export function useChartSeries(rows: RowResult[]): ChartSeries[] {
   const key = rows.map((r) => r.data).concat();
@@ -42,7 +51,7 @@ export function useChartSeries(rows: RowResult[]): ChartSeries[] {
     const names = seriesNames(flat.map((f) => f.labels));
     const used = rows.filter((r) => r.data && r.data.series.length > 0).length;
     const keys = flat.map((f) => `${rows.length > 1 ? f.row : ''}{${labelKey(f.labels)}}`);
-    const colors = assign(keys);
+    const colors = colorsOf(flat.map((f) => f.labels), keys);
     return flat.map((f, i) => ({
       key: keys[i]!,
       name: used > 1 ? `${String.fromCharCode(65 + f.row)} ${names[i]}` : names[i]!,
