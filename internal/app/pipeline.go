@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"log/slog"
 
 	"github.com/pharos-o11y/pharos/internal/config"
 	"github.com/pharos-o11y/pharos/internal/ingest/otlp"
@@ -35,13 +34,8 @@ func CheckPipeline(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	_, err = pipeline.New(ctx, pipeline.Options{Sink: nowhere{}, Config: text, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
+	if err := pipeline.Check(ctx, text); err != nil {
 		return fmt.Errorf("check pipeline: %w", err)
 	}
 	return nil
 }
-
-// nowhere is the sink of a pipeline that is only checked: a writer without stores, which
-// is never called.
-type nowhere struct{ *otlp.Writer }
