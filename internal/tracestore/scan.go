@@ -387,12 +387,12 @@ func (q *scan) settle(src *scanSource, i int, sg *scanGroup, err error) error {
 		rows = sg.g.len()
 	}
 	sg.charged = n
-	if src.mem == nil { // decoded columns are a few times as big
-		if err := q.sel.Account.Hold(4 * more); err != nil {
+	if src.mem == nil {
+		if err := q.sel.Account.Hold(decodedRatio * more); err != nil {
 			return err
 		}
-		sg.held += 4 * more
-		q.held += 4 * more
+		sg.held += decodedRatio * more
+		q.held += decodedRatio * more
 	}
 	return q.sel.Account.Scanned(more, int64(rows))
 }

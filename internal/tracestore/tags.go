@@ -45,6 +45,7 @@ func (s *Store) TagValues(ctx context.Context, tenant model.Tenant, attr store.A
 	snap := s.snapshot(tenant, sel.Range, sel.Account)
 	defer snap.close()
 	c := valueCounter{attr: attr, res: newResources(), texts: map[store.TagValue]int64{}, nums: map[numValue]int64{}}
+	defer func() { sel.Account.Drop(c.held) }()
 	for _, p := range snap.view.Parts {
 		for i, m := range p.Data.groups {
 			if !sel.Range.Overlaps(m.minStart, m.maxEnd) {
@@ -63,7 +64,7 @@ func (s *Store) TagValues(ctx context.Context, tenant model.Tenant, attr store.A
 				continue
 			}
 			if err == nil {
-				err = sel.Account.Scanned(g.size(), int64(g.len()))
+				err = errors.Join(sel.Account.Scanned(g.size(), int64(g.len())), c.hold(sel.Account))
 			}
 			if err != nil {
 				return nil, err
@@ -74,7 +75,7 @@ func (s *Store) TagValues(ctx context.Context, tenant model.Tenant, attr store.A
 		if !sel.Range.Overlaps(g.times.lo, g.times.hi) {
 			continue
 		}
-		if err := c.group(g); err != nil {
+		if err := errors.Join(c.group(g), c.hold(sel.Account)); err != nil {
 			return nil, err
 		}
 	}
@@ -92,6 +93,20 @@ type valueCounter struct {
 	res   resources
 	texts map[store.TagValue]int64
 	nums  map[numValue]int64
+	held  int64 // bytes charged
+}
+
+// valueBytes is about what a distinct value takes in memory.
+const valueBytes = 150
+
+// hold charges the values found since the last call.
+func (c *valueCounter) hold(acct *store.Account) error {
+	more := int64(len(c.texts)+len(c.nums))*valueBytes - c.held
+	if err := acct.Hold(more); err != nil {
+		return err
+	}
+	c.held += more
+	return nil
 }
 
 type numValue struct {

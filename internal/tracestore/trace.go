@@ -60,6 +60,7 @@ func (s *Store) Trace(ctx context.Context, tenant model.Tenant, id model.TraceID
 	snap := s.snapshot(tenant, allTime(), acct)
 	defer snap.close()
 	t := traceParts{}
+	defer func() { acct.Drop(t.held) }()
 	for _, p := range snap.view.Parts {
 		if err := ctx.Err(); err != nil {
 			return ptrace.NewTraces(), err
@@ -96,7 +97,11 @@ func (g *group) find(id model.TraceID) (int, bool) {
 type traceParts struct {
 	groups []*group
 	picks  []pick
+	held   int64 // bytes charged
 }
+
+// decodedRatio is about how many times as big as its sections a group is in memory.
+const decodedRatio = 4
 
 // add takes the spans of trace t of g.
 func (p *traceParts) add(g *group, t int) {
@@ -128,6 +133,10 @@ func (s *Store) findInPart(p *openPart, id model.TraceID, acct *store.Account, t
 		if err := acct.Scanned(g.src.bytes, int64(g.len())); err != nil {
 			return err
 		}
+		if err := acct.Hold(decodedRatio * g.src.bytes); err != nil {
+			return err
+		}
+		t.held += decodedRatio * g.src.bytes
 		t.add(g, at)
 	}
 	return nil
