@@ -88,6 +88,9 @@ func compile(nodes []stageNode, o compileOptions) (*pipeline, error) {
 		if isParser(n) && o.want != nil && len(o.want.names) == 0 {
 			continue // nothing it could find is needed
 		}
+		if len(p.stages) == 0 && dropsErrors(n) {
+			continue // nothing has made an error yet
+		}
 		p.stages = append(p.stages, s)
 	}
 	return p, nil
@@ -104,6 +107,14 @@ func isParser(n stageNode) bool {
 		return true
 	}
 	return false
+}
+
+// dropsErrors reports whether n is a drop of nothing but the error labels.
+func dropsErrors(n stageNode) bool {
+	d, ok := n.(*dropKeepNode)
+	return ok && !d.keep && !slices.ContainsFunc(d.items, func(it dropKeepItem) bool {
+		return it.name != errorLabel && it.name != detailsLabel
+	})
 }
 
 // dropLastFormat removes line_format stages whose line nobody reads.

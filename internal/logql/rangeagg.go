@@ -26,16 +26,16 @@ type rangeAgg struct {
 	filters  []predicate // after unwrap
 	preserve bool        // parser errors are a wanted label
 
-	fields   fields
-	series   []*accum
-	byKey    map[string]*accum // by labels
-	byRow    map[string]*accum // by unsorted labels of a row: a cache
-	byStream map[uint64]*accum // of streams whose entries all have the same labels
-	last     *accum
-	lastKey  []byte
-	key      []byte        // buffer
-	labels   []model.Label // buffer
-	live     []int         // buffer
+	fields  fields
+	series  []*accum
+	byKey   map[string]*accum // by labels
+	byRow   map[string]*accum // by unsorted labels of a row: a cache
+	last    *accum
+	lastKey []byte
+	key     []byte        // buffer
+	labels  []model.Label // buffer
+	live    []int         // buffer
+	cols    [][]string    // buffer
 
 	// The piece that the latest sample was in.
 	piece       int
@@ -55,7 +55,7 @@ func (x *exec) rangeAgg(e *rangeAggExpr, merge *grouping) (*frame, error) {
 	a := &rangeAgg{
 		expr: e, kind: e.fn.acc, acct: x.p.Account,
 		w:     newWindows(x.steps, x.p.Step, e.rng, e.offset),
-		byKey: map[string]*accum{}, byRow: map[string]*accum{}, byStream: map[uint64]*accum{},
+		byKey: map[string]*accum{}, byRow: map[string]*accum{},
 		group: e.group,
 	}
 	if merge != nil {
@@ -164,8 +164,8 @@ func (a *rangeAgg) scan(x *exec) error {
 			return err
 		}
 		a.from, a.until = 1, 0 // batches start at any time
-		if plain && a.uniform(b) {
-			err = a.addColumn(b)
+		if cols, ok := a.labelColumns(b); plain && ok {
+			err = a.addRuns(b, cols)
 		} else {
 			err = a.addRows(b)
 		}
@@ -176,41 +176,50 @@ func (a *rangeAgg) scan(x *exec) error {
 	return nil
 }
 
-// uniform reports whether all entries of b have the same labels as samples.
-func (a *rangeAgg) uniform(b *store.LogRows) bool {
-	if a.group == nil || a.group.without {
-		return len(b.Meta) == 0
-	}
+// labelColumns returns the metadata columns of b that decide to which series an entry
+// belongs. ok is false if b carries pipeline errors.
+func (a *rangeAgg) labelColumns(b *store.LogRows) (cols [][]string, ok bool) {
+	cols = a.cols[:0]
 	for i := range b.Meta {
 		name := b.Meta[i].Name
-		if slices.Contains(a.group.labels, name) || slices.Contains(a.group.labels, name+extractedSuffix) || name == errorLabel || name == detailsLabel {
-			return false
+		if name == errorLabel || name == detailsLabel {
+			return nil, false
+		}
+		if a.group == nil || a.group.without || slices.Contains(a.group.labels, name) || slices.Contains(a.group.labels, a.src.pipe.row.names.extracted(name)) {
+			cols = append(cols, b.Meta[i].Values)
 		}
 	}
-	return true
+	a.cols = cols
+	return cols, true
 }
 
-// addColumn adds all of b, which belongs to one series.
-func (a *rangeAgg) addColumn(b *store.LogRows) error {
-	s := a.byStream[b.StreamID]
-	if s == nil {
-		r := &a.src.pipe.row
-		r.begin(0, "", b.Stream)
-		var err error
-		if s, err = a.seriesOf(r); err != nil {
-			return err
-		}
-		a.byStream[b.StreamID] = s
-	}
+// addRuns adds b in runs of entries that belong to the same series and the same piece of
+// time. cols are the columns that decide about the series.
+func (a *rangeAgg) addRuns(b *store.LogRows, cols [][]string) error {
+	r := &a.src.pipe.row
+	var s *accum
 	for i := 0; i < len(b.Times); {
 		j, until, ok := a.w.piece(b.Times[i])
 		end := i + 1
-		for end < len(b.Times) && b.Times[end] <= until {
+		for end < len(b.Times) && b.Times[end] <= until && sameRow(cols, i, end) {
 			end++
 		}
 		if !ok {
 			i = end
+			s = nil
 			continue
+		}
+		if s == nil || !sameRow(cols, i-1, i) {
+			r.begin(b.Times[i], "", b.Stream)
+			for c := range b.Meta {
+				if v := b.Meta[c].Values[i]; v != "" {
+					r.addMeta(b.Meta[c].Name, v)
+				}
+			}
+			var err error
+			if s, err = a.seriesOfRow(r, b.StreamID); err != nil {
+				return err
+			}
 		}
 		at, grew := s.slot(j, a.fields)
 		if err := a.hold(grew); err != nil {
@@ -227,6 +236,16 @@ func (a *rangeAgg) addColumn(b *store.LogRows) error {
 		i = end
 	}
 	return nil
+}
+
+// sameRow reports whether the rows i and j have equal values.
+func sameRow(cols [][]string, i, j int) bool {
+	for _, c := range cols {
+		if c[i] != c[j] {
+			return false
+		}
+	}
+	return true
 }
 
 func (a *rangeAgg) hold(slots int) error {
