@@ -17,7 +17,7 @@ import (
 // fetched is a block that a query reads. Within a slice it is decoded once, filtered, and
 // dropped after its last use.
 type fetched struct {
-	part     *part.Part[*index]
+	part     *part.Part[*partIndex]
 	info     *blockInfo
 	seq      int
 	min, max int64 // of the wanted segments

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"sort"
-	"strings"
 
 	"github.com/pharos-o11y/pharos/internal/engine/part"
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -18,7 +17,7 @@ func (s *Store) writeHead(ctx context.Context, h *head) ([]*part.Finished, error
 	var done []*part.Finished
 	for _, tenant := range slices.Sorted(maps.Keys(h.tenants)) {
 		streams := slices.Clone(h.tenants[tenant].streams)
-		slices.SortFunc(streams, func(a, b *headStream) int { return strings.Compare(a.stream.key, b.stream.key) })
+		slices.SortFunc(streams, func(a, b *headStream) int { return a.stream.labels.Compare(b.stream.labels) })
 		rows := make([][]row, len(streams))
 		days := map[part.Day]bool{}
 		for i, hs := range streams {

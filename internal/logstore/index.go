@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
+	"github.com/pharos-o11y/pharos/internal/engine/index"
 	"github.com/pharos-o11y/pharos/internal/engine/part"
 	"github.com/pharos-o11y/pharos/internal/model"
 )
@@ -38,12 +39,9 @@ type blockInfo struct {
 	min, max int64
 }
 
-// index is the opened index of a part.
-type index struct {
-	symbols []string
-	pairs   []uint32 // label name and value, as symbols
-	ends    []uint32 // for each stream, where its labels end in pairs
-	hashes  []uint64 // for each stream
+// partIndex is the opened index of a part. Streams are numbered as in the table.
+type partIndex struct {
+	table   *index.Table
 	fields  [][]uint32
 	fieldOf []uint32 // for each stream, the index in fields of its metadata field names
 
@@ -60,28 +58,18 @@ type index struct {
 	damaged map[part.Ref]bool // guarded by mu; columns reported as unreadable
 }
 
-func (x *index) numStreams() int { return len(x.ends) }
+func (x *partIndex) numStreams() int { return x.table.Len() }
 
-func (x *index) pairsOf(stream int) []uint32 {
-	from := uint32(0)
-	if stream > 0 {
-		from = x.ends[stream-1]
-	}
-	return x.pairs[from:x.ends[stream]]
-}
-
-// labels returns the labels of a stream. Their strings stay valid.
-func (x *index) labels(stream int) model.Labels {
-	ps := x.pairsOf(stream)
-	ls := make(model.Labels, len(ps)/2)
-	for i := range ls {
-		ls[i] = model.Label{Name: x.symbols[ps[2*i]], Value: x.symbols[ps[2*i+1]]}
-	}
-	return ls
+// labels returns the labels of a stream and their hash. The strings stay valid.
+func (x *partIndex) labels(stream uint32) (model.Labels, uint64) {
+	ls := x.table.Labels(stream)
+	var buf [512]byte
+	_, hash := streamKey(buf[:0], ls)
+	return ls, hash
 }
 
 // segments returns the segments of a stream, as indexes into segs, oldest block first.
-func (x *index) segments(stream int) []uint32 {
+func (x *partIndex) segments(stream uint32) []uint32 {
 	from := uint32(0)
 	if stream > 0 {
 		from = x.streamEnds[stream-1]
@@ -89,49 +77,8 @@ func (x *index) segments(stream int) []uint32 {
 	return x.streamSegs[from:x.streamEnds[stream]]
 }
 
-// match returns the streams that satisfy ms, in order.
-func (x *index) match(ms []*model.Matcher) []int {
-	type memo struct {
-		m      *model.Matcher
-		absent bool
-		name   int64 // symbol of the label name, -1 if no stream has it
-		values map[uint32]bool
-	}
-	memos := make([]memo, len(ms))
-	for i, m := range ms {
-		memos[i] = memo{m: m, absent: m.Matches(""), name: -1, values: map[uint32]bool{}}
-		if at, ok := slices.BinarySearch(x.symbols, m.Name); ok {
-			memos[i].name = int64(at)
-		}
-	}
-	var out []int
-streams:
-	for s := range x.ends {
-		ps := x.pairsOf(s)
-		for i := range memos {
-			c := &memos[i]
-			ok := c.absent
-			for k := 0; k < len(ps); k += 2 {
-				if int64(ps[k]) == c.name {
-					var known bool
-					if ok, known = c.values[ps[k+1]]; !known {
-						ok = c.m.Matches(x.symbols[ps[k+1]])
-						c.values[ps[k+1]] = ok
-					}
-					break
-				}
-			}
-			if !ok {
-				continue streams
-			}
-		}
-		out = append(out, s)
-	}
-	return out
-}
-
 // reportOnce tells whether the column at ref is reported as damaged for the first time.
-func (x *index) reportOnce(ref part.Ref) bool {
+func (x *partIndex) reportOnce(ref part.Ref) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.damaged[ref] {
@@ -179,46 +126,11 @@ func readInts(r *codec.Reader) []int64 {
 	return out
 }
 
-// appendTexts appends a list of strings of any length.
-func appendTexts(dst []byte, ss []string, z *codec.Zstd) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(ss)))
-	for len(ss) > 0 {
-		n := min(len(ss), maxColumn)
-		dst = codec.AppendBytes(dst, codec.AppendStrings(nil, ss[:n], z))
-		ss = ss[n:]
-	}
-	return dst
-}
-
-// readTexts reads a list written by appendTexts. Its strings share memory with the input.
-func readTexts(r *codec.Reader, z *codec.Zstd) []string {
-	n := r.Uvarint()
-	var out []string
-	for r.Err() == nil && uint64(len(out)) < n {
-		had := len(out)
-		var err error
-		if out, _, _, err = codec.DecodeStrings(out, nil, r.Bytes(), z); err != nil {
-			r.Fail("list of strings: %v", err)
-		} else if len(out) == had {
-			r.Fail("empty piece of a list")
-		}
-	}
-	if uint64(len(out)) != n {
-		r.Fail("list of %d strings, want %d", len(out), n)
-	}
-	return out
-}
-
-// encode returns the bytes of the index. docs/formats/logs.md describes them.
-func (x *index) encode(z *codec.Zstd) []byte {
-	dst := []byte{indexVersion}
-	dst = appendTexts(dst, x.symbols, z)
-	n := x.numStreams()
-	dst = appendInts(dst, n, func(i int) int64 { return int64(len(x.pairsOf(i)) / 2) })
-	dst = appendInts(dst, len(x.pairs)/2, func(i int) int64 { return int64(x.pairs[2*i]) })
-	dst = appendInts(dst, len(x.pairs)/2, func(i int) int64 { return int64(x.pairs[2*i+1]) })
-
-	dst = appendTexts(dst, x.names, z)
+// encode returns the bytes of the index of streams. docs/formats/logs.md describes them.
+func (x *partIndex) encode(streams []model.Labels, z *codec.Zstd) []byte {
+	n := len(streams)
+	dst := index.AppendTable([]byte{indexVersion}, streams, z)
+	dst = codec.AppendStrings(dst, x.names, z)
 	for _, s := range x.sketches {
 		dst = binary.AppendUvarint(dst, uint64(len(s)))
 		for _, h := range s {
@@ -252,7 +164,7 @@ func (x *index) encode(z *codec.Zstd) []byte {
 }
 
 // loadIndex opens the index of f.
-func (s *Store) loadIndex(f *part.File) (*index, error) {
+func (s *Store) loadIndex(f *part.File) (*partIndex, error) {
 	data, err := f.Index()
 	if err != nil {
 		return nil, err
@@ -264,14 +176,23 @@ func (s *Store) loadIndex(f *part.File) (*index, error) {
 	return x, nil
 }
 
-func decodeIndex(data []byte, z *codec.Zstd) (*index, error) {
+func decodeIndex(data []byte, z *codec.Zstd) (*partIndex, error) {
 	r := codec.NewReader(data)
 	if v := r.Byte(); v != indexVersion {
 		r.Fail("log index of version %d, this program reads %d", v, indexVersion)
 	}
-	x := &index{symbols: readTexts(r, z)}
-	x.readStreams(r)
-	x.names = readTexts(r, z)
+	if r.Err() != nil {
+		return nil, r.Err()
+	}
+	x := &partIndex{}
+	var err error
+	if x.table, data, err = index.DecodeTable(r.Rest(), z); err != nil {
+		return nil, err
+	}
+	if x.names, _, data, err = codec.DecodeStrings(nil, nil, data, z); err != nil {
+		return nil, err
+	}
+	r = codec.NewReader(data)
 	for range x.names {
 		s := make(sketch, r.Count(sketchSize))
 		for i := range s {
@@ -288,49 +209,7 @@ func decodeIndex(data []byte, z *codec.Zstd) (*index, error) {
 	return x, nil
 }
 
-func (x *index) readStreams(r *codec.Reader) {
-	counts, names, values := readInts(r), readInts(r), readInts(r)
-	if len(names) != len(values) {
-		r.Fail("%d label names, %d values", len(names), len(values))
-	}
-	if r.Err() != nil {
-		return
-	}
-	if !slices.IsSorted(x.symbols) {
-		r.Fail("symbols are not sorted")
-	}
-	x.pairs = make([]uint32, 0, 2*len(names))
-	for i := range names {
-		if max(names[i], values[i]) >= int64(len(x.symbols)) || min(names[i], values[i]) < 0 {
-			r.Fail("symbol %d or %d of %d", names[i], values[i], len(x.symbols))
-			return
-		}
-		x.pairs = append(x.pairs, uint32(names[i]), uint32(values[i]))
-	}
-	end := int64(0)
-	x.ends = make([]uint32, 0, len(counts))
-	x.hashes = make([]uint64, 0, len(counts))
-	for _, c := range counts {
-		if c < 0 || c > int64(len(names)) || end+2*c > int64(len(x.pairs)) {
-			r.Fail("stream of %d labels", c)
-			return
-		}
-		end += 2 * c
-		x.ends = append(x.ends, uint32(end))
-	}
-	if end != int64(len(x.pairs)) {
-		r.Fail("%d labels without a stream", int64(len(x.pairs))-end)
-		return
-	}
-	var key []byte
-	for i := range x.ends {
-		var hash uint64
-		key, hash = streamKey(key[:0], x.labels(i))
-		x.hashes = append(x.hashes, hash)
-	}
-}
-
-func (x *index) readFields(r *codec.Reader) {
+func (x *partIndex) readFields(r *codec.Reader) {
 	for range r.Count(r.Len()) {
 		var f []uint32
 		for _, v := range readInts(r) {
@@ -354,7 +233,7 @@ func (x *index) readFields(r *codec.Reader) {
 	}
 }
 
-func (x *index) readBlocks(r *codec.Reader) {
+func (x *partIndex) readBlocks(r *codec.Reader) {
 	var offs, lens [numCols][]int64
 	for c := range numCols {
 		offs[c], lens[c] = readInts(r), readInts(r)
@@ -416,7 +295,7 @@ func (b *blockInfo) add(s *segment) {
 }
 
 // sortSegments builds the lists by stream.
-func (x *index) sortSegments() {
+func (x *partIndex) sortSegments() {
 	x.streamSegs = make([]uint32, len(x.segs))
 	for i := range x.streamSegs {
 		x.streamSegs[i] = uint32(i)

@@ -23,7 +23,7 @@ func (b *blockInfo) keeps() bool {
 // merge writes the rows of in to w. Big blocks are copied without being decompressed;
 // the rows of the others are sorted by stream and time into new blocks, without
 // duplicates.
-func (s *Store) merge(ctx context.Context, in []*part.Part[*index], w *part.Writer) (*part.Finished, error) {
+func (s *Store) merge(ctx context.Context, in []*part.Part[*partIndex], w *part.Writer) (*part.Finished, error) {
 	p := newPartWriter(w, s.zstd)
 	plan, maps := mergePlan(in, p)
 	if err := s.copyBlocks(ctx, in, maps, p); err != nil {
@@ -37,7 +37,7 @@ func (s *Store) merge(ctx context.Context, in []*part.Part[*index], w *part.Writ
 
 // mergePlan enters the streams of in into p. It returns what has to be rewritten, and for
 // each part the new number of its streams.
-func mergePlan(in []*part.Part[*index], p *partWriter) (*plan, [][]uint32) {
+func mergePlan(in []*part.Part[*partIndex], p *partWriter) (*plan, [][]uint32) {
 	pl := &plan{}
 	f := finder{byHash: map[uint64][]int{}}
 	places := make([][]int, len(in))
@@ -47,9 +47,9 @@ func mergePlan(in []*part.Part[*index], p *partWriter) (*plan, [][]uint32) {
 		blocks := map[uint32]*fetched{}
 		places[k] = make([]int, x.numStreams())
 		for stream := range x.numStreams() {
-			fs := f.find(x.hashes[stream], x.labels(stream))
+			fs := f.find(x.labels(uint32(stream)))
 			places[k][stream] = int(fs.id)
-			for _, i := range x.segments(stream) {
+			for _, i := range x.segments(uint32(stream)) {
 				sg := &x.segs[i]
 				info := &x.blocks[sg.block]
 				if info.keeps() {
@@ -86,7 +86,7 @@ func mergePlan(in []*part.Part[*index], p *partWriter) (*plan, [][]uint32) {
 
 // copyBlocks copies the blocks that are kept, oldest part first, and what is known about
 // their fields.
-func (s *Store) copyBlocks(ctx context.Context, in []*part.Part[*index], maps [][]uint32, p *partWriter) error {
+func (s *Store) copyBlocks(ctx context.Context, in []*part.Part[*partIndex], maps [][]uint32, p *partWriter) error {
 	buf := s.pool.get()
 	defer s.pool.put(buf)
 	for k, pt := range in {
@@ -118,7 +118,7 @@ func (s *Store) copyBlocks(ctx context.Context, in []*part.Part[*index], maps []
 }
 
 // copyBlock copies one block. A damaged one is reported and left out.
-func copyBlock(pt *part.Part[*index], b *blockInfo, numbers []uint32, p *partWriter, buf *buffer) error {
+func copyBlock(pt *part.Part[*partIndex], b *blockInfo, numbers []uint32, p *partWriter, buf *buffer) error {
 	x := pt.Data
 	var info blockInfo
 	for c := range numCols {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/pharos-o11y/pharos/internal/engine/index"
 	"github.com/pharos-o11y/pharos/internal/engine/part"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
@@ -32,7 +33,7 @@ type foundStream struct {
 // snapshot is everything a query reads, at one moment.
 type snapshot struct {
 	heads [][]run
-	view  *part.View[*index]
+	view  *part.View[*partIndex]
 }
 
 // look takes a snapshot of what tenant has for ms in r. Close its view.
@@ -55,8 +56,8 @@ type finder struct {
 	streams []foundStream
 }
 
-// find returns the stream of labels, whose hash is given. labels is called for a new one.
-func (f *finder) find(hash uint64, labels model.Labels) *foundStream {
+// find returns the stream of labels, whose hash is given.
+func (f *finder) find(labels model.Labels, hash uint64) *foundStream {
 	for _, i := range f.byHash[hash] {
 		if f.streams[i].labels.Equal(labels) {
 			return &f.streams[i]
@@ -80,10 +81,11 @@ func newPlan(snap snapshot, ms []*model.Matcher, r model.TimeRange, acct *store.
 	p := &plan{newest: math.MinInt64, oldest: math.MaxInt64}
 	f := finder{byHash: map[uint64][]int{}}
 	seq := 0
+	ask := index.NewQuery(ms)
 	for _, pt := range snap.view.Parts {
 		x := pt.Data
 		blocks := make(map[uint32]*fetched)
-		for _, stream := range x.match(ms) {
+		for _, stream := range x.table.Select(ask) {
 			var fs *foundStream
 			for _, i := range x.segments(stream) {
 				sg := &x.segs[i]
@@ -98,7 +100,7 @@ func newPlan(snap snapshot, ms []*model.Matcher, r model.TimeRange, acct *store.
 				}
 				b.min, b.max = min(b.min, sg.min), max(b.max, sg.max)
 				if fs == nil {
-					fs = f.find(x.hashes[stream], x.labels(stream))
+					fs = f.find(x.labels(stream))
 				}
 				fs.sources = append(fs.sources, source{
 					block: b, from: int(sg.from), to: int(sg.from + sg.rows),
@@ -112,7 +114,7 @@ func newPlan(snap snapshot, ms []*model.Matcher, r model.TimeRange, acct *store.
 	for _, runs := range snap.heads {
 		for i := range runs {
 			h := &runs[i]
-			fs := f.find(h.stream.hash, h.stream.labels)
+			fs := f.find(h.stream.labels, h.stream.hash)
 			fs.sources = append(fs.sources, source{head: h, min: h.min, max: h.max, seq: seq})
 			p.newest, p.oldest = max(p.newest, h.max), min(p.oldest, h.min)
 		}

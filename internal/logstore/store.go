@@ -21,7 +21,7 @@ import (
 type Store struct {
 	opts    Options
 	log     *wal.Log
-	set     *part.Set[*index]
+	set     *part.Set[*partIndex]
 	metrics *metrics
 	reg     registry
 	tails   tails
@@ -82,7 +82,7 @@ func Open(dir string, log *wal.Log, opts Options) (*Store, error) {
 	if s.zstd, err = codec.NewZstd(codec.LevelFast); err != nil {
 		return nil, fmt.Errorf("open log store: %w", err)
 	}
-	s.set, err = part.Open(dir, part.Options[*index]{
+	s.set, err = part.Open(dir, part.Options[*partIndex]{
 		Signal:     model.Logs,
 		Load:       s.loadIndex,
 		Merge:      s.merge,

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 
+	"github.com/pharos-o11y/pharos/internal/engine/index"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
@@ -131,10 +132,11 @@ func (s *Store) FieldNames(ctx context.Context, tenant model.Tenant, sel store.L
 		}
 		return values[name]
 	}
+	ask := index.NewQuery(sel.Matchers)
 	for _, pt := range snap.view.Parts {
 		x := pt.Data
 		lists, fields := map[uint32]bool{}, map[uint32]bool{}
-		for _, st := range x.match(sel.Matchers) {
+		for _, st := range x.table.Select(ask) {
 			if slices.ContainsFunc(x.segments(st), func(i uint32) bool { return r.Overlaps(x.segs[i].min, x.segs[i].max) }) {
 				lists[x.fieldOf[st]] = true
 			}

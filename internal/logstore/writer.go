@@ -191,32 +191,23 @@ func (p *partWriter) finish() (*part.Finished, error) {
 		st.MinTime, st.MaxTime = min(st.MinTime, b.min), max(st.MaxTime, b.max)
 		st.Rows += int64(b.rows)
 	}
-	return p.w.Finish(x.encode(p.zstd), st)
+	return p.w.Finish(x.encode(p.labels(), p.zstd), st)
 }
 
-func (p *partWriter) index() *index {
-	x := &index{names: p.fields, sketches: p.values, blocks: p.blocks, segs: p.segs}
-	symbols := map[string]uint32{}
+func (p *partWriter) labels() []model.Labels {
+	out := make([]model.Labels, len(p.streams))
 	for i := range p.streams {
-		for _, l := range p.streams[i].labels {
-			symbols[l.Name], symbols[l.Value] = 0, 0
-		}
+		out[i] = p.streams[i].labels
 	}
-	for s := range symbols {
-		x.symbols = append(x.symbols, s)
-	}
-	slices.Sort(x.symbols)
-	for i, s := range x.symbols {
-		symbols[s] = uint32(i)
-	}
+	return out
+}
+
+func (p *partWriter) index() *partIndex {
+	x := &partIndex{names: p.fields, sketches: p.values, blocks: p.blocks, segs: p.segs}
 	sets := map[string]uint32{}
 	var key []byte
 	for i := range p.streams {
 		s := &p.streams[i]
-		for _, l := range s.labels {
-			x.pairs = append(x.pairs, symbols[l.Name], symbols[l.Value])
-		}
-		x.ends = append(x.ends, uint32(len(x.pairs)))
 		key = key[:0]
 		for _, f := range s.fields {
 			key = binary.LittleEndian.AppendUint32(key, f)
