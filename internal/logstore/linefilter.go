@@ -21,8 +21,9 @@ type linePattern struct {
 	literal string
 	re      textmatch.Matcher // nil for a literal
 	// needs are literals of which one must be in a line that re matches; nil if nothing
-	// is known.
-	needs []string
+	// is known. seek is what to look for in text: their common prefix, if that is long and
+	// saves looking for many, else needs.
+	needs, seek []string
 }
 
 // compileLines compiles fs.
@@ -59,16 +60,34 @@ func compilePattern(p string) ([]linePattern, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile line filter %q: %w", p, err)
 	}
-	tree = tree.Simplify()
-	if lits, exact := literals(tree); exact && lits != nil {
+	lits, exact := literals(tree.Simplify())
+	seek := lits
+	if prefix := commonPrefix(lits); len(lits) > 2 && len(prefix) >= minSeek {
+		seek = []string{prefix}
+	} else if exact && lits != nil {
 		var ps []linePattern
 		for _, l := range lits {
 			ps = append(ps, linePattern{literal: l})
 		}
 		return ps, nil
 	}
-	needs, _ := literals(tree)
-	return []linePattern{{re: re, needs: needs}}, nil
+	return []linePattern{{re: re, needs: lits, seek: seek}}, nil
+}
+
+// minSeek is the length from which a prefix of several literals is worth looking for.
+const minSeek = 4
+
+func commonPrefix(ss []string) string {
+	if len(ss) == 0 {
+		return ""
+	}
+	p := ss[0]
+	for _, s := range ss[1:] {
+		for !strings.HasPrefix(s, p) {
+			p = p[:len(p)-1]
+		}
+	}
+	return p
 }
 
 // maxNeeds bounds the literals looked for before an expression runs.
@@ -195,7 +214,7 @@ func (f *lineFilter) match(line string) bool {
 }
 
 func (p *linePattern) match(line string) bool {
-	if p.needs != nil && !slices.ContainsFunc(p.needs, func(l string) bool { return strings.Contains(line, l) }) {
+	if p.needs != nil && !slices.ContainsFunc(p.seek, func(l string) bool { return strings.Contains(line, l) }) {
 		return false
 	}
 	return p.re.MatchString(line)
@@ -252,7 +271,7 @@ func (f *lineFilter) mark(t *lineText, from, to int, keep []bool) {
 		case p.re == nil:
 			t.find(p.literal, from, to, func(i int) bool { hit[i-from] = true; return true })
 		case p.needs != nil:
-			for _, l := range p.needs {
+			for _, l := range p.seek {
 				t.find(l, from, to, func(i int) bool {
 					if !hit[i-from] && keep[i-from] {
 						hit[i-from] = p.re.MatchString(t.line(i))

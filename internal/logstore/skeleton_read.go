@@ -252,33 +252,47 @@ const (
 	sure
 )
 
-// contains judges whether lines of skeleton id contain s.
+// contains judges whether lines of skeleton id contain sub. Literals hold no digits, so
+// each stretch of sub without one must lie in a literal, unless a variable that holds
+// letters as well can end or begin in it.
 func (s *skeletons) contains(id int, sub string) verdict {
+	digits := false
+	for i := 0; i < len(sub); {
+		if byteClass[sub[i]] == classDigit {
+			digits = true
+			i++
+			continue
+		}
+		from := i
+		for i++; i < len(sub) && byteClass[sub[i]] != classDigit; i++ {
+		}
+		if v := s.stretch(id, sub[from:i]); v != sure && (v == never || i-from == len(sub)) {
+			return v
+		}
+	}
+	switch {
+	case !digits:
+		return sure
+	case len(s.cols[id]) == 0:
+		return never
+	}
+	return maybe
+}
+
+// stretch judges whether lines of skeleton id contain sub, which has no digit.
+func (s *skeletons) stretch(id int, sub string) verdict {
 	if slices.ContainsFunc(s.lits[id], func(l string) bool { return strings.Contains(l, sub) }) {
 		return sure
 	}
-	if sub == "" {
-		return sure
-	}
-	if len(s.cols[id]) == 0 {
+	if byteClass[sub[0]] == 0 && byteClass[sub[len(sub)-1]] == 0 {
 		return never
 	}
-	for i := range len(sub) {
-		if byteClass[sub[i]] == classDigit {
-			return maybe
-		}
-	}
-	// Without a digit, sub lies in a literal, or its end is a piece of a variable that is
-	// a token with letters.
-	edge := byteClass[sub[0]] != 0 || byteClass[sub[len(sub)-1]] != 0
 	for _, c := range s.cols[id] {
 		switch s.vars[c][0] {
 		case varText:
-			if edge {
-				return maybe
-			}
+			return maybe
 		case varHex, varHexMix:
-			if edge && hexEdge(sub) {
+			if hexEdge(sub) {
 				return maybe
 			}
 		}
