@@ -63,16 +63,16 @@ func (l *literal) equal(s string) bool {
 	return len(s) == len(l.text) && equalFoldASCII(s, l.text)
 }
 
-// inOrder cuts line behind the literals, each searched behind the one before.
-func inOrder(lits []literal, line string) (rest string, ok bool) {
+// inOrder reports whether line contains the literals, each behind the one before.
+func inOrder(lits []literal, line string) bool {
 	for i := range lits {
 		at := lits[i].index(line)
 		if at < 0 {
-			return "", false
+			return false
 		}
 		line = line[at+len(lits[i].text):]
 	}
-	return line, true
+	return true
 }
 
 func lowerASCII(c byte) byte {
@@ -158,8 +158,7 @@ func (t *sequenceTest) find(line string) bool {
 		}
 		line, parts = line[:len(line)-len(last.text)], parts[:len(parts)-1]
 	}
-	_, ok := inOrder(parts, line)
-	return ok
+	return inOrder(parts, line)
 }
 
 // regexpTest matches a regular expression. Every match contains the literals needs, in
@@ -171,7 +170,7 @@ type regexpTest struct {
 }
 
 func (t *regexpTest) MatchString(line string) bool {
-	if _, ok := inOrder(t.needs, line); !ok && (!t.fold || isASCII(line)) {
+	if !inOrder(t.needs, line) && (!t.fold || isASCII(line)) {
 		return false
 	}
 	return t.re.MatchString(line)
