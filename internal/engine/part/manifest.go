@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -101,13 +100,10 @@ func writeSynced(path string, data []byte) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// loadManifest reads the manifest in dir. A directory without one is an empty set.
+// loadManifest reads the manifest in dir. Errors wrap [os.ErrNotExist] if there is none.
 func loadManifest(dir string) (manifest, error) {
 	var m manifest
 	data, err := os.ReadFile(filepath.Join(dir, manifestName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return manifest{NextID: 1}, nil
-	}
 	if err != nil {
 		return m, fmt.Errorf("load manifest: %w", err)
 	}

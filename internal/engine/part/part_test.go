@@ -260,6 +260,44 @@ func checkDamaged(t *testing.T, dir, what string, isManifest bool) {
 	}
 }
 
+// TestRebuiltManifestLasts opens a set with a damaged, then with a missing manifest, and
+// demands its parts also from a process that comes afterwards.
+func TestRebuiltManifestLasts(t *testing.T) {
+	for _, damage := range []func(path string) error{
+		func(path string) error { return os.WriteFile(path, []byte("?"), 0o600) },
+		os.Remove,
+	} {
+		dir := t.TempDir()
+		s := openSet(t, dir, testOptions())
+		flush(t, s, 5, "first")
+		if err := damage(filepath.Join(dir, manifestName)); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if got, _ := words(openSet(t, dir, testOptions())); !slices.Equal(got, []string{"first"}) {
+				t.Errorf("got %q", got)
+			}
+		}
+	}
+}
+
+// TestUncommittedFirstPart crashes between the first part file ever and its commit: the
+// file must not count, since the wal has its rows.
+func TestUncommittedFirstPart(t *testing.T) {
+	dir := t.TempDir()
+	s := openSet(t, dir, testOptions())
+	w, err := s.Create("t1", day)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := writeWords(w, []string{"first"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := words(openSet(t, dir, testOptions())); len(got) != 0 {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestDamagedBlockIsKeptAsideByMerge(t *testing.T) {
 	dir := t.TempDir()
 	s := openSet(t, dir, testOptions())

@@ -85,9 +85,9 @@ type Part[T any] struct {
 }
 
 // Open opens the set in dir, creating it if absent: it loads every part, quarantines
-// those that cannot be read and deletes files that do not count. A damaged manifest is
-// rebuilt from the files; then the wal is replayed from the start, and the stores'
-// duplicate rules keep every item single. It starts no goroutine.
+// those that cannot be read and deletes files that do not count. A damaged or missing
+// manifest is rebuilt from the files; then the wal is replayed from the start, and the
+// stores' duplicate rules keep every item single. It starts no goroutine.
 func Open[T any](dir string, opts Options[T]) (*Set[T], error) {
 	s := &Set[T]{dir: dir, opts: opts.withDefaults(), parts: map[partition][]*Part[T]{}}
 	s.metrics = newMetrics(opts.Registerer, opts.Signal)
@@ -95,14 +95,15 @@ func Open[T any](dir string, opts Options[T]) (*Set[T], error) {
 		return nil, fmt.Errorf("open %s: %w", opts.Signal, err)
 	}
 	man, err := loadManifest(dir)
-	if errors.Is(err, store.ErrCorrupt) {
+	fresh := errors.Is(err, store.ErrCorrupt) || errors.Is(err, os.ErrNotExist)
+	if fresh {
 		man, err = s.rebuild(err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", opts.Signal, err)
 	}
 	s.man, s.bad = man, man.Quarantined
-	if err := s.openAll(); err != nil {
+	if err := s.openAll(fresh); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("open %s: %w", opts.Signal, err)
 	}
@@ -110,13 +111,9 @@ func Open[T any](dir string, opts Options[T]) (*Set[T], error) {
 	return s, nil
 }
 
-// rebuild makes a manifest from the files, keeping the damaged one aside.
+// rebuild makes a manifest from the files, keeping a damaged one aside. A directory
+// without files is a new one.
 func (s *Set[T]) rebuild(cause error) (manifest, error) {
-	s.metrics.quarantined.Inc()
-	s.opts.Logger.Error("manifest is damaged; it is rebuilt from the part files", "signal", s.opts.Signal.String(), "err", cause)
-	if err := s.moveAside(manifestName); err != nil {
-		return manifest{}, err
-	}
 	m := manifest{NextID: 1}
 	err := s.walk(func(info Info, complete bool) {
 		if complete {
@@ -124,11 +121,21 @@ func (s *Set[T]) rebuild(cause error) (manifest, error) {
 			m.NextID = max(m.NextID, info.ID+1)
 		}
 	})
-	return m, err
+	missing := errors.Is(cause, os.ErrNotExist)
+	if err != nil || missing && len(m.Parts) == 0 {
+		return m, err
+	}
+	s.metrics.quarantined.Inc()
+	s.opts.Logger.Error("manifest is damaged or missing; it is rebuilt from the part files", "signal", s.opts.Signal.String(), "err", cause)
+	if missing {
+		return m, nil
+	}
+	return m, s.moveAside(manifestName)
 }
 
-// openAll opens the parts that the manifest names.
-func (s *Set[T]) openAll() error {
+// openAll opens the parts that the manifest names. It saves the manifest if it is fresh
+// or a part cannot be read: the files of a set without one would be deleted.
+func (s *Set[T]) openAll(fresh bool) error {
 	slices.SortFunc(s.man.Parts, func(a, b Info) int { return cmp.Compare(a.ID, b.ID) })
 	good := s.man.Parts[:0:0]
 	for _, info := range s.man.Parts {
@@ -144,7 +151,7 @@ func (s *Set[T]) openAll() error {
 		key := partition{info.Tenant, info.Day}
 		s.parts[key] = append(s.parts[key], p)
 	}
-	if len(good) == len(s.man.Parts) {
+	if len(good) == len(s.man.Parts) && !fresh {
 		return nil
 	}
 	s.man.Parts, s.man.Quarantined = good, s.bad
