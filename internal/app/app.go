@@ -211,6 +211,7 @@ func (a *App) Run(ctx context.Context) error {
 			return nil
 		}
 		a.ready.Store(true)
+		giveBackBinary()
 		a.logger.Info("ready", "url", "http://"+a.Addr(), "version", a.version)
 		<-ctx.Done()
 		a.ready.Store(false)

@@ -168,7 +168,7 @@ func (p *Pipeline) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.once.Do(func() { close(p.ready); giveBackBinary() })
+	p.once.Do(func() { close(p.ready) })
 	for {
 		select {
 		case <-ctx.Done():

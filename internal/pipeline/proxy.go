@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
 )
 
@@ -95,38 +94,4 @@ func httpTarget(cfg *otlpreceiver.Config, signal string) *url.URL {
 	}
 	paths := map[string]otlpreceiver.SanitizedURLPath{"traces": h.TracesURLPath, "metrics": h.MetricsURLPath, "logs": h.LogsURLPath}
 	return &url.URL{Scheme: "http", Host: host, Path: string(paths[signal])}
-}
-
-// Listener is an address that a receiver of the running configuration listens on.
-type Listener struct{ Receiver, Protocol, Endpoint string }
-
-// Listeners returns where the OTLP receivers of the running configuration listen, sorted.
-func (p *Pipeline) Listeners() []Listener {
-	l := p.running.Load()
-	if l == nil {
-		return nil
-	}
-	used := map[component.ID]bool{}
-	for _, pl := range l.config.Service.Pipelines {
-		for _, id := range pl.Receivers {
-			used[id] = true
-		}
-	}
-	var out []Listener
-	for id := range used {
-		cfg, ok := l.config.Receivers[id].(*otlpreceiver.Config)
-		if !ok {
-			continue
-		}
-		if cfg.Protocols.GRPC.HasValue() {
-			out = append(out, Listener{id.String(), "grpc", cfg.Protocols.GRPC.Get().NetAddr.Endpoint})
-		}
-		if cfg.Protocols.HTTP.HasValue() {
-			out = append(out, Listener{id.String(), "http", cfg.Protocols.HTTP.Get().ServerConfig.NetAddr.Endpoint})
-		}
-	}
-	slices.SortFunc(out, func(a, b Listener) int {
-		return strings.Compare(a.Receiver+a.Protocol, b.Receiver+b.Protocol)
-	})
-	return out
 }

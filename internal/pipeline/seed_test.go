@@ -279,9 +279,9 @@ func TestSeedPipeline(t *testing.T) {
 	case <-time.After(15 * time.Second):
 		t.Error("no remote write")
 	}
-	jobs := r.ScrapeJobs()
-	if len(jobs) != 1 || jobs[0].Job != "app" || jobs[0].Path != "/metrics" || !slices.Equal(jobs[0].Targets, []string{app}) {
-		t.Errorf("scrape jobs %+v", jobs)
+	targets, err := r.Targets(t.Context())
+	if err != nil || len(targets) != 1 || targets[0].Job != "app" || !strings.Contains(targets[0].URL, app) {
+		t.Errorf("targets %+v, error %v", targets, err)
 	}
 }
 

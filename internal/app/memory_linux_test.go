@@ -1,4 +1,4 @@
-package pipeline
+package app
 
 import (
 	"os"
@@ -19,7 +19,8 @@ func TestGiveBackBinary(t *testing.T) {
 	before := fileRSS()
 	giveBackBinary()
 	t.Logf("file pages mapped: %s, then %s", before, fileRSS())
-	if err := Check(t.Context(), "processors: {batch: }"); err != nil { // code that was unmapped
+	cfg := testConfig(t)
+	if err := CheckPipeline(t.Context(), cfg); err != nil { // code that was unmapped
 		t.Error(err)
 	}
 }

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package pipeline
+package app
 
 // giveBackBinary is for Linux.
 func giveBackBinary() {}
