@@ -198,8 +198,8 @@ func (s *Store) warnLost(acct *store.Account) {
 }
 
 // Run flushes the head when it is big or old, merges parts, drops what is past its
-// retention and releases the log, until ctx is done. What is in the head then is in the
-// log too.
+// retention and releases the log, until ctx is done; then it flushes once more, so that
+// the next start has nothing to replay.
 func (s *Store) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.set.Run(ctx) })
@@ -214,6 +214,9 @@ func (s *Store) flushLoop(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			if err := s.Flush(context.WithoutCancel(ctx)); err != nil {
+				s.opts.Logger.Error("flush metrics", "err", err) // they are in the wal
+			}
 			return nil
 		case <-tick.C:
 		}
