@@ -14,7 +14,7 @@ DATA       ?= ./data
 # Packages whose tests also run under the race detector: ours that do not link the
 # Collector, so that a cold build stays bounded.
 RACE       := ./internal/run/... ./internal/engine/... ./internal/query/... ./internal/metricstore/... ./internal/logstore/... ./internal/tracestore/... ./internal/logql/... ./internal/traceql/... ./internal/ingest/...
-FUZZTIME   ?= 5s
+FUZZTIME   ?= 2s
 
 .PHONY: help run build ui test test-fast test-go test-race test-fuzz test-ui test-e2e test-long lint fmt bench docs clean
 
@@ -59,7 +59,7 @@ test-e2e: build ## browser tests against the real binary
 
 test-long: ## hours, not minutes: long fuzzing, 30 crash rounds, soak
 	PHAROS_LONG=1 PHAROS_CRASH_ROUNDS=30 scripts/gotest.sh -timeout 2h -tags $(TAGS) ./...
-	TAGS=$(TAGS) FUZZTIME=2m scripts/fuzz.sh
+	PHAROS_LONG=1 TAGS=$(TAGS) FUZZTIME=2m scripts/fuzz.sh
 
 lint: ## golangci-lint (pinned in tools/go.mod) and the house rules of internal/lint
 	$(TOOL) golangci-lint run --allow-parallel-runners --build-tags $(TAGS) ./...
