@@ -33,7 +33,7 @@ func TestImportsPointDown(t *testing.T) {
 			continue
 		}
 		from := strings.TrimPrefix(strings.TrimSuffix(f[0], "_test"), module)
-		if from == "internal/lint" || from == "internal/deps" {
+		if from == "internal/lint" {
 			continue
 		}
 		fromLayer, fromRoom := place(from)
