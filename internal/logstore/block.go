@@ -128,7 +128,7 @@ func (l *encodedLines) render(keep []bool, from int, z *codec.Zstd, buf []byte) 
 	}
 	at := int64(0)
 	for _, n := range l.lens {
-		if n < 0 || at+n >= int64(len(all)) {
+		if n < 0 || n >= int64(len(all))-at {
 			return t, used, fmt.Errorf("lines column: %w: line of %d bytes", store.ErrCorrupt, n)
 		}
 		t.ends = append(t.ends, uint32(at+n))

@@ -3,6 +3,7 @@ package logstore
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"regexp"
 	"slices"
@@ -209,6 +210,42 @@ func FuzzPattern(f *testing.F) {
 			t.Errorf("%q on %q = %v, want %v", pattern, line, got, want)
 		}
 	})
+}
+
+// TestLongHexLine writes a line that is one hex number with more digits than a reader
+// takes.
+func TestLongHexLine(t *testing.T) {
+	z := testZstd(t)
+	b := &rowBlock{segs: []segment{{}}}
+	for range 64 {
+		b.add(&row{line: "id=0123456789abcdef"})
+	}
+	line := strings.Repeat("0123456789abcdef", maxHex/16+1)
+	b.add(&row{line: line})
+	enc, err := openLines(b.appendLines(nil, &skeletonBuilder{}, z), len(b.times), z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := enc.render(nil, 0, z, nil)
+	if err != nil || got.line(64) != line {
+		t.Errorf("the line cannot be read back: %v", err)
+	}
+}
+
+// TestHugeLengths decodes lengths whose sums overflow.
+func TestHugeLengths(t *testing.T) {
+	z := testZstd(t)
+	data := z.Append(codec.AppendInts([]byte{linesLengths}, []int64{0, math.MaxInt64, math.MaxInt64}), []byte("\n\n\n"))
+	if enc, err := openLines(data, 3, z); err == nil {
+		if _, _, err = enc.render(nil, 0, z, nil); !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("lines: error %v, want ErrCorrupt", err)
+		}
+	}
+	widths := []int64{math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64}
+	data = z.Append(codec.AppendInts([]byte{varHexMix}, widths), nil)
+	if _, err := readVars(data, len(widths), z); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("variables: error %v, want ErrCorrupt", err)
+	}
 }
 
 // FuzzDecode feeds arbitrary bytes to everything that reads files.

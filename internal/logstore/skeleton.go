@@ -44,8 +44,9 @@ const (
 const (
 	maxDigits    = 18 // of an integer variable
 	minHex       = 8  // digits of a hex variable
-	maxTurns     = 3  // between letters and digits in a token that is not one variable
-	contextBytes = 6  // before a variable that tell its column
+	maxHex       = 1 << 20
+	maxTurns     = 3 // between letters and digits in a token that is not one variable
+	contextBytes = 6 // before a variable that tell its column
 )
 
 // skeletonBuilder separates the lines of a block.
@@ -163,7 +164,7 @@ func (b *skeletonBuilder) token(line string, from, to int, class byte) {
 		b.vars = append(b.vars, variable{kind, from, to})
 		return
 	}
-	if to-from >= minHex && isHex(line[from:to]) {
+	if to-from >= minHex && to-from <= maxHex && isHex(line[from:to]) {
 		b.vars = append(b.vars, variable{varHex, from, to})
 		return
 	}

@@ -114,12 +114,12 @@ func readVars(data []byte, n int, z *codec.Zstd) (varReader, error) {
 	case varHex, varHexMix:
 		var need uint64
 		if v.kind == varHex {
-			v.width = r.Count(1 << 20)
+			v.width = r.Count(maxHex)
 			need = uint64(n) * uint64((v.width+1)/2)
 		} else {
 			v.widths = r.Ints(nil)
 			for _, w := range v.widths {
-				need += uint64(max(0, w)+1) / 2
+				need += uint64(min(max(0, w), maxHex)+1) / 2
 			}
 		}
 		digits, _, _, err := z.Decode(nil, r.Rest())
@@ -136,7 +136,7 @@ func readVars(data []byte, n int, z *codec.Zstd) (varReader, error) {
 	if have != n || v.widths != nil && len(v.widths) != n {
 		r.Fail("%d variables with %d widths, want %d", have, len(v.widths), n)
 	}
-	if i := slices.IndexFunc(v.widths, func(w int64) bool { return w < 1 || v.kind == varMixed && w > maxDigits }); i >= 0 {
+	if i := slices.IndexFunc(v.widths, func(w int64) bool { return w < 1 || w > maxHex || v.kind == varMixed && w > maxDigits }); i >= 0 {
 		r.Fail("variable of width %d", v.widths[i])
 	}
 	return v, r.Err()
