@@ -395,6 +395,10 @@ func (g *group) decodeShapes(r *decoder, d domain) {
 	for range in.Count(in.Len()) {
 		shape := make([]int32, 0, 8)
 		for range in.Count(in.Len()) {
+			if len(s.cols) == 0 {
+				in.Fail("attribute of no column")
+				break
+			}
 			shape = append(shape, int32(in.Count(len(s.cols)-1)))
 		}
 		s.shapes = append(s.shapes, shape)

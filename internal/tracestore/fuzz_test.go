@@ -2,6 +2,7 @@ package tracestore
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/klauspost/compress/s2"
 
+	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/engine/part"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
@@ -99,6 +101,18 @@ func groupText(t *testing.T, g *group) string {
 		t.Fatal(err)
 	}
 	return fmt.Sprintf("%x %v %d", b, match, rows.finish().Len())
+}
+
+// TestShapesWithoutColumns decodes attributes that name a column where there is none.
+func TestShapesWithoutColumns(t *testing.T) {
+	var z *codec.Zstd // stores blocks as they are
+	b := z.Append(nil, []byte{1, 1, 0})
+	b = codec.AppendInts(append(b, 0), []int64{0})
+	g := &group{rows: [numDomains]int{ofSpan: 1}}
+	r := &decoder{Reader: codec.NewReader(b)}
+	if g.decodeShapes(r, ofSpan); !errors.Is(r.Err(), store.ErrCorrupt) {
+		t.Errorf("error %v, want ErrCorrupt", r.Err())
+	}
 }
 
 // FuzzIndex decodes anything as the index and the filter of a part.
