@@ -24,8 +24,17 @@ import (
 // the request. Make one with [Invalid].
 var ErrInvalid = errors.New("invalid request")
 
-// ErrTenantMissing means that tenancy is on and the request names no tenant.
-var ErrTenantMissing = errors.New("no org id")
+// ErrTenantMissing means that tenancy is on and the request names no tenant. It wraps
+// [model.ErrTenant], so that the push protocols, too, take it for the client's fault.
+var ErrTenantMissing error = tenantMissing{}
+
+type tenantMissing struct{}
+
+// Error implements error, with Loki's text.
+func (tenantMissing) Error() string { return "no org id" }
+
+// Unwrap returns what a missing tenant is a case of.
+func (tenantMissing) Unwrap() error { return model.ErrTenant }
 
 // invalid is an error with its own text that is [ErrInvalid].
 type invalid struct{ error }
@@ -51,9 +60,9 @@ var statuses = []struct {
 	{logql.ErrQuery, http.StatusBadRequest},
 	{promql.ErrParse, http.StatusBadRequest},
 	{promql.ErrEval, http.StatusUnprocessableEntity},
+	{ErrTenantMissing, http.StatusUnauthorized}, // before ErrTenant, which it wraps
 	{model.ErrTenant, http.StatusBadRequest},
 	{model.ErrID, http.StatusBadRequest},
-	{ErrTenantMissing, http.StatusUnauthorized},
 	{store.ErrNotFound, http.StatusNotFound},
 	{store.ErrTooBroad, http.StatusUnprocessableEntity},
 	{store.ErrLimit, http.StatusBadRequest},

@@ -13,7 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pharos-o11y/pharos/internal/api"
 	"github.com/pharos-o11y/pharos/internal/config"
+	"github.com/pharos-o11y/pharos/internal/ingest"
 )
 
 // testConfig listens on free ports and stores in a directory of its own.
@@ -109,6 +111,18 @@ func TestEveryDoorAnswers(t *testing.T) {
 		if code, body := get(t, a, tt.path); code != http.StatusOK || !strings.Contains(body, tt.want) {
 			t.Errorf("%s: %d %.300s, want %s", tt.path, code, body, tt.want)
 		}
+	}
+}
+
+// TestMissingTenant asks each protocol what it makes of a request without a tenant while
+// tenancy is on: nothing that a client would try again.
+func TestMissingTenant(t *testing.T) {
+	_, err := api.Tenancy{Enabled: true}.Parse("")
+	if got := api.Status(err); got != http.StatusUnauthorized {
+		t.Errorf("query APIs answer %d", got)
+	}
+	if got := ingest.Status(err); got != http.StatusUnauthorized {
+		t.Errorf("push protocols answer %d", got)
 	}
 }
 
