@@ -187,4 +187,12 @@ func TestDemo(t *testing.T) {
 	if linked == 0 || logged == 0 {
 		t.Errorf("%d exemplars lead to traces, %d log lines belong to them", linked, logged)
 	}
+
+	// The fault shows: checkouts begin to fail.
+	a, err := s.Do(t, http.MethodPost, "/api/pharos/v1/demo/fault", []byte(`{"active":true}`), map[string]string{"Content-Type": "application/json"})
+	harness.MustOK(t, a, err)
+	harness.Eventually(t, "the error rate of checkout rises", func() bool {
+		r := s.Prom(t, `sum(rate(http_requests_total{service="checkout",status=~"5.."}[30s])) / sum(rate(http_requests_total{service="checkout"}[30s])) > 0.1`, time.Now())
+		return len(r.Vector) == 1
+	})
 }
