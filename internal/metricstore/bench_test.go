@@ -122,7 +122,6 @@ func diskBytes(b *testing.B, dir string) (n int64) {
 // per million samples, bytes on disk and in the log per sample.
 func BenchmarkIngest(b *testing.B) {
 	for b.Loop() {
-		b.StopTimer()
 		dir := b.TempDir()
 		now := time.Date(2026, 1, 15, 0, 0, 0, 0, time.UTC)
 		opts := testOptions()
@@ -162,7 +161,6 @@ func BenchmarkIngest(b *testing.B) {
 		b.ReportMetric(float64(wal)/float64(total), "wal-B/sample")
 		b.ReportMetric(float64(diskBytes(b, filepath.Join(dir, "metrics")))/float64(total), "disk-B/sample")
 		e.close(b)
-		b.StartTimer()
 	}
 }
 

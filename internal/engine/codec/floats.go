@@ -81,23 +81,34 @@ func (e *FloatEncoder) Append(dst []byte, vs []float64) []byte {
 // decimals fills e.ints with vs times 10^exp and e.exc with the values for which that is
 // not exact. ok is false when too many are not.
 func (e *FloatEncoder) decimals(vs []float64) (exp int, ok bool) {
-	e.ints, e.exc = e.ints[:0], e.exc[:0]
-	limit := len(vs)/8 + 1
-	for _, v := range vs {
-		x, ok := digits(v, exp)
-		if ok {
-			exp = x
-			continue
-		}
-		if limit--; limit < 0 {
+	for {
+		next, ok := e.scaleAll(vs, exp)
+		if !ok {
 			return 0, false
 		}
+		if next == exp {
+			break
+		}
+		exp = next // some value needs it; values before it must be scaled anew
 	}
-	limit = len(vs)/8 + 1
+	if len(e.exc) > 0 && e.exc[0].at == 0 {
+		e.fillFirst()
+	}
+	return exp, true
+}
+
+// scaleAll does the work of decimals with one exponent. If a value needs a larger one it
+// finds the one that all values need, and returns that instead.
+func (e *FloatEncoder) scaleAll(vs []float64, exp int) (next int, ok bool) {
+	e.ints, e.exc = e.ints[:0], e.exc[:0]
+	limit := len(vs)/8 + 1
 	prev := int64(0)
 	for i, v := range vs {
 		m, ok := scale(v, exp)
 		if !ok {
+			if x, ok := digits(v, exp); ok {
+				return maxDigits(vs[i+1:], x), true
+			}
 			if limit--; limit < 0 {
 				return 0, false
 			}
@@ -107,10 +118,19 @@ func (e *FloatEncoder) decimals(vs []float64) (exp int, ok bool) {
 		e.ints = append(e.ints, m)
 		prev = m
 	}
-	if len(e.exc) > 0 && e.exc[0].at == 0 {
-		e.fillFirst()
-	}
 	return exp, true
+}
+
+// maxDigits returns the exponent that vs needs, at least exp.
+func maxDigits(vs []float64, exp int) int {
+	for _, v := range vs {
+		if _, ok := scale(v, exp); !ok {
+			if x, ok := digits(v, exp); ok {
+				exp = x
+			}
+		}
+	}
+	return exp
 }
 
 // fillFirst replaces the placeholders of exceptions at the start, which have no

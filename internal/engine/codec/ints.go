@@ -31,10 +31,18 @@ func AppendInts(dst []byte, vs []int64) []byte {
 	}
 	factor := uint64(1)
 	if len(vs) > 2 {
+		if isRegular(vs) {
+			return appendRegular(dst, vs)
+		}
 		factor = commonFactor(vs)
 	}
-	st := measure(vs, factor)
-	mode, first := st.best()
+	ks := vs
+	if factor > 1 {
+		ks = divide(vs, factor)
+	}
+	st := measure(ks)
+	mode := st.best()
+	order := int(mode & intOrderMask)
 	if factor > 1 {
 		mode |= intScaled
 	}
@@ -44,14 +52,42 @@ func AppendInts(dst []byte, vs []int64) []byte {
 		dst = binary.AppendVarint(dst, vs[0])
 		dst = binary.AppendUvarint(dst, factor)
 	}
-	e := elements{vs: vs, order: int(mode & intOrderMask), div: newDivider(factor)}
-	for _, f := range st.first[:first] {
+	for _, f := range st.first[:order] {
 		dst = binary.AppendVarint(dst, f)
 	}
+	e := elements{ks, order}
 	if mode&intRuns != 0 {
-		return appendRuns(dst, &e, first)
+		return appendRuns(dst, e)
 	}
-	return appendBlocks(dst, &e, first)
+	return appendBlocks(dst, e)
+}
+
+// isRegular reports whether all differences are equal, as those of scrape times.
+func isRegular(vs []int64) bool {
+	d := vs[1] - vs[0]
+	for i := 2; i < len(vs); i++ {
+		if vs[i]-vs[i-1] != d {
+			return false
+		}
+	}
+	return true
+}
+
+// appendRegular appends at least 3 values with equal differences: a run of the value, or
+// of zero differences of differences.
+func appendRegular(dst []byte, vs []int64) []byte {
+	if vs[0] == vs[1] {
+		dst = append(dst, intRuns)
+		dst = binary.AppendUvarint(dst, uint64(len(vs)))
+		dst = binary.AppendVarint(dst, vs[0])
+		return binary.AppendUvarint(dst, uint64(len(vs)))
+	}
+	dst = append(dst, 2|intRuns)
+	dst = binary.AppendUvarint(dst, uint64(len(vs)))
+	dst = binary.AppendVarint(dst, vs[0])
+	dst = binary.AppendVarint(dst, vs[1]-vs[0])
+	dst = append(dst, 0)
+	return binary.AppendUvarint(dst, uint64(len(vs)-2))
 }
 
 // commonFactor returns the greatest common divisor of the differences, 1 if they are all
@@ -85,120 +121,137 @@ func gcd(a, b uint64) uint64 {
 	return a
 }
 
-// divider divides by a factor; most columns have factor 1 and pay nothing.
-type divider struct {
-	factor int64
-	shift  int // if factor is a power of two
-	pow2   bool
-}
-
-func newDivider(f uint64) divider {
-	return divider{factor: int64(f), shift: bits.TrailingZeros64(f), pow2: f&(f-1) == 0}
-}
-
-func (d divider) div(v int64) int64 {
-	if d.pow2 {
-		return v >> d.shift
+// divide returns (v - vs[0]) / factor of every v, which is exact.
+func divide(vs []int64, factor uint64) []int64 {
+	ks := make([]int64, len(vs))
+	base := vs[0]
+	if factor&(factor-1) == 0 {
+		shift := bits.TrailingZeros64(factor)
+		for i, v := range vs {
+			ks[i] = (v - base) >> shift
+		}
+		return ks
 	}
-	return v / d.factor
+	for i, v := range vs {
+		ks[i] = (v - base) / int64(factor)
+	}
+	return ks
 }
 
 // elements yields the stored elements of a column.
 type elements struct {
 	vs    []int64
 	order int
-	div   divider
 }
 
 // at returns element i (i >= order).
-func (e *elements) at(i int) int64 {
+func (e elements) at(i int) int64 {
 	vs := e.vs
-	if e.div.factor == 1 {
-		switch e.order {
-		case 0:
-			return vs[i]
-		case 1:
-			return vs[i] - vs[i-1]
-		default:
-			return vs[i] - 2*vs[i-1] + vs[i-2]
-		}
-	}
 	switch e.order {
 	case 0:
-		return e.div.div(vs[i] - vs[0])
+		return vs[i]
 	case 1:
-		return e.div.div(vs[i] - vs[i-1])
+		return vs[i] - vs[i-1]
 	default:
-		return e.div.div(vs[i] - 2*vs[i-1] + vs[i-2])
+		return vs[i] - 2*vs[i-1] + vs[i-2]
 	}
 }
 
 // intStats is the cost of each layout.
 type intStats struct {
 	n      int
-	first  [2]int64 // first value and first difference, scaled
+	first  [2]int64 // first value and first difference
 	blocks [3]int   // bytes as blocks, by order
 	runs   [3]int   // bytes as runs, by order
 }
 
+// orderStats gathers the cost of one order.
+type orderStats struct {
+	lo, hi int64 // of the block
+	n      int   // elements in the block
+	blocks int
+	last   int64
+	run    int
+	runs   int
+}
+
+// add counts v; it must be inlined.
+func (o *orderStats) add(v int64) {
+	if v == o.last && o.run > 0 {
+		o.run++
+	} else {
+		o.endRun()
+		o.last, o.run = v, 1
+	}
+	if o.n == 0 {
+		o.lo, o.hi = v, v
+	} else {
+		o.lo, o.hi = min(o.lo, v), max(o.hi, v)
+	}
+	o.n++
+}
+
+func (o *orderStats) endRun() {
+	if o.run > 0 {
+		o.runs += uvarintLen(zigzag(o.last)) + uvarintLen(uint64(o.run))
+	}
+}
+
+func (o *orderStats) endBlock() {
+	if o.n > 0 {
+		width := bits.Len64(uint64(o.hi) - uint64(o.lo))
+		o.blocks += uvarintLen(zigzag(o.lo)) + 1 + packedLen(o.n, uint(width))
+		o.n = 0
+	}
+}
+
 // measure computes the cost of every layout in one pass.
-func measure(vs []int64, factor uint64) intStats {
+func measure(vs []int64) intStats {
 	st := intStats{n: len(vs)}
-	e := [3]elements{}
-	for o := range e {
-		e[o] = elements{vs: vs, order: o, div: newDivider(factor)}
-	}
-	st.first[0] = e[0].at(0)
+	st.first[0] = vs[0]
 	if len(vs) > 1 {
-		st.first[1] = e[1].at(1)
+		st.first[1] = vs[1] - vs[0]
 	}
-	for o := range e {
-		if o > len(vs) {
-			st.blocks[o], st.runs[o] = math.MaxInt, math.MaxInt
-			continue
+	// Blocks of order k begin at element k, so that the block of each order ends at
+	// another value.
+	var o0, o1, o2 orderStats
+	v, d := vs[0], st.first[1]
+	o0.add(v)
+	if len(vs) > 1 {
+		o0.add(vs[1])
+		o1.add(d)
+		v = vs[1]
+	}
+	for _, x := range vs[min(2, len(vs)):] {
+		dx := x - v
+		if o0.n == blockLen {
+			o0.endBlock()
 		}
-		for i := range min(o, 2) {
-			n := uvarintLen(zigzag(st.first[min(i, 1)]))
-			st.blocks[o] += n
-			st.runs[o] += n
+		if o1.n == blockLen {
+			o1.endBlock()
 		}
-		st.blocks[o], st.runs[o] = costs(&e[o], st.blocks[o], st.runs[o])
+		if o2.n == blockLen {
+			o2.endBlock()
+		}
+		o0.add(x)
+		o1.add(dx)
+		o2.add(dx - d)
+		v, d = x, dx
+	}
+	firsts := 0
+	for k, o := range []*orderStats{&o0, &o1, &o2} {
+		o.endBlock()
+		o.endRun()
+		if k > 0 {
+			firsts += uvarintLen(zigzag(st.first[k-1]))
+		}
+		st.blocks[k], st.runs[k] = firsts+o.blocks, firsts+o.runs
 	}
 	return st
 }
 
-// costs adds the bytes of e's elements as blocks and as runs.
-func costs(e *elements, blocks, runs int) (int, int) {
-	n := len(e.vs)
-	var last int64
-	runLen := 0
-	for from := e.order; from < n; from += blockLen {
-		to := min(from+blockLen, n)
-		lo := e.at(from)
-		hi := lo
-		for i := from; i < to; i++ {
-			v := e.at(i)
-			lo, hi = min(lo, v), max(hi, v)
-			if runLen > 0 && v == last {
-				runLen++
-				continue
-			}
-			if runLen > 0 {
-				runs += uvarintLen(zigzag(last)) + uvarintLen(uint64(runLen))
-			}
-			last, runLen = v, 1
-		}
-		width := bits.Len64(uint64(hi) - uint64(lo))
-		blocks += uvarintLen(zigzag(lo)) + 1 + packedLen(to-from, uint(width))
-	}
-	if runLen > 0 {
-		runs += uvarintLen(zigzag(last)) + uvarintLen(uint64(runLen))
-	}
-	return blocks, runs
-}
-
-// best returns the cheapest mode and how many first values it stores.
-func (st *intStats) best() (mode byte, first int) {
+// best returns the cheapest mode.
+func (st *intStats) best() (mode byte) {
 	cost := math.MaxInt
 	for o := range st.blocks {
 		if o > st.n {
@@ -211,11 +264,11 @@ func (st *intStats) best() (mode byte, first int) {
 			cost, mode = st.blocks[o], byte(o)
 		}
 	}
-	return mode, int(mode & intOrderMask)
+	return mode
 }
 
-func appendRuns(dst []byte, e *elements, from int) []byte {
-	for i := from; i < len(e.vs); {
+func appendRuns(dst []byte, e elements) []byte {
+	for i := e.order; i < len(e.vs); {
 		v, run := e.at(i), 1
 		for i+run < len(e.vs) && e.at(i+run) == v {
 			run++
@@ -227,9 +280,9 @@ func appendRuns(dst []byte, e *elements, from int) []byte {
 	return dst
 }
 
-func appendBlocks(dst []byte, e *elements, from int) []byte {
+func appendBlocks(dst []byte, e elements) []byte {
 	var buf [blockLen]int64
-	for ; from < len(e.vs); from += blockLen {
+	for from := e.order; from < len(e.vs); from += blockLen {
 		block := buf[:min(blockLen, len(e.vs)-from)]
 		lo := e.at(from)
 		hi := lo
