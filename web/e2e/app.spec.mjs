@@ -298,7 +298,7 @@ describe('the interface', { timeout: 900_000 }, () => {
     await shot(page, 'services');
     await rows.first().locator('a').first().click();
     await page.waitForURL(/name=/);
-    await page.getByRole('heading', { name: 'Routes' }).waitFor();
+    await page.getByRole('heading', { name: 'Operations' }).waitFor();
     await shot(page, 'service');
     await clean();
   });

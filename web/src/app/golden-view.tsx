@@ -3,9 +3,9 @@ import './golden-view.css';
 import { useMemo, useState } from 'react';
 import type { JSX } from 'react';
 import type { Exemplar } from '@/core/api/prometheus';
-import { goldenQueries, logsForService, metricMatcher, tracesForService } from '@/core/context/correlate';
+import { logsForService, metricMatcher, tracesForService } from '@/core/context/correlate';
 import { serviceColor } from '@/core/palette/palette';
-import { hash, paletteSize } from '@/core/palette/palette';
+import { assign } from '@/core/palette/palette';
 import { formatValue, seconds } from '@/core/units/units';
 import type { Unit } from '@/core/units/units';
 import { ExemplarPopover, PointPopover } from '@/pages/metrics/exemplar';
@@ -36,12 +36,13 @@ export function GoldenCharts({ golden, service, via }: { golden: GoldenState; se
   const [point, setPoint] = useState<{ key: Key; p: ChartPoint; at: { x: number; y: number } }>();
   const [picked, setPicked] = useState<{ e: Exemplar; at: { x: number; y: number } }>();
   const series = useMemo(() => {
+    const colors = services ? golden.rows.map((g) => serviceColor(shortName(g.name))) : assign(golden.rows.map((g) => g.name));
     const make = (key: Key): ChartSeries[] =>
-      golden.rows.map((g) => ({
+      golden.rows.map((g, i) => ({
         key: g.name,
         name: shortName(g.name),
         labels: {},
-        color: services ? serviceColor(shortName(g.name)) : hash(g.name) % paletteSize,
+        color: colors[i]!,
         times: golden.times,
         values: g[key],
       }));
@@ -62,7 +63,7 @@ export function GoldenCharts({ golden, service, via }: { golden: GoldenState; se
               step={golden.step}
               unit={c.unit}
               height={176}
-              label={`${c.title} by ${services ? 'service' : 'route'}`}
+              label={`${c.title} by ${services ? 'service' : 'operation'}`}
               sync="golden"
               onZoom={time.zoomTo}
               onZoomOut={time.zoomOut}
@@ -162,10 +163,10 @@ export function GoldenTable({ golden, label, full, extra = [] }: { golden: Golde
               </span>
             </td>
             <td colSpan={full ? 7 : 5} className="faint">
-              no HTTP server metrics
+              no request metrics
             </td>
             <td className="r">
-              <Links service={name} matcher="" errors={false} />
+              <Links service={name} matcher={metricMatcher(name, label)} errors={false} />
             </td>
           </tr>
         ))}
@@ -183,7 +184,7 @@ function Links({ service, matcher, errors }: { service: string; matcher: string;
         </GoLink>
       )}
       {matcher && (
-        <GoLink to="/explore/metrics" search={{ q: goldenQueries(matcher, 'http_route').p95, via: service }}>
+        <GoLink to="/explore/metrics" search={{ match: matcher, via: service }}>
           Metrics
         </GoLink>
       )}

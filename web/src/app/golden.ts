@@ -1,9 +1,10 @@
-/** Rate, errors and durations by service or route, from the HTTP server metrics of OpenTelemetry. */
+/** Rate, errors and durations by service or operation, from the server metrics of OpenTelemetry. */
 import { keepPreviousData, useQueries } from '@tanstack/react-query';
 import { useMemo } from 'react';
 import { queryExemplars, queryRange } from '@/core/api/prometheus';
 import type { Exemplar, Series } from '@/core/api/prometheus';
 import type { Range } from '@/core/time/parse';
+import type { GoldenQuery } from '@/core/metrics/golden';
 import { expandMacros, niceStep } from '@/core/time/range';
 import { align } from '@/viz/align';
 
@@ -29,23 +30,10 @@ export interface GoldenState {
   error: unknown;
 }
 
-const metric = 'http_server_request_duration_seconds';
-
-/** `by` is the label to group on; `matchers` narrows to one service. */
-export function useGolden(range: Range, by: string, matchers = '', points = 120): GoldenState {
+/** `by` is the label of the result that names a row. */
+export function useGolden(range: Range, query: GoldenQuery, by: string, points = 120): GoldenState {
   const step = niceStep(range, points);
-  const sel = (extra = '') => {
-    const inner = [matchers, extra].filter(Boolean).join(', ');
-    return inner ? `{${inner}}` : '';
-  };
-  const quantile = (q: number) => `histogram_quantile(${q}, sum by (le, ${by}) (rate(${metric}_bucket${sel()}[$__rate_interval])))`;
-  const exprs = [
-    `sum by (${by}) (rate(${metric}_count${sel()}[$__rate_interval]))`,
-    `sum by (${by}) (rate(${metric}_count${sel('http_response_status_code=~"5.."')}[$__rate_interval]))`,
-    quantile(0.5),
-    quantile(0.95),
-    quantile(0.99),
-  ];
+  const exprs = [query.rate, query.errors, query.p50, query.p95, query.p99];
   const results = useQueries({
     queries: exprs.map((expr) => ({
       queryKey: ['golden', expr, range.from, range.to, step],
@@ -57,8 +45,8 @@ export function useGolden(range: Range, by: string, matchers = '', points = 120)
   const [exemplars] = useQueries({
     queries: [
       {
-        queryKey: ['golden-exemplars', matchers, range.from, range.to],
-        queryFn: ({ signal }: { signal: AbortSignal }) => queryExemplars(`${metric}_bucket${sel()}`, range, signal),
+        queryKey: ['golden-exemplars', query.exemplars, range.from, range.to],
+        queryFn: ({ signal }: { signal: AbortSignal }) => queryExemplars(query.exemplars, range, signal),
         placeholderData: keepPreviousData,
         retry: false,
       },

@@ -138,7 +138,7 @@ function optionsFor(live: Live, width: number): uPlot.Options {
     width,
     height: p.height,
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, 16, 0, 0],
     cursor: {
       drag: { x: true, y: false, setScale: false },
       points: { size: 7, width: 2 },

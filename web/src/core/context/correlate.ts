@@ -42,22 +42,6 @@ export function metricMatcher(service: string, label: string): string {
   return `${label}="${escapeString(service)}"`;
 }
 
-/** The three golden signals of a service from OTel HTTP server metrics. */
-export function goldenQueries(selector: string, by: string): { rate: string; errors: string; p95: string } {
-  const m = 'http_server_request_duration_seconds';
-  const sel = (extra = '') => {
-    const inner = [selector, extra].filter(Boolean).join(', ');
-    return inner ? `{${inner}}` : '';
-  };
-  const group = by ? ` by (${by})` : '';
-  const leGroup = by ? ` by (le, ${by})` : ' by (le)';
-  return {
-    rate: `sum${group} (rate(${m}_count${sel()}[$__rate_interval]))`,
-    errors: `sum${group} (rate(${m}_count${sel('http_response_status_code=~"5.."')}[$__rate_interval])) / sum${group} (rate(${m}_count${sel()}[$__rate_interval]))`,
-    p95: `histogram_quantile(0.95, sum${leGroup} (rate(${m}_bucket${sel()}[$__rate_interval])))`,
-  };
-}
-
 // The duration histograms of the OpenTelemetry semantic conventions, by an attribute that such spans carry.
 const durationMetrics: { attribute: RegExp; kinds: string[]; metric: string; by: string }[] = [
   { attribute: /^http\.(request\.method|method|route)$/, kinds: ['server'], metric: 'http_server_request_duration_seconds', by: 'http_route' },

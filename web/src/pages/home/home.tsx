@@ -1,7 +1,7 @@
 /** Home: what arrives, how the services are, and how to send more. */
 import './home.css';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useMemo, useRef, useState } from 'react';
 import type { JSX } from 'react';
 import { useGolden } from '@/app/golden';
 import { GoldenCharts, GoldenTable } from '@/app/golden-view';
@@ -10,6 +10,7 @@ import { useTime } from '@/app/time';
 import { GoLink } from '@/app/url';
 import { fetchFault, setFault } from '@/core/api/pharos';
 import type { Signal, Status } from '@/core/api/pharos';
+import { goldenByService } from '@/core/metrics/golden';
 import { ago } from '@/core/time/range';
 import { count, formatValue } from '@/core/units/units';
 import { Button, ErrorBox, LoadingBar, Partial, Spark } from '@/ui/kit';
@@ -136,7 +137,7 @@ function Fault(): JSX.Element | null {
 function Health(): JSX.Element {
   const time = useTime();
   const label = useServiceLabel();
-  const golden = useGolden(time.range, label);
+  const golden = useGolden(time.range, useMemo(() => goldenByService(label), [label]), label);
   useHeartbeat(time.every, time.text.to === 'now' ? time.refresh : undefined);
   if (golden.error && golden.rows.length === 0) return <ErrorBox error={golden.error} onRetry={time.refresh} />;
   if (golden.rows.length === 0) {
@@ -145,7 +146,7 @@ function Health(): JSX.Element {
         <LoadingBar on={golden.fetching} />
         <div className="state">
           <div className="title">{golden.pending ? 'Looking for services…' : 'No golden signals in this time range'}</div>
-          <p>Request rate, errors and durations appear here for every service that sends the OpenTelemetry metric http.server.request.duration.</p>
+          <p>Request rate, errors and durations appear here for every service that sends the OpenTelemetry metrics http.server.request.duration, rpc.server.call.duration or messaging.process.duration.</p>
         </div>
       </section>
     );

@@ -1,8 +1,8 @@
 /** Data of the logs page: the lines, their volume, and the live tail. */
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useEffect, useMemo, useRef, useState } from 'react';
-import { compareNs, entriesOf, queryLogs, tailURL } from '@/core/api/loki';
-import type { LogResult, TailFrame } from '@/core/api/loki';
+import { compareNs, entriesOf, lokiLabels, queryLogs, tailURL } from '@/core/api/loki';
+import type { LogResult, RawEntry, TailFrame } from '@/core/api/loki';
 import { isLogQuery, mentionQuery, volumeQuery } from '@/core/logs/logql';
 import { levels, normalizeLevel, Ring, toRow } from '@/core/logs/rows';
 import type { Level, LogRow } from '@/core/logs/rows';
@@ -117,6 +117,14 @@ export interface Tail {
 
 const idle: Tail = { rows: [], state: 'closed', rate: 0, dropped: 0, total: 0, message: '' };
 
+/** Moves labels that are not of the stream to the metadata, so that filters on them go to the right place. */
+function split(e: RawEntry, streamLabels: ReadonlySet<string>): RawEntry {
+  const stream: Record<string, string> = {};
+  const meta: Record<string, string> = { ...e.meta };
+  for (const k in e.stream) (streamLabels.has(k) ? stream : meta)[k] = e.stream[k]!;
+  return { ...e, stream, meta };
+}
+
 /** Streams matching lines into a ring; the page is told four times a second at most. */
 export function useTail(query: string, on: boolean): Tail {
   const [tail, setTail] = useState<Tail>(idle);
@@ -153,7 +161,7 @@ export function useTail(query: string, on: boolean): Tail {
         } catch {
           return;
         }
-        for (const e of entriesOf(frame.streams ?? [])) waiting.push(toRow(e, serial.current++));
+        for (const e of entriesOf(frame.streams ?? [])) waiting.push(toRow(streamLabels ? split(e, streamLabels) : e, serial.current++));
         dropped += frame.dropped_entries?.length ?? 0;
         dirty = true;
       };
@@ -168,7 +176,12 @@ export function useTail(query: string, on: boolean): Tail {
       };
     };
     let stopped = false;
-    connect();
+    let streamLabels: ReadonlySet<string> | undefined;
+    // The stream sends one merged label set; which of its names belong to the stream is known from the index.
+    void lokiLabels({ from: Date.now() - 3_600_000, to: Date.now() })
+      .then((names) => (streamLabels = new Set(names)))
+      .catch(() => undefined)
+      .then(() => stopped || connect());
     const flush = setInterval(() => {
       const now = performance.now();
       history = history.filter((h) => now - h.t < 5000);

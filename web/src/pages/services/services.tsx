@@ -7,9 +7,10 @@ import { GoldenCharts, GoldenTable, shortName } from '@/app/golden-view';
 import { useServiceLabel } from '@/app/queries';
 import { useTime } from '@/app/time';
 import { GoLink, useUrl } from '@/app/url';
-import { escapeString } from '@/core/api/prometheus';
+import { escapeRegex, escapeString } from '@/core/api/prometheus';
 import { traceTagValues } from '@/core/api/tempo';
-import { goldenQueries, logsForService, tracesForService } from '@/core/context/correlate';
+import { logsForService, tracesForService } from '@/core/context/correlate';
+import { goldenByOperation, goldenByService } from '@/core/metrics/golden';
 import { formatValue, seconds } from '@/core/units/units';
 import { one } from '@/core/url/search';
 import { Button, Empty, ErrorBox, Loading, LoadingBar, Spark } from '@/ui/kit';
@@ -23,7 +24,7 @@ export default function ServicesPage(): JSX.Element {
 function List(): JSX.Element {
   const time = useTime();
   const label = useServiceLabel();
-  const golden = useGolden(time.range, label);
+  const golden = useGolden(time.range, useMemo(() => goldenByService(label), [label]), label);
   const traced = useQuery({
     queryKey: ['trace-services', Math.floor(time.range.from / 60_000)],
     queryFn: ({ signal }) => traceTagValues('resource.service.name', time.range, signal),
@@ -44,7 +45,7 @@ function List(): JSX.Element {
         </header>
         {golden.rows.length === 0 && extra.length === 0 ? (
           <Empty title="No services in this time range" action={<Button icon="zoomout" onClick={time.zoomOut}>Zoom out</Button>}>
-            A service appears when it sends traces or the metric http.server.request.duration.
+            A service appears when it sends traces or durations of its requests.
           </Empty>
         ) : (
           <GoldenTable golden={golden} label={label} full extra={extra} />
@@ -58,7 +59,7 @@ function Service({ name }: { name: string }): JSX.Element {
   const time = useTime();
   const label = useServiceLabel();
   const matcher = `${label}="${escapeString(name)}"`;
-  const golden = useGolden(time.range, 'http_route', matcher);
+  const golden = useGolden(time.range, useMemo(() => goldenByOperation(matcher), [matcher]), 'operation');
   const short = shortName(name);
   return (
     <div className="page">
@@ -76,29 +77,29 @@ function Service({ name }: { name: string }): JSX.Element {
         <GoLink className="btn small" to="/logs" search={{ q: logsForService(short), via: short }}>
           Logs
         </GoLink>
-        <GoLink className="btn small" to="/explore/metrics" search={{ q: goldenQueries(matcher, 'http_route').p95, via: short }}>
+        <GoLink className="btn small" to="/explore/metrics" search={{ match: matcher, via: short }}>
           Metrics
         </GoLink>
       </div>
       {golden.error ? <ErrorBox error={golden.error} onRetry={time.refresh} /> : null}
       {golden.pending ? (
-        <Loading what="routes" />
+        <Loading what="operations" />
       ) : golden.rows.length === 0 ? (
-        <Empty title="No HTTP server metrics" action={<Button icon="zoomout" onClick={time.zoomOut}>Zoom out</Button>}>
-          {short} sent no http.server.request.duration in this time range. Its traces and logs are linked above.
+        <Empty title="No request metrics" action={<Button icon="zoomout" onClick={time.zoomOut}>Zoom out</Button>}>
+          {short} sent no durations of HTTP, RPC or message handling in this time range. Its traces and logs are linked above.
         </Empty>
       ) : (
         <>
           <GoldenCharts golden={golden} service={short} via={short} />
-          <section className="panel" aria-label="Routes">
+          <section className="panel" aria-label="Operations">
             <header>
-              <h2>Routes</h2>
+              <h2>Operations</h2>
               <span className="muted num">{golden.rows.length}</span>
             </header>
             <table className="table goldentable">
               <thead>
                 <tr>
-                  <th>Route</th>
+                  <th>Operation</th>
                   <th className="sparkcol">
                     <span className="sr">Requests over time</span>
                   </th>
@@ -129,7 +130,7 @@ function Service({ name }: { name: string }): JSX.Element {
                       <td className="r muted">{cell(latest(g.p99))}</td>
                       <td className="r">
                         <span className="rowlinks">
-                          <GoLink to="/traces" search={{ q: tracesForService(short, `span.http.route = "${escapeString(g.name)}"`), via: short }}>
+                          <GoLink to="/traces" search={{ q: tracesForService(short, `name =~ ".*${escapeRegex(g.name)}.*"`), via: short }}>
                             Traces
                           </GoLink>
                         </span>
