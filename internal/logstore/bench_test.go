@@ -84,11 +84,15 @@ type filled struct {
 func fill(t testing.TB, o *opened, size, n int) (f filled) {
 	t.Helper()
 	g := newBenchLines(1)
-	per := 1000 / min(n, 10)
+	group := min(n, 10) // streams in a batch
+	if n >= 5000 {
+		group = 1000
+	}
+	per := 1000 / group
 	next := 0
 	for f.raw < size {
 		b := &store.LogBatch{}
-		for range min(n, 10) {
+		for range group {
 			s := store.LogStream{Labels: model.Labels{{Name: "app", Value: fmt.Sprint("app-", next%20)}, {Name: "pod", Value: fmt.Sprint("pod-", next)}}}
 			next = (next + 1) % n
 			for range per {
@@ -124,9 +128,8 @@ func BenchmarkIngest(b *testing.B) {
 	for _, streams := range []int{1, 100, 5000, 100_000} {
 		b.Run(fmt.Sprint("streams=", streams), func(b *testing.B) {
 			for range b.N {
-				o := openAt(b, b.TempDir(), Options{Limits: Limits{MaxStreams: -1}})
-				size := 200 << 20
-				f := fill(b, o, size, streams)
+				o := openAt(b, b.TempDir(), Options{HeadSize: 16 << 20, Limits: Limits{MaxStreams: -1}})
+				f := fill(b, o, 150<<20, streams)
 				begin := cpu()
 				if err := o.mergeAll(context.Background()); err != nil {
 					b.Fatal(err)

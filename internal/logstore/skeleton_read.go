@@ -14,7 +14,6 @@ type skeletons struct {
 	cols [][]int32  // column of each variable of each skeleton
 	rows []int64    // skeleton of each row
 	size int        // bytes of the text
-	used []int      // rows of each column
 	vars [][]byte   // encoded columns
 }
 
@@ -43,14 +42,10 @@ func readSkeletons(data []byte, n int, z *codec.Zstd) (*skeletons, error) {
 	}
 	columns := r.Count(len(cols))
 	s.shape(r, lits, counts, cols, columns)
-	s.used = make([]int, columns)
 	for _, id := range s.rows {
 		if id < 0 || id >= int64(len(s.cols)) {
 			r.Fail("skeleton %d of %d", id, len(s.cols))
 			break
-		}
-		for _, c := range s.cols[id] {
-			s.used[c]++
 		}
 	}
 	for i := 0; i < columns && r.Err() == nil; i++ {
@@ -145,9 +140,15 @@ func readVars(data []byte, n int, z *codec.Zstd) (varReader, error) {
 // render appends the lines of the rows that keep[i-from] wants, all if keep is nil, each
 // with its newline, to buf. Other rows are empty.
 func (s *skeletons) render(keep []bool, from int, z *codec.Zstd, buf []byte) (txt []byte, ends []uint32, err error) {
+	used := make([]int, len(s.vars)) // rows of each column
+	for _, id := range s.rows {
+		for _, c := range s.cols[id] {
+			used[c]++
+		}
+	}
 	vars := make([]varReader, len(s.vars))
 	for i := range vars {
-		if vars[i], err = readVars(s.vars[i], s.used[i], z); err != nil {
+		if vars[i], err = readVars(s.vars[i], used[i], z); err != nil {
 			return buf, nil, err
 		}
 	}

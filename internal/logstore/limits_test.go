@@ -1,0 +1,227 @@
+package logstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/storetest"
+)
+
+func manyLabels(n int) model.Labels {
+	var ls model.Labels
+	for i := range n {
+		ls = append(ls, model.Label{Name: fmt.Sprintf("l%02d", i), Value: "v"})
+	}
+	return ls
+}
+
+func TestLimits(t *testing.T) {
+	now := storetest.Now().UnixNano()
+	long := strings.Repeat("x", 300)
+	lim := Limits{MaxLineSize: 200, MaxLabelNameLength: 100, MaxLabelValueLength: 200, MaxMetadataSize: 250, MaxMetadataCount: 3, Retention: 100 * time.Hour}
+	tests := []struct {
+		name   string
+		labels model.Labels
+		entry  store.LogEntry
+		reason string // "" is kept
+	}{
+		{"plain", appLabels("x"), store.LogEntry{Time: now, Line: "x"}, ""},
+		{"15 names", manyLabels(15), store.LogEntry{Time: now}, ""},
+		{"15 names and service_name", append(manyLabels(15), model.Label{Name: "service_name", Value: "x"}), store.LogEntry{Time: now}, ""},
+		{"16 names", manyLabels(16), store.LogEntry{Time: now}, store.ReasonLabelCount},
+		{"long name", model.Labels{{Name: long, Value: "x"}}, store.LogEntry{Time: now}, store.ReasonLabelName},
+		{"long value", model.Labels{{Name: "x", Value: long}}, store.LogEntry{Time: now}, store.ReasonLabelValue},
+		{"twice", model.Labels{{Name: "a", Value: "1"}, {Name: "a", Value: "2"}}, store.LogEntry{Time: now}, store.ReasonInvalidLabels},
+		{"line of the limit", appLabels("x"), store.LogEntry{Time: now, Line: long[:200]}, ""},
+		{"long line", appLabels("x"), store.LogEntry{Time: now, Line: long[:201]}, store.ReasonLineTooLong},
+		{"big metadata", appLabels("x"), store.LogEntry{Time: now, Meta: appLabels(long)}, store.ReasonMetaTooLarge},
+		{"many fields", appLabels("x"), store.LogEntry{Time: now, Meta: manyLabels(4)}, store.ReasonMetaTooMany},
+		{"future", appLabels("x"), store.LogEntry{Time: now + int64(11*time.Minute)}, store.ReasonTooNew},
+		{"slightly in the future", appLabels("x"), store.LogEntry{Time: now + int64(9*time.Minute)}, ""},
+		{"behind the retention", appLabels("x"), store.LogEntry{Time: now - int64(101*time.Hour)}, store.ReasonTooOld},
+		{"zero time", appLabels("x"), store.LogEntry{}, store.ReasonTooOld},
+		{"lowest time", appLabels("x"), store.LogEntry{Time: -1 << 63}, store.ReasonTooOld},
+		{"highest time", appLabels("x"), store.LogEntry{Time: 1<<63 - 1}, store.ReasonTooNew},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			o := openAt(t, t.TempDir(), Options{Limits: lim})
+			defer o.close(t)
+			good := store.LogEntry{Time: now, Line: "good"}
+			err := o.Append(t.Context(), tenant, &store.LogBatch{Streams: []store.LogStream{
+				{Labels: tt.labels, Entries: []store.LogEntry{tt.entry}}, {Labels: appLabels("good"), Entries: []store.LogEntry{good}},
+			}})
+			if tt.reason == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			var refused *store.Refused
+			if !errors.As(err, &refused) || refused.Kept != 1 || len(refused.Refusals) != 1 || refused.Refusals[0].Reason != tt.reason {
+				t.Fatalf("append = %v, want 1 kept and 1 refused for %s", err, tt.reason)
+			}
+			if got := lines(t, o, store.LogSelector{Range: always()}); len(got) != 1 {
+				t.Errorf("stored %q", got)
+			}
+		})
+	}
+}
+
+func TestLongLinesMayBeCut(t *testing.T) {
+	o := openAt(t, t.TempDir(), Options{Limits: Limits{MaxLineSize: 5, MaxLineSizeTruncate: true}})
+	defer o.close(t)
+	put(t, o, "x", storetest.Now().UnixNano(), "0123456789")
+	if got := lines(t, o, store.LogSelector{Range: always()}); len(got) != 1 || got[0] != "x: 01234" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestStreamLimit(t *testing.T) {
+	now := storetest.Now()
+	o := openAt(t, t.TempDir(), Options{
+		Now:          func() time.Time { return now },
+		TenantLimits: func(tn model.Tenant) (Limits, bool) { return Limits{MaxStreams: 3}, tn == tenant },
+	})
+	defer o.close(t)
+	batch := func(n int) *store.LogBatch {
+		b := &store.LogBatch{}
+		for i := range n {
+			b.Streams = append(b.Streams, store.LogStream{Labels: appLabels(fmt.Sprint(i)), Entries: []store.LogEntry{{Time: now.UnixNano(), Line: "x"}}})
+		}
+		return b
+	}
+	var refused *store.Refused
+	if err := o.Append(t.Context(), tenant, batch(5)); !errors.As(err, &refused) || refused.Kept != 3 || refused.Refusals[0].Reason != store.ReasonStreamLimit || refused.Count() != 2 {
+		t.Errorf("append of 5 streams = %v, want 3 kept", err)
+	}
+	if err := o.Append(t.Context(), "other", batch(5)); err != nil {
+		t.Errorf("append for another tenant = %v", err)
+	}
+	if err := o.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(2 * idleAfter)
+	o.cut() // forgets idle streams
+	if err := o.Append(t.Context(), tenant, &store.LogBatch{Streams: batch(7).Streams[4:]}); err != nil {
+		t.Errorf("append after the others went idle = %v", err)
+	}
+}
+
+// TestSlowTailLosesEntriesButCountsThem blocks the listener while writers go on.
+func TestSlowTailLosesEntriesButCountsThem(t *testing.T) {
+	o := openAt(t, t.TempDir(), Options{})
+	defer o.close(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	hold, first := make(chan struct{}), make(chan struct{})
+	seen, dropped, calls := 0, 0, 0
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_ = o.Tail(ctx, tenant, nil, func(b *store.LogBatch, lost int) error {
+			if calls++; calls == 1 {
+				close(first)
+				<-hold
+			}
+			seen += len(b.Streams[0].Entries)
+			dropped += lost
+			if b.Streams[0].Entries[0].Line == "last" {
+				cancel()
+			}
+			return nil
+		})
+	})
+	at := storetest.Now().UnixNano()
+	written := 0
+	write := func(line string) {
+		put(t, o, "x", at+int64(written), line)
+		written++
+	}
+	for o.tails.n.Load() == 0 { // until it listens
+		write("before")
+	}
+	before := written
+	write("first")
+	<-first
+	for range tailBatches + 50 {
+		write("more")
+	}
+	close(hold)
+	for ctx.Err() == nil {
+		write("last")
+	}
+	wg.Wait()
+	if dropped < 49 || seen+dropped > written || seen+dropped < written-before-tailBatches {
+		t.Errorf("of %d entries %d were seen and %d counted as dropped", written-before, seen, dropped)
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	_, err := Open(t.TempDir(), nil, Options{HeadSize: -1, HeadAge: -1, Limits: Limits{Retention: -1}})
+	if err == nil || strings.Count(err.Error(), "negative") != 3 {
+		t.Errorf("open = %v, want all three mistakes", err)
+	}
+}
+
+// TestManyFieldsInABlock has more metadata fields than columns.
+func TestManyFieldsInABlock(t *testing.T) {
+	o := openAt(t, t.TempDir(), Options{})
+	defer o.close(t)
+	at := storetest.Now().UnixNano()
+	for i := range maxMetaColumns + 50 {
+		put(t, o, "x", at+int64(i), fmt.Sprint(i), model.Label{Name: "all", Value: "v"}, model.Label{Name: fmt.Sprint("f", i), Value: fmt.Sprint(i)})
+	}
+	for _, step := range []func(context.Context) error{func(context.Context) error { return nil }, o.Flush, o.mergeAll} {
+		if err := step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range []string{"f3", fmt.Sprint("f", maxMetaColumns+20)} {
+			sel := store.LogSelector{Range: always(), Fields: []store.FieldPredicate{{Matcher: model.MustMatcher(model.MatchEqual, f, f[1:])}}, MetaNames: []string{f}}
+			n := 0
+			for r, err := range o.Select(t.Context(), tenant, sel) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n += len(r.Times); len(r.Meta) != 1 || r.Meta[0].Values[0] != f[1:] {
+					t.Errorf("field %s: %+v", f, r.Meta)
+				}
+			}
+			if n != 1 {
+				t.Errorf("field %s is in %d entries, want 1", f, n)
+			}
+		}
+	}
+}
+
+// TestEqualTimesKeepTheirOrder checks the order that Loki shows, across places.
+func TestEqualTimesKeepTheirOrder(t *testing.T) {
+	o := openAt(t, t.TempDir(), Options{})
+	defer o.close(t)
+	at := storetest.Now().UnixNano()
+	for i, l := range []string{"c", "a", "b", "d", "a"} {
+		put(t, o, "x", at, l)
+		if i == 1 || i == 2 {
+			if err := o.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for d, want := range map[store.Direction]string{store.Forward: "cabd", store.Backward: "dbac"} {
+		got := ""
+		for r, err := range o.Select(t.Context(), tenant, store.LogSelector{Range: always(), Direction: d}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += strings.Join(r.Lines, "")
+		}
+		if got != want {
+			t.Errorf("direction %d: %q, want %q", d, got, want)
+		}
+	}
+}
