@@ -141,7 +141,7 @@ func (c *entryCheck) all(in []store.LogEntry) []store.LogEntry {
 
 // one checks e and brings its line and metadata in order.
 func (c *entryCheck) one(e *store.LogEntry) (ok, changed bool) {
-	refuse := func(reason string, format string, args ...any) {
+	refuse := func(reason, format string, args ...any) {
 		c.refused.Add(reason, 1, func() string { return fmt.Sprintf(format, args...) })
 	}
 	switch {

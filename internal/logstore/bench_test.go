@@ -19,7 +19,6 @@ import (
 type benchLines struct {
 	rng *rand.Rand
 	at  int64
-	buf []byte
 	// traces are some of the trace ids that occurred.
 	traces []string
 }

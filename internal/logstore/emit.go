@@ -73,7 +73,7 @@ func (e *emitter) flush(b *batch) {
 	if len(r.Times) > 0 && !e.stopped {
 		b.finish()
 		e.q.sel.Account.Matched(int64(len(r.Times)))
-		if e.err = e.q.ctx.Err(); e.err != nil || !e.yield(r) {
+		if e.err = e.q.alive(); e.err != nil || !e.yield(r) {
 			e.stopped = true
 		}
 	}

@@ -82,7 +82,7 @@ func (w *wants) needMeta() bool {
 // fetcher decodes the blocks of a slice ahead of their consumer.
 type fetcher struct {
 	s       *Store
-	ctx     context.Context
+	alive   func() error // why the query has to end, nil if it has not
 	wants   *wants
 	acct    *store.Account
 	blocks  []*fetched
@@ -92,8 +92,8 @@ type fetcher struct {
 	stopped atomic.Bool
 }
 
-func (s *Store) newFetcher(ctx context.Context, w *wants, blocks []*fetched, acct *store.Account) *fetcher {
-	return &fetcher{s: s, ctx: ctx, wants: w, acct: acct, blocks: blocks, window: 2 * runtime.GOMAXPROCS(0)}
+func (s *Store) newFetcher(alive func() error, w *wants, blocks []*fetched, acct *store.Account) *fetcher {
+	return &fetcher{s: s, alive: alive, wants: w, acct: acct, blocks: blocks, window: 2 * runtime.GOMAXPROCS(0)}
 }
 
 // need waits until b is decoded.
@@ -109,7 +109,7 @@ func (f *fetcher) need(b *fetched) error {
 			defer close(next.done)
 			if f.stopped.Load() {
 				next.err = context.Canceled
-			} else if next.err = f.ctx.Err(); next.err == nil {
+			} else if next.err = f.alive(); next.err == nil {
 				next.err = f.decode(next)
 			}
 		})

@@ -254,7 +254,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(compressRecord(nil, encodeRecord(gs, func(*stream) bool { return true })))
 	z := testZstd(f)
 	f.Add((&partIndex{fields: [][]uint32{nil}, fieldOf: []uint32{0}}).encode([]model.Labels{appLabels("x")}, z))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Fuzz(func(_ *testing.T, data []byte) {
 		known := map[uint64]*stream{}
 		_, _ = decodeRecord(data, func(id uint64, _ model.Labels) *stream { known[id] = &stream{}; return known[id] })
 		if x, err := decodeIndex(data, z); err == nil {

@@ -157,7 +157,7 @@ func (s *Store) rewrite(ctx context.Context, pl *plan, p *partWriter) error {
 		return nil
 	}
 	sel := store.LogSelector{Range: model.TimeRange{From: minTime, To: maxTime}}
-	q := &query{s: s, ctx: ctx, sel: sel}
+	q := &query{s: s, alive: ctx.Err, sel: sel}
 	var err error
 	var rows []row
 	last := uint64(0)

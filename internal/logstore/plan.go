@@ -162,7 +162,8 @@ func (p *plan) slices(r model.TimeRange, d store.Direction, most int) []model.Ti
 			n += step
 			step = min(step*sliceGrowth, most)
 		}
-		for ; n < len(edges) && edges[n] <= from; n++ { // no time between
+		for n < len(edges) && edges[n] <= from { // no time between
+			n++
 		}
 		if n < len(edges) {
 			to = min(end, edges[n])

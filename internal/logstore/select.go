@@ -15,7 +15,7 @@ import (
 // query is one Select.
 type query struct {
 	s        *Store
-	ctx      context.Context
+	alive    func() error // why the query has to end, nil if it has not
 	sel      store.LogSelector
 	backward bool
 	wants    wants
@@ -41,7 +41,7 @@ func clip(r model.TimeRange) model.TimeRange {
 // selectRows calls yield with each batch until it returns false, which is no error.
 func (s *Store) selectRows(ctx context.Context, tenant model.Tenant, sel store.LogSelector, yield func(*store.LogRows) bool) error {
 	sel.Range = clip(sel.Range)
-	q := &query{s: s, ctx: ctx, sel: sel, backward: sel.Direction == store.Backward}
+	q := &query{s: s, alive: ctx.Err, sel: sel, backward: sel.Direction == store.Backward}
 	q.wants = wants{fields: sel.Fields, noLine: sel.NoLine, noMeta: sel.NoMeta}
 	var err error
 	if q.wants.lines, err = compileLines(sel.Lines); err != nil {
@@ -91,7 +91,7 @@ func (s *Store) selectRows(ctx context.Context, tenant model.Tenant, sel store.L
 func (q *query) slice(sp *slicePlan) error {
 	w := q.wants
 	w.r = sp.r
-	q.fetch = q.s.newFetcher(q.ctx, &w, sp.blocks, q.sel.Account)
+	q.fetch = q.s.newFetcher(q.alive, &w, sp.blocks, q.sel.Account)
 	defer q.fetch.stop()
 	q.out.fetch = q.fetch
 	q.out.frontier = sp.r.From

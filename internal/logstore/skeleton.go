@@ -173,7 +173,8 @@ func (b *skeletonBuilder) token(line string, from, to int, class byte) {
 	for i := from; i < to; {
 		c := byteClass[line[i]]
 		run := i
-		for i++; i < to && byteClass[line[i]] == c; i++ {
+		for i < to && byteClass[line[i]] == c {
+			i++
 		}
 		if c == classDigit {
 			if i-run > maxDigits {

@@ -265,7 +265,8 @@ func (s *skeletons) contains(id int, sub string) verdict {
 			continue
 		}
 		from := i
-		for i++; i < len(sub) && byteClass[sub[i]] != classDigit; i++ {
+		for i < len(sub) && byteClass[sub[i]] != classDigit {
+			i++
 		}
 		if v := s.stretch(id, sub[from:i]); v != sure && (v == never || i-from == len(sub)) {
 			return v
@@ -320,7 +321,7 @@ func hexEdge(sub string) bool {
 
 // decide judges whether lines of skeleton id satisfy f.
 func (f *lineFilter) decide(s *skeletons, id int) verdict {
-	any := never
+	some := never
 	for i := range f.patterns {
 		p := &f.patterns[i]
 		v := maybe
@@ -330,10 +331,10 @@ func (f *lineFilter) decide(s *skeletons, id int) verdict {
 		case p.needs != nil && !slices.ContainsFunc(p.needs, func(l string) bool { return s.contains(id, l) != never }):
 			v = never
 		}
-		any = max(any, v)
+		some = max(some, v)
 	}
 	if f.negate {
-		return sure - any
+		return sure - some
 	}
-	return any
+	return some
 }

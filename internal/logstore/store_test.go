@@ -80,7 +80,7 @@ func TestContract(t *testing.T) {
 			o.close(t)
 			next, err := tryOpen(o.dir, Options{})
 			if err == nil {
-				*o = *next //nolint:govet // the closed store is not used any more
+				*o = *next
 			}
 			return o, err
 		}

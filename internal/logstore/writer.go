@@ -28,7 +28,6 @@ type partWriter struct {
 	lines  skeletonBuilder
 	filter filterBuilder
 	buf    []byte
-	times  []int64
 }
 
 // writtenStream is a stream of the part being written.
