@@ -129,7 +129,7 @@ func BenchmarkIngest(b *testing.B) {
 		e := openEngine(b, dir, opts)
 		f := newFleet(10)
 		var batch store.MetricBatch
-		total, cpu, wal := 0, 0.0, int64(0)
+		total, cpu, flush, wal := 0, 0.0, 0.0, int64(0)
 		logStart := e.log.End()
 		for scrape := range 1440 {
 			now = now.Add(15 * time.Second)
@@ -144,9 +144,11 @@ func BenchmarkIngest(b *testing.B) {
 			}
 			if scrape%240 == 239 {
 				wal = int64(e.log.End() - logStart)
+				begin := cpuSeconds()
 				if err := e.Flush(context.Background()); err != nil {
 					b.Fatal(err)
 				}
+				flush += cpuSeconds() - begin
 			}
 		}
 		begin := cpuSeconds()
@@ -157,6 +159,7 @@ func BenchmarkIngest(b *testing.B) {
 		merge := cpuSeconds() - begin
 		m := float64(total) / 1e6
 		b.ReportMetric(cpu/m, "append-s/M")
+		b.ReportMetric(flush/m, "flush-s/M")
 		b.ReportMetric(merge/m, "merge-s/M")
 		b.ReportMetric(float64(wal)/float64(total), "wal-B/sample")
 		b.ReportMetric(float64(diskBytes(b, filepath.Join(dir, "metrics")))/float64(total), "disk-B/sample")

@@ -15,9 +15,11 @@ const (
 	chunkHistogram = 1
 )
 
-// Samples of one chunk. Merges combine chunks below minChunk and copy others.
+// Samples of one chunk. Merges combine chunks below minChunk and copy others. A query
+// decodes whole chunks: half a day at 15 seconds is a compromise between that and the
+// 50 bytes that a chunk costs.
 const (
-	maxChunk     = 8192
+	maxChunk     = 3072
 	minChunk     = 1024
 	maxHistChunk = 512
 )

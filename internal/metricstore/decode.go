@@ -95,9 +95,16 @@ func (s *selected) Samples(ts []int64, vs []float64) ([]int64, []float64, error)
 	if err := s.x.ctx.Err(); err != nil {
 		return ts, vs, err
 	}
+	had := len(ts)
+	if open, ok := s.newest(); ok {
+		for _, v := range open {
+			ts, vs = append(ts, v.Time), append(vs, v.Value)
+		}
+		s.x.acct.Matched(int64(len(open)))
+		return ts, vs, s.x.acct.Scanned(int64(len(open))*sampleBytes, int64(len(open)))
+	}
 	var space [16]piece
 	ps := s.pieces(space[:0])
-	had := len(ts)
 	dec := s.x.s.decoders.Get().(*codec.FloatDecoder) //nolint:forcetypeassert // the pool holds nothing else
 	defer s.x.s.decoders.Put(dec)
 	var err error
@@ -119,6 +126,27 @@ func (s *selected) Samples(ts []int64, vs []float64) ([]int64, []float64, error)
 	}
 	s.x.acct.Matched(int64(len(ts) - had))
 	return ts, vs, nil
+}
+
+// newest returns the samples in the range if all of them are in the uncompressed end of
+// the head: the case of nearly every instant query.
+func (s *selected) newest() ([]store.Sample, bool) {
+	if s.head == nil || len(s.parts) > 0 || s.head.frozen != nil {
+		return nil, false
+	}
+	r := s.x.r
+	s.x.t.mu.RLock()
+	b := s.head.cur
+	open := b.open[:len(b.open):len(b.open)]
+	ok := len(b.late) == 0 && (len(b.chunks) == 0 || b.chunks[len(b.chunks)-1].maxT < r.From)
+	s.x.t.mu.RUnlock()
+	if !ok {
+		return nil, false
+	}
+	at := func(x store.Sample, t int64) int { return cmp.Compare(x.Time, t) }
+	lo, _ := slices.BinarySearchFunc(open, r.From, at)
+	hi, _ := slices.BinarySearchFunc(open, r.To, at)
+	return open[lo:max(lo, hi)], true
 }
 
 // decodeMerged appends the samples of pieces that overlap.
