@@ -81,6 +81,8 @@ func Status(err error) int {
 			}
 		}
 		return http.StatusBadRequest
+	case errors.Is(err, store.ErrLimit):
+		return http.StatusRequestEntityTooLarge
 	case errors.Is(err, model.ErrTenant):
 		return http.StatusUnauthorized
 	case errors.Is(err, store.ErrReadOnly), errors.Is(err, store.ErrOverloaded):

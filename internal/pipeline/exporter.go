@@ -138,7 +138,7 @@ func toClient(ctx context.Context, signal model.Signal, err error) error {
 		return nil
 	case errors.As(err, &refused) && notePartial(ctx, signal, refused):
 		return nil
-	case refused != nil:
+	case refused != nil, errors.Is(err, store.ErrLimit):
 		return consumererror.NewPermanent(clientError{err, status.New(codes.InvalidArgument, err.Error())})
 	case errors.Is(err, model.ErrTenant):
 		return consumererror.NewPermanent(clientError{err, status.New(codes.Unauthenticated, err.Error())})

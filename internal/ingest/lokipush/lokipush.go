@@ -171,8 +171,7 @@ func decodeOTLP(s *Server, r *http.Request, body *ingest.Body, b *logrules.Build
 	if req.Logs().ResourceLogs().Len() == 0 {
 		return len(raw), errNoStreams()
 	}
-	otlp.AppendLogs(b, req.Logs())
-	return len(raw), nil
+	return len(raw), otlp.AppendLogs(b, req.Logs())
 }
 
 func errNoStreams() error {

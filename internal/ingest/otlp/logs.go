@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"encoding/hex"
+	"fmt"
 	"strconv"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/ingest/logrules"
 	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
 )
 
 // streamAttributes reports whether a resource attribute becomes a stream label: Loki's
@@ -39,8 +41,9 @@ func streamLabel(attr string) string {
 
 // AppendLogs feeds every record of ld to b: resource attributes of Loki's default list
 // are its stream labels, everything else is structured metadata, entry before resource
-// before scope. ld must not change until the batch is written.
-func AppendLogs(b *logrules.Builder, ld plog.Logs) {
+// before scope. ld must not change until the batch is written. An error wraps
+// [store.ErrLimit]: the batch must not be written then.
+func AppendLogs(b *logrules.Builder, ld plog.Logs) error {
 	for _, rl := range ld.ResourceLogs().All() {
 		var labels model.Labels
 		for k, v := range rl.Resource().Attributes().All() {
@@ -61,10 +64,18 @@ func AppendLogs(b *logrules.Builder, ld plog.Logs) {
 		for _, sl := range rl.ScopeLogs().All() {
 			for _, lr := range sl.LogRecords().All() {
 				appendRecord(b, rl.Resource(), sl.Scope(), lr)
+				if b.MetaMark() > maxMeta {
+					return fmt.Errorf("write logs: %w: the entries of the request have more than %d attributes; send smaller batches", store.ErrLimit, maxMeta)
+				}
 			}
 		}
 	}
+	return nil
 }
+
+// maxMeta bounds the structured metadata of a request: what a resource or scope says once
+// is metadata of each of its entries.
+const maxMeta = 16 << 20
 
 func appendRecord(b *logrules.Builder, res pcommon.Resource, scope pcommon.InstrumentationScope, lr plog.LogRecord) {
 	ts, observed := int64(lr.Timestamp()), int64(lr.ObservedTimestamp())

@@ -34,7 +34,8 @@ type converter struct {
 	opts    *Options
 	batch   store.MetricBatch
 	refused store.Refused
-	points  int // samples, histograms and exemplars in the batch
+	points  int  // samples, histograms and exemplars in the batch
+	over    bool // the keys would take more than maxKeys
 
 	keys      []byte
 	samples   []store.Sample
@@ -72,6 +73,7 @@ func (c *converter) reset(tenant model.Tenant, now int64) {
 	c.batch.Reset()
 	c.batch.Decode = decodeKey
 	c.refused, c.points, c.tenant, c.now = store.Refused{}, 0, tenant, now
+	c.over = false
 	clear(c.exemplars)
 	clear(c.histos)
 	clear(c.labels)
@@ -195,6 +197,9 @@ func (c *converter) targetInfo(res pcommon.Resource, first, last pcommon.Timesta
 	from := len(c.samples)
 	for t := max(int64(first), int64(last)-most*interval); t < int64(last); t += interval {
 		c.samples = append(c.samples, store.Sample{Time: t / 1e6, Value: 1})
+		if t > math.MaxInt64-interval {
+			break
+		}
 	}
 	c.samples = append(c.samples, store.Sample{Time: millis(last), Value: 1})
 	c.series(key, from, len(c.histos), len(c.exemplars))
@@ -347,8 +352,22 @@ func stale(flags pmetric.DataPointFlags, v float64) float64 {
 	return v
 }
 
+// maxKeys bounds the keys of a batch: what a resource or a data point says once is in the
+// key of each of its series.
+const maxKeys = 512 << 20
+
+// room reports whether a key with the records of shared fits in. Without room the batch
+// as a whole is refused.
+func (c *converter) room(shared []byte) bool {
+	c.over = c.over || len(c.keys)+len(shared) > maxKeys
+	return !c.over
+}
+
 // number adds a gauge's or sum's data point.
 func (c *converter) number(name string, p pmetric.NumberDataPoint, delta, exemplars bool) {
+	if !c.room(c.resource) {
+		return
+	}
 	key := len(c.keys)
 	c.keys = appendName(append(c.keys, c.resource...), name, "")
 	c.keys = appendAttrs(c.keys, c.attrKind, p.Attributes())
@@ -470,6 +489,9 @@ func (c *converter) base(attrs pcommon.Map) []byte {
 
 // sub adds one of the series of a data point, with the exemplars appended since first.
 func (c *converter) sub(base []byte, name, suffix, label, labelValue string, ts int64, v float64, first int) {
+	if !c.room(base) {
+		return
+	}
 	key := len(c.keys)
 	c.keys = appendName(append(c.keys, base...), name, suffix)
 	if label != "" {
@@ -498,6 +520,9 @@ func (c *converter) exponential(name string, p pmetric.ExponentialHistogramDataP
 	}
 	if err != nil {
 		c.refused.Add(reasonHistogram, 1, func() string { return fmt.Sprintf("metric %s: %v", name, err) })
+		return
+	}
+	if !c.room(c.resource) {
 		return
 	}
 	key := len(c.keys)

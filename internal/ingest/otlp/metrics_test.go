@@ -460,14 +460,42 @@ func TestTargetInfoIsBounded(t *testing.T) {
 	m := rm.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
 	m.SetName("g")
 	g := m.SetEmptyGauge()
-	g.DataPoints().AppendEmpty() // 1970
-	g.DataPoints().AppendEmpty().SetTimestamp(1_700_000_000_000_000_000)
-	rec := new(recorder)
-	if err := New(Options{Metrics: rec}).WriteMetrics(t.Context(), "t", md); err != nil {
-		t.Fatal(err)
+	for _, times := range [][]pcommon.Timestamp{
+		{0, 1_700_000_000_000_000_000},
+		{math.MaxInt64 - 1, math.MaxInt64},
+		{math.MaxInt64 - 1, math.MaxUint64},
+	} {
+		g.DataPoints().RemoveIf(func(pmetric.NumberDataPoint) bool { return true })
+		for _, ts := range times {
+			g.DataPoints().AppendEmpty().SetTimestamp(ts)
+		}
+		rec := new(recorder)
+		if err := New(Options{Metrics: rec}).WriteMetrics(t.Context(), "t", md); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(rec.lines); n > 200 {
+			t.Errorf("%d: %d samples", times, n)
+		}
 	}
-	if n := len(rec.lines); n > 200 {
-		t.Errorf("%d samples", n)
+}
+
+// TestKeysAreBounded converts a histogram for whose series there is no room.
+func TestKeysAreBounded(t *testing.T) {
+	md := pmetric.NewMetrics()
+	rm := md.ResourceMetrics().AppendEmpty()
+	rm.Resource().Attributes().PutStr("service.name", strings.Repeat("s", 1000))
+	m := rm.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+	m.SetName("h")
+	h := m.SetEmptyHistogram()
+	h.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+	h.DataPoints().AppendEmpty().ExplicitBounds().FromRaw(make([]float64, 100))
+	h.DataPoints().At(0).BucketCounts().FromRaw(make([]uint64, 101))
+	w := New(Options{Metrics: new(recorder)})
+	c := &converter{opts: &w.opts, deltas: &w.deltas}
+	c.reset("t", 0)
+	c.keys = make([]byte, maxKeys-10_000) // memory that is never touched
+	if c.convert(md); !c.over || len(c.keys) > maxKeys+10_000 {
+		t.Errorf("%d bytes of keys", len(c.keys))
 	}
 }
 

@@ -82,7 +82,10 @@ func (w *Writer) WriteMetrics(ctx context.Context, tenant model.Tenant, md pmetr
 	c.reset(tenant, w.opts.Now().UnixNano())
 	c.convert(md)
 	var err error
-	if len(c.batch.Series) > 0 {
+	switch {
+	case c.over:
+		err = fmt.Errorf("write metrics: %w: the series of the request have labels of more than %d bytes; send smaller batches", store.ErrLimit, maxKeys)
+	case len(c.batch.Series) > 0:
 		err = w.opts.Metrics.Append(ctx, tenant, &c.batch)
 	}
 	var refused *store.Refused
@@ -106,10 +109,9 @@ func (w *Writer) WriteLogs(ctx context.Context, tenant model.Tenant, ld plog.Log
 	}
 	defer w.builders.Put(b)
 	b.Reset(w.opts.Now())
-	AppendLogs(b, ld)
+	err := AppendLogs(b, ld)
 	batch := b.Batch()
-	var err error
-	if len(batch.Streams) > 0 {
+	if err == nil && len(batch.Streams) > 0 {
 		err = w.opts.Logs.Append(ctx, tenant, batch)
 	}
 	err = ingest.Join(&b.Refused, b.Kept(), err)

@@ -32,6 +32,7 @@ type decoder struct {
 	createdZero int64    // milliseconds, see Options
 	created     int64    // created timestamp of the sample read last, 0 for none
 	lastMeta    metaRefs // version 2.0: the metadata emitted last
+	expanded    int      // version 2.0: bytes that references to symbols stand for
 }
 
 // keepArena is the largest number of elements of an arena that is kept.
@@ -43,7 +44,7 @@ func (d *decoder) reset(createdZero int64) {
 	d.samples, d.histograms = keep(d.samples), keep(d.histograms)
 	d.exemplars, d.labels = keep(d.exemplars), keep(d.labels)
 	d.keys, d.symbols = keep(d.keys), keep(d.symbols)
-	d.createdZero, d.lastMeta = createdZero, metaRefs{}
+	d.createdZero, d.lastMeta, d.expanded = createdZero, metaRefs{}, 0
 }
 
 // keep empties an arena, dropping references and unusually large memory.
@@ -238,6 +239,9 @@ func (d *decoder) exemplar(r *wire.Reader, v2 bool) error {
 	for i := 0; i+1 < len(d.refs); i += 2 {
 		name, err1 := d.symbol(d.refs[i])
 		value, err2 := d.symbol(d.refs[i+1])
+		if d.expanded > maxExpanded {
+			return errExpanded()
+		}
 		if err1 != nil || err2 != nil {
 			return m.Errorf("an exemplar's label refers to symbol %d or %d of %d", d.refs[i], d.refs[i+1], len(d.symbols))
 		}

@@ -3,8 +3,10 @@ package remotewrite
 import (
 	"encoding/binary"
 	"errors"
+	"net/http"
 	"strings"
 
+	"github.com/pharos-o11y/pharos/internal/ingest"
 	"github.com/pharos-o11y/pharos/internal/ingest/wire"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
@@ -133,11 +135,23 @@ func appendRefs(dst []uint32, r *wire.Reader, typ wire.Type) ([]uint32, error) {
 
 var errSymbol = errors.New("no such symbol")
 
+// maxExpanded bounds what the symbols of a request stand for: a reference of one byte to
+// a symbol of a megabyte is a megabyte in a key.
+const maxExpanded = 512 << 20
+
 func (d *decoder) symbol(i uint32) ([]byte, error) {
 	if uint64(i) >= uint64(len(d.symbols)) {
 		return nil, errSymbol
 	}
-	return d.symbols[i], nil
+	s := d.symbols[i]
+	if d.expanded += len(s); d.expanded > maxExpanded {
+		return nil, errExpanded()
+	}
+	return s, nil
+}
+
+func errExpanded() error {
+	return ingest.Errorf(http.StatusRequestEntityTooLarge, "the symbols of the request stand for more than %d bytes; send smaller batches", maxExpanded)
 }
 
 // appendKey appends the label pairs that d.seriesRefs names to the key of the series, in the
@@ -148,10 +162,16 @@ func (d *decoder) appendKey(r *wire.Reader) error {
 	}
 	for i := 0; i < len(d.seriesRefs); i += 2 {
 		name, err := d.symbol(d.seriesRefs[i])
+		if err != nil && !errors.Is(err, errSymbol) {
+			return err
+		}
 		if err != nil {
 			return r.Errorf("a label name refers to symbol %d of %d", d.seriesRefs[i], len(d.symbols))
 		}
 		value, err := d.symbol(d.seriesRefs[i+1])
+		if err != nil && !errors.Is(err, errSymbol) {
+			return err
+		}
 		if err != nil {
 			return r.Errorf("a label value refers to symbol %d of %d", d.seriesRefs[i+1], len(d.symbols))
 		}
@@ -224,6 +244,9 @@ func readMetaRefs(r wire.Reader) (m metaRefs, err error) {
 func (d *decoder) addMeta(r *wire.Reader, m metaRefs, key []byte) error {
 	help, err1 := d.symbol(m.help)
 	unit, err2 := d.symbol(m.unit)
+	if d.expanded > maxExpanded {
+		return errExpanded()
+	}
 	if m.help == 0 && m.unit == 0 {
 		if m.typ == 0 {
 			return nil

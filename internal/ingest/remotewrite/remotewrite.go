@@ -124,7 +124,11 @@ func (h *handler) write(r *http.Request, body *ingest.Body, d *decoder) (v2 bool
 	} else {
 		err = d.v1(b)
 	}
-	if err != nil {
+	var own *ingest.Error
+	switch {
+	case errors.As(err, &own):
+		return v2, len(b), err
+	case err != nil:
 		return v2, len(b), &ingest.Error{Status: http.StatusBadRequest, Err: err}
 	}
 	d.batch.Decode = decodeKey

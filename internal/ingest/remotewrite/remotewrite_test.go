@@ -25,6 +25,7 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 
+	"github.com/pharos-o11y/pharos/internal/ingest"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
@@ -416,6 +417,22 @@ func TestHandler(t *testing.T) {
 				t.Errorf("Retry-After present: %t at status %d", got, rec.Code)
 			}
 		})
+	}
+}
+
+// TestSymbolsAreBounded sends references of a byte to a symbol of a megabyte.
+func TestSymbolsAreBounded(t *testing.T) {
+	req := writev2.Request{Symbols: []string{"", strings.Repeat("s", 1<<20)}}
+	req.Timeseries = []writev2.TimeSeries{{LabelsRefs: slices.Repeat([]uint32{1}, 1000), Samples: []writev2.Sample{{Timestamp: 1}}}}
+	b, err := req.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d decoder
+	d.reset(0)
+	d.expanded = maxExpanded - 10<<20
+	if err := d.v2(b); ingest.Status(err) != http.StatusRequestEntityTooLarge || len(d.keys) > 12<<20 {
+		t.Errorf("%d bytes of keys, error %v", len(d.keys), err)
 	}
 }
 
