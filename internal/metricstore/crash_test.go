@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pharos-o11y/pharos/internal/engine/wal"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
@@ -383,4 +384,81 @@ func TestRefusedCommit(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	e.close(t)
+}
+
+// TestFailedFlushIsTriedAgain demands that a flush that the disk refuses loses nothing,
+// in memory or after a crash, and that a later one writes everything once.
+func TestFailedFlushIsTriedAgain(t *testing.T) {
+	dir := t.TempDir()
+	e := openEngine(t, dir, testOptions())
+	defer func() { e.close(t) }()
+	now := storetest.Now().UnixMilli()
+	want := samples{}
+	write := func(at int64) {
+		for i := range 5 {
+			want.add(testLabels(i), at, float64(i))
+			writeSample(t, e, testLabels(i), at, float64(i))
+		}
+	}
+	check := func(when string, e *engine) {
+		t.Helper()
+		if d := cmp.Diff(want, read(t, e, nil)); d != "" {
+			t.Fatalf("%s (-want +got):\n%s", when, d)
+		}
+	}
+	write(now)
+	obstacle := filepath.Join(e.dir, "data") // a file where a directory must be
+	if err := os.WriteFile(obstacle, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := e.Flush(t.Context()); err == nil {
+			t.Fatal("flush succeeded")
+		}
+		check("after a failed flush", e)
+		now++
+		write(now)
+	}
+	if err := os.Remove(obstacle); err != nil {
+		t.Fatal(err)
+	}
+	crashed := openEngine(t, copyDir(t, dir), testOptions())
+	check("after a crash", crashed)
+	crashed.close(t)
+	if err := e.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check("after the flush", e)
+	if n := e.headBytes(); n != 0 {
+		t.Errorf("%d bytes in an empty head", n)
+	}
+}
+
+func TestFullDiskIsReadOnly(t *testing.T) {
+	dir := t.TempDir()
+	e := openEngine(t, dir, testOptions())
+	now := storetest.Now().UnixMilli()
+	writeSample(t, e, testLabels(1), now, 1)
+	e.close(t)
+	log, err := wal.Open(filepath.Join(dir, "wal"), wal.Options{MinFree: 1 << 62})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := testOptions()
+	opts.Now = storetest.Now
+	s, err := Open(filepath.Join(dir, "metrics"), log, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := &engine{s, log, ""}
+	defer full.close(t)
+	if err := log.Replay(t.Context(), func(model.Signal) wal.Pos { return s.Covered() }, s.Replay); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Append(t.Context(), testTenant, one(testLabels(1), now+1)); !errors.Is(err, store.ErrReadOnly) {
+		t.Errorf("append = %v, want ErrReadOnly", err)
+	}
+	if got := read(t, full, nil); len(got[testLabels(1).String()]) != 1 {
+		t.Errorf("got %v, want the one sample written before", got)
+	}
 }

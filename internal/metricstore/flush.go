@@ -139,17 +139,31 @@ func (s *Store) writeFrozen(ctx context.Context) error {
 	return s.log.Release(model.Metrics, s.cutPos)
 }
 
-// dayWriters is the open parts of one flush of a tenant.
+// dayWriters is the open parts of one flush of a tenant. Samples may lie in any number of
+// days: a pass over the series writes maxDays of them and leaves the others to the next.
 type dayWriters struct {
-	s      *Store
-	tenant model.Tenant
-	gen    uint32
-	open   map[part.Day]*partWriter
+	s       *Store
+	tenant  model.Tenant
+	gen     uint32
+	open    map[part.Day]*partWriter
+	written map[part.Day]bool // by earlier passes
+	more    bool              // some days are left
 }
 
+// maxDays bounds the parts that a flush writes at one time.
+const maxDays = 32
+
+// get returns the writer of a day, nil if the day is not for this pass.
 func (d *dayWriters) get(day part.Day) (*partWriter, error) {
 	if w := d.open[day]; w != nil {
 		return w, nil
+	}
+	if d.written[day] {
+		return nil, nil
+	}
+	if len(d.open) == maxDays {
+		d.more = true
+		return nil, nil
 	}
 	f, err := d.s.set.Create(d.tenant, day)
 	if err != nil {
@@ -166,6 +180,7 @@ func (d *dayWriters) finish() ([]*part.Finished, error) {
 	for _, day := range slices.Sorted(maps.Keys(d.open)) {
 		f, err := d.open[day].finish(day)
 		delete(d.open, day)
+		d.written[day] = true
 		if err != nil {
 			d.abort()
 			return done, err
@@ -188,27 +203,44 @@ func (s *Store) writeTenant(ctx context.Context, t *tenant, gen uint32) ([]*part
 	meta := t.frozenMeta
 	t.mu.RUnlock()
 	slices.SortFunc(frozen, func(a, b *series) int { return a.labels.Compare(b.labels) })
-	d := &dayWriters{s: s, tenant: t.name, gen: gen, open: map[part.Day]*partWriter{}}
+	d := &dayWriters{s: s, tenant: t.name, gen: gen, open: map[part.Day]*partWriter{}, written: map[part.Day]bool{}}
+	var done []*part.Finished
+	for more := true; more; more = d.more {
+		d.more = false
+		if err := d.pass(ctx, frozen, meta); err != nil {
+			d.abort()
+			return done, err
+		}
+		fs, err := d.finish()
+		done = append(done, fs...)
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// pass writes what belongs to up to maxDays days.
+func (d *dayWriters) pass(ctx context.Context, frozen []*series, meta map[part.Day][]store.MetricMetadata) error {
 	var dec bufferDecoder
 	for _, x := range frozen {
 		if err := ctx.Err(); err != nil {
-			d.abort()
-			return nil, err
+			return err
 		}
 		if err := d.series(x, &dec); err != nil {
-			d.abort()
-			return nil, err
+			return err
 		}
 	}
 	for day, mds := range meta {
 		w, err := d.get(day)
 		if err != nil {
-			d.abort()
-			return nil, err
+			return err
 		}
-		w.metadata = append(w.metadata, mds...)
+		if w != nil {
+			w.metadata = append(w.metadata, mds...)
+		}
 	}
-	return d.finish()
+	return nil
 }
 
 // dayOf returns the day of a time in milliseconds.
@@ -232,9 +264,11 @@ func (d *dayWriters) series(x *series, dec *bufferDecoder) error {
 		if err != nil {
 			return err
 		}
-		w.series(x.labels)
-		if err := w.samples(ts[:n], vs[:n], d.gen); err != nil {
-			return err
+		if w != nil {
+			w.series(x.labels)
+			if err := w.samples(ts[:n], vs[:n], d.gen); err != nil {
+				return err
+			}
 		}
 		ts, vs = ts[n:], vs[n:]
 	}
@@ -243,9 +277,11 @@ func (d *dayWriters) series(x *series, dec *bufferDecoder) error {
 		if err != nil {
 			return err
 		}
-		w.series(x.labels)
-		if err := w.histograms(run, d.gen); err != nil {
-			return err
+		if w != nil {
+			w.series(x.labels)
+			if err := w.histograms(run, d.gen); err != nil {
+				return err
+			}
 		}
 	}
 	for _, run := range splitDays(sortExemplars(slices.Clone(b.exs)), func(e store.Exemplar) int64 { return e.Time }) {
@@ -253,8 +289,10 @@ func (d *dayWriters) series(x *series, dec *bufferDecoder) error {
 		if err != nil {
 			return err
 		}
-		w.series(x.labels)
-		w.addExemplars(run)
+		if w != nil {
+			w.series(x.labels)
+			w.addExemplars(run)
+		}
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
@@ -96,6 +98,27 @@ func TestUnlimitedRetentionTakesOldSamples(t *testing.T) {
 	}
 	if got != 4 {
 		t.Errorf("%d samples, want 4", got)
+	}
+}
+
+// TestManyDays flushes samples of more days than are written in one pass.
+func TestManyDays(t *testing.T) {
+	e := openEngine(t, t.TempDir(), Options{})
+	defer e.close(t)
+	now := storetest.Now().UnixMilli()
+	want := samples{}
+	for i := range int64(2*maxDays + 5) {
+		for s := range 3 {
+			at := now - (i*5+int64(s))*86_400_000
+			want.add(testLabels(s), at, float64(i))
+			writeSample(t, e, testLabels(s), at, float64(i))
+		}
+	}
+	if err := e.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, read(t, e, nil)); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
 	}
 }
 

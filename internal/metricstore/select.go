@@ -39,6 +39,9 @@ type headSeries struct {
 	frozen, cur *buffer
 }
 
+// headSeriesBytes is what a selection holds per series of the head, with what it yields.
+const headSeriesBytes = 160
+
 // selectedPart is a part with the series that match.
 type selectedPart struct {
 	p    *openPart
@@ -100,7 +103,18 @@ func (s *Store) open(ctx context.Context, name model.Tenant, sel *store.MetricSe
 		sel.Account.Warn("%s", w)
 	}
 	parts := x.view.Parts
-	context.AfterFunc(ctx, x.view.Close) // from here on the view belongs to ctx
+	held := int64(len(x.head)) * headSeriesBytes
+	if len(parts) > 0 {
+		held += cachedBlocks * blockSize
+	}
+	if err := sel.Account.Hold(held); err != nil {
+		x.view.Close()
+		return nil, err
+	}
+	context.AfterFunc(ctx, func() { // from here on the view belongs to ctx
+		x.view.Close()
+		sel.Account.Drop(held)
+	})
 	for _, p := range parts {
 		t, err := s.load(p)
 		if err != nil {
