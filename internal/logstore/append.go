@@ -19,18 +19,45 @@ func (s *Store) Append(ctx context.Context, tenant model.Tenant, b *store.LogBat
 	var refused store.Refused
 	lim := s.limits(tenant)
 	gs := admit(b, lim, s.opts.Now(), &refused)
-	if len(gs) > 0 {
+	for len(gs) > 0 {
+		now, rest := split(gs, maxRecordText)
 		if err := s.waitForRoom(ctx); err != nil {
 			return err
 		}
-		if err := s.write(ctx, tenant, gs, lim, &refused); err != nil {
+		if err := s.write(ctx, tenant, now, lim, &refused); err != nil {
 			return err
 		}
+		gs = rest
 	}
 	for _, r := range refused.Refusals {
 		s.metrics.discarded.WithLabelValues(r.Reason).Add(float64(r.Count))
 	}
 	return refused.Err()
+}
+
+// maxRecordText bounds the text of one record, unless a single entry is bigger. A batch
+// can hold much more than its request: metadata that entries share counts for each.
+const maxRecordText = 64 << 20
+
+// split returns the first groups of gs, whose text takes about limit bytes, and the rest.
+func split(gs []group, limit int) (first, rest []group) {
+	size := 0
+	for i := range gs {
+		es := gs[i].entries
+		for j := range es {
+			size += rowSize + len(es[j].Line) + metaLen(es[j].Meta)
+			if size <= limit || i+j == 0 {
+				continue
+			}
+			first, rest = slices.Clone(gs[:i]), slices.Clone(gs[i:])
+			if j > 0 {
+				first = append(first, group{labels: gs[i].labels, entries: es[:j]})
+				rest[0].entries = es[j:]
+			}
+			return first, rest
+		}
+	}
+	return gs, nil
 }
 
 // write makes gs durable and visible.

@@ -235,6 +235,39 @@ func TestRetentionDropsDays(t *testing.T) {
 	}
 }
 
+// TestSplit splits batches at every size and puts them together again.
+func TestSplit(t *testing.T) {
+	entry := func(line string) store.LogEntry { return store.LogEntry{Line: line} }
+	whole := []group{
+		{labels: appLabels("a"), entries: []store.LogEntry{entry("a1"), entry("a2"), entry("a3")}},
+		{labels: appLabels("b"), entries: []store.LogEntry{entry("b1")}},
+		{labels: appLabels("c"), entries: []store.LogEntry{entry("c1"), entry("c2")}},
+	}
+	for limit := range 8 * (rowSize + 10) {
+		var got []string
+		for gs := whole; len(gs) > 0; {
+			var first []group
+			first, gs = split(gs, limit)
+			size := 0
+			for _, g := range first {
+				if len(g.entries) == 0 {
+					t.Fatalf("limit %d: a group without entries", limit)
+				}
+				for _, e := range g.entries {
+					got = append(got, g.labels.Get("app")+e.Line)
+					size += rowSize + len(e.Line)
+				}
+			}
+			if size > limit && (len(first) > 1 || len(first[0].entries) > 1) {
+				t.Errorf("limit %d: %d bytes", limit, size)
+			}
+		}
+		if want := []string{"aa1", "aa2", "aa3", "bb1", "cc1", "cc2"}; !slices.Equal(got, want) {
+			t.Errorf("limit %d: got %q", limit, got)
+		}
+	}
+}
+
 // TestRunFlushes lets Run do its work: it flushes a full head, and what is left at the end.
 func TestRunFlushes(t *testing.T) {
 	o := openAt(t, t.TempDir(), Options{HeadSize: 1 << 16})
