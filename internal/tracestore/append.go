@@ -70,12 +70,14 @@ func (s *Store) Append(ctx context.Context, tenant model.Tenant, td ptrace.Trace
 			return err
 		}
 	}
-	pos, err := s.put(tenant, groups, records)
+	written, err := s.put(tenant, groups, records)
 	if err != nil {
 		return err
 	}
-	if err := s.log.Commit(ctx, pos); err != nil {
-		return err
+	for _, pos := range written { // not only the last: they may be in different commits
+		if err := s.log.Commit(ctx, pos); err != nil {
+			return err
+		}
 	}
 	s.metrics.spans.Add(float64(refused.Kept))
 	return refused.Err()
@@ -211,15 +213,17 @@ func buildGroups(refs []spanRef, owners []owner) []*group {
 }
 
 // put writes the records to the log and the groups to the head, in one order.
-func (s *Store) put(tenant model.Tenant, groups []*group, records [][]byte) (pos wal.Pos, err error) {
+func (s *Store) put(tenant model.Tenant, groups []*group, records [][]byte) (written []wal.Pos, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, g := range groups {
-		if pos, err = s.log.Write(model.Traces, tenant, records[i]); err != nil {
-			return 0, err
+		pos, err := s.log.Write(model.Traces, tenant, records[i])
+		if err != nil {
+			return nil, err
 		}
+		written = append(written, pos)
 		if err := s.head.add(tenant, g); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
 	if s.head.bytes >= s.opts.HeadSize {
@@ -228,5 +232,5 @@ func (s *Store) put(tenant model.Tenant, groups []*group, records [][]byte) (pos
 		default:
 		}
 	}
-	return pos, nil
+	return written, nil
 }
