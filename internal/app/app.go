@@ -196,9 +196,9 @@ func (a *App) Run(ctx context.Context) error {
 	if a.tracing != nil {
 		g.Add("tracing", a.tracing.Run)
 	}
-	handler := a.handler()
+	handler, limit := a.handler(), requestTime(a.cfg.Load())
 	for _, l := range a.listeners {
-		g.Add("http "+l.Addr().String(), func(ctx context.Context) error { return serveHTTP(ctx, l, handler) })
+		g.Add("http "+l.Addr().String(), func(ctx context.Context) error { return serveHTTP(ctx, l, handler, limit) })
 	}
 	g.Add("reload", a.watchReload)
 	if a.shop != nil {

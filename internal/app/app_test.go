@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -123,6 +124,53 @@ func TestMissingTenant(t *testing.T) {
 	}
 	if got := ingest.Status(err); got != http.StatusUnauthorized {
 		t.Errorf("push protocols answer %d", got)
+	}
+}
+
+// TestIdleClients connects clients that stop in the middle of a request, or of an answer.
+// Their handlers must end.
+func TestIdleClients(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 2)
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /", func(_ http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, r.Body)
+		ended <- err
+	})
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {
+		var err error
+		for b := make([]byte, 1<<20); err == nil; {
+			_, err = w.Write(b)
+		}
+		ended <- err
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- serveHTTP(ctx, l, mux, 100*time.Millisecond) }()
+	for _, request := range []string{"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"} {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, request); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-ended:
+			if err == nil {
+				t.Errorf("%.4s: the handler saw no error", request)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%.4s: the handler waits for ever", request)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -62,13 +62,22 @@ func (a *App) listen(ctx context.Context, cfg *config.Config) error {
 // stopHTTPWithin bounds the wait for requests in progress.
 const stopHTTPWithin = 5 * time.Second
 
+// requestTime bounds the time from the first byte of a request to the last of its answer.
+// A query that waits in line and runs for as long as it may gets its answer out.
+// WebSockets are exempt.
+func requestTime(cfg *config.Config) time.Duration {
+	return time.Duration(cfg.Query.Timeout) + 90*time.Second
+}
+
 // serveHTTP serves h on l until ctx is done. Then requests in progress may finish;
-// streams are ended.
-func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
+// streams are ended. A client that neither sends nor reads holds nothing for longer than
+// limit.
+func serveHTTP(ctx context.Context, l net.Listener, h http.Handler, limit time.Duration) error {
 	base, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 20,
+		ReadTimeout: limit, WriteTimeout: limit,
 		BaseContext: func(net.Listener) context.Context { return base },
 	}
 	stopped := make(chan error, 1)
