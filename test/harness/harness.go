@@ -224,10 +224,26 @@ var errEnded = errors.New("process ended")
 // Kill ends the process with SIGKILL and waits until it is gone.
 func (s *Server) Kill(t testing.TB) {
 	t.Helper()
-	if err := s.cmd.Process.Kill(); err != nil {
+	if err := s.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
 	}
 	<-s.done
+}
+
+// KillStopping begins an orderly stop and kills the process in the middle of it, unless it
+// has ended by then. It reports whether it was killed.
+func (s *Server) KillStopping(t testing.TB, after time.Duration) bool {
+	t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-s.done:
+		return false
+	case <-time.After(after):
+		s.Kill(t)
+		return true
+	}
 }
 
 // Stop ends the process with SIGTERM, as an operator would, and fails the test if it ends
