@@ -209,7 +209,8 @@ func BenchmarkAppendNew(b *testing.B) {
 	b.ReportMetric(cpu*1e9/float64(b.N)/float64(len(f.keys)), "cpu-ns/series")
 }
 
-// BenchmarkSelect reads 8,000 series of six hours from one merged part.
+// BenchmarkSelect reads 8,000 series of six hours: from five parts and the head, from six
+// parts, from one merged part.
 func BenchmarkSelect(b *testing.B) {
 	now := time.Date(2026, 1, 15, 0, 0, 0, 0, time.UTC)
 	opts := testOptions()
@@ -218,16 +219,26 @@ func BenchmarkSelect(b *testing.B) {
 	defer e.close(b)
 	f := newFleet(10)
 	var batch store.MetricBatch
-	for range 1440 {
+	for i := range 1440 {
 		now = now.Add(15 * time.Second)
 		f.scrape(&batch, 0, len(f.labels), now.UnixMilli())
 		if err := e.Append(context.Background(), testTenant, &batch); err != nil {
 			b.Fatal(err)
 		}
-	}
-	for _, state := range []string{"head", "part"} {
-		if state == "part" {
+		if i%240 == 239 && i < 1300 {
 			if err := e.Flush(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	for _, state := range []string{"head", "parts", "merged"} {
+		if state == "parts" {
+			if err := e.Flush(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if state == "merged" {
+			if err := e.Merge(context.Background()); err != nil {
 				b.Fatal(err)
 			}
 		}
