@@ -239,6 +239,29 @@ func (g *registry) snapshot(tenant model.Tenant, ms []*model.Matcher, r model.Ti
 	return out
 }
 
+// in returns the rows of h in r, in order of time, without duplicates.
+func (h *run) in(r model.TimeRange) []row {
+	rows := h.rows
+	switch {
+	case h.sorted:
+		rows = rows[upTo(rows, r.From):]
+		rows = rows[:upTo(rows, r.To)]
+	case h.min < r.From || h.max >= r.To:
+		rows = nil
+		for i := range h.rows {
+			if r.Contains(h.rows[i].time) {
+				rows = append(rows, h.rows[i])
+			}
+		}
+	}
+	return sortRows(rows, h.sorted)
+}
+
+// reaches reports whether some row of h lies in r.
+func (h *run) reaches(r model.TimeRange) bool {
+	return r.Contains(h.min) || r.Contains(h.max) || slices.ContainsFunc(h.rows, func(x row) bool { return r.Contains(x.time) })
+}
+
 // sortRows returns rows in order of time, equal times in order of arrival, without
 // duplicates. It does not change rows.
 func sortRows(rows []row, sorted bool) []row {

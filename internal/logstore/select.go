@@ -6,7 +6,6 @@ import (
 	"iter"
 	"math"
 	"slices"
-	"sort"
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
@@ -118,9 +117,7 @@ func (q *query) slice(sp *slicePlan) error {
 // headRows returns the rows of a run of the head that the query wants, in order of time,
 // without duplicates.
 func (q *query) headRows(h *run, w *wants) ([]row, error) {
-	rows := sortRows(h.rows, h.sorted)
-	from := sort.Search(len(rows), func(i int) bool { return rows[i].time >= w.r.From })
-	rows = rows[from : from+sort.Search(len(rows)-from, func(i int) bool { return rows[from+i].time >= w.r.To })]
+	rows := h.in(w.r)
 	size := int64(0)
 	for i := range rows {
 		size += int64(len(rows[i].line) + len(rows[i].meta))

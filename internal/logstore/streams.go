@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"sort"
 
 	"github.com/pharos-o11y/pharos/internal/engine/index"
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -21,16 +20,9 @@ func (s *Store) foundStreams(ctx context.Context, tenant model.Tenant, sel store
 	snap := s.look(tenant, sel.Matchers, r, sel.Account)
 	p := newPlan(snap, sel.Matchers, r, nil)
 	p.streams = slices.DeleteFunc(p.streams, func(fs foundStream) bool {
-		return !slices.ContainsFunc(fs.sources, func(src source) bool { return src.block != nil || len(src.head.in(r)) > 0 })
+		return !slices.ContainsFunc(fs.sources, func(src source) bool { return src.block != nil || src.head.reaches(r) })
 	})
 	return p, snap, r, nil
-}
-
-// in returns the rows of h in r, in order of time.
-func (h *run) in(r model.TimeRange) []row {
-	rows := sortRows(h.rows, h.sorted)
-	from := sort.Search(len(rows), func(i int) bool { return rows[i].time >= r.From })
-	return rows[from : from+sort.Search(len(rows)-from, func(i int) bool { return rows[from+i].time >= r.To })]
 }
 
 // LabelNames implements [store.LogIndex].
