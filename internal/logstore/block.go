@@ -106,9 +106,9 @@ func openLines(data []byte, n int, z *codec.Zstd) (encodedLines, error) {
 // render returns the text of the lines and where each ends in it, exclusive of its
 // newline. It decodes into buf, which may grow. Rows from+i with keep[i] false, and rows
 // outside, may be empty; a nil keep wants all.
-func (l *encodedLines) render(keep []bool, from int, z *codec.Zstd, buf []byte) (t lineText, used []byte, err error) {
+func (l *encodedLines) render(keep []bool, from int, z *codec.Zstd, pool *bufferPool, buf []byte) (t lineText, used []byte, err error) {
 	if l.sk != nil {
-		if used, t.ends, err = l.sk.render(keep, from, z, buf[:0]); err != nil {
+		if used, t.ends, err = l.sk.render(keep, from, z, pool, buf[:0]); err != nil {
 			return t, buf, fmt.Errorf("lines column: %w", err)
 		}
 		t.text = text(used)

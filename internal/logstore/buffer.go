@@ -3,7 +3,10 @@ package logstore
 import "sync"
 
 // buffer is reusable memory.
-type buffer struct{ b []byte }
+type buffer struct {
+	b    []byte
+	ints []int64
+}
 
 // bufferPool hands out buffers. The zero value is ready to use.
 type bufferPool struct{ p sync.Pool }
@@ -19,7 +22,7 @@ func (p *bufferPool) get() *buffer {
 }
 
 func (p *bufferPool) put(b *buffer) {
-	if cap(b.b) <= maxPooled {
+	if cap(b.b) <= maxPooled && cap(b.ints) <= maxPooled/8 {
 		p.p.Put(b)
 	}
 }

@@ -314,7 +314,7 @@ func (f *fetcher) decodeText(b *fetched, keep *mask, buf *buffer) (int64, error)
 		return size, nil
 	}
 	b.text = f.s.pool.get()
-	if b.lines, b.text.b, err = enc.render(keep.keep, keep.from, f.s.zstd, b.text.b); err != nil {
+	if b.lines, b.text.b, err = enc.render(keep.keep, keep.from, f.s.zstd, &f.s.pool, b.text.b); err != nil {
 		return size, err
 	}
 	for _, lf := range open {
@@ -535,7 +535,7 @@ func (f *fetcher) content(b *fetched, i int) (line, meta string, err error) {
 		if err != nil {
 			return "", "", err
 		}
-		if full.lines, _, err = enc.render(nil, 0, f.s.zstd, nil); err != nil {
+		if full.lines, _, err = enc.render(nil, 0, f.s.zstd, &f.s.pool, nil); err != nil {
 			return "", "", err
 		}
 		if data, err = b.column(colMeta, nil); err != nil {

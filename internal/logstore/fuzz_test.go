@@ -125,7 +125,7 @@ func FuzzSkeleton(f *testing.F) {
 			copied := *s
 			s = &copied
 		}
-		got, _, err := enc.render(nil, 0, z, nil)
+		got, _, err := enc.render(nil, 0, z, &bufferPool{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -226,7 +226,7 @@ func TestLongHexLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, _, err := enc.render(nil, 0, z, nil)
+	got, _, err := enc.render(nil, 0, z, &bufferPool{}, nil)
 	if err != nil || got.line(64) != line {
 		t.Errorf("the line cannot be read back: %v", err)
 	}
@@ -237,13 +237,13 @@ func TestHugeLengths(t *testing.T) {
 	z := testZstd(t)
 	data := z.Append(codec.AppendInts([]byte{linesLengths}, []int64{0, math.MaxInt64, math.MaxInt64}), []byte("\n\n\n"))
 	if enc, err := openLines(data, 3, z); err == nil {
-		if _, _, err = enc.render(nil, 0, z, nil); !errors.Is(err, store.ErrCorrupt) {
+		if _, _, err = enc.render(nil, 0, z, &bufferPool{}, nil); !errors.Is(err, store.ErrCorrupt) {
 			t.Errorf("lines: error %v, want ErrCorrupt", err)
 		}
 	}
 	widths := []int64{math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64}
 	data = z.Append(codec.AppendInts([]byte{varHexMix}, widths), nil)
-	if _, err := readVars(data, len(widths), z); !errors.Is(err, store.ErrCorrupt) {
+	if _, err := readVars(data, len(widths), z, nil); !errors.Is(err, store.ErrCorrupt) {
 		t.Errorf("variables: error %v, want ErrCorrupt", err)
 	}
 }
@@ -265,7 +265,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		_, _ = decodeMeta(data, 3, nil, z)
 		if enc, err := openLines(data, 3, z); err == nil {
-			_, _, _ = enc.render(nil, 0, z, nil)
+			_, _, _ = enc.render(nil, 0, z, &bufferPool{}, nil)
 		}
 		if bf, err := openFilter(data); err == nil {
 			bf.substring("some 12 words")

@@ -25,8 +25,9 @@ type varReader struct {
 	ints   []int64
 	bytes  []byte
 	texts  []string
-	next   int // value of the next row
-	at     int // in bytes
+	same   bool // integers that are all equal
+	next   int  // value of the next row
+	at     int  // in bytes
 }
 
 // readSkeletons reads a column of n rows behind its layout byte. Strings share memory
@@ -88,8 +89,8 @@ func readStrings(r *codec.Reader, z *codec.Zstd) ([]string, *codec.Reader) {
 	return ss, codec.NewReader(rest)
 }
 
-// readVars reads a column of n variables.
-func readVars(data []byte, n int, z *codec.Zstd) (varReader, error) {
+// readVars reads a column of n variables, integers into ints.
+func readVars(data []byte, n int, z *codec.Zstd, ints []int64) (varReader, error) {
 	r := codec.NewReader(data)
 	v := varReader{kind: r.Byte()}
 	have := 0
@@ -104,7 +105,7 @@ func readVars(data []byte, n int, z *codec.Zstd) (varReader, error) {
 		if v.kind == varMixed {
 			v.widths = r.Ints(nil)
 		}
-		v.ints = r.Ints(make([]int64, 0, n))
+		v.ints = r.Ints(ints)
 		have = len(v.ints)
 	case varHex, varHexMix:
 		var need uint64
@@ -134,45 +135,95 @@ func readVars(data []byte, n int, z *codec.Zstd) (varReader, error) {
 	if i := slices.IndexFunc(v.widths, func(w int64) bool { return w < 1 || w > maxHex || v.kind == varMixed && w > maxDigits }); i >= 0 {
 		r.Fail("variable of width %d", v.widths[i])
 	}
+	v.same = len(v.ints) > 0 && v.widths == nil && !slices.ContainsFunc(v.ints, func(x int64) bool { return x != v.ints[0] })
 	return v, r.Err()
 }
 
 // render appends the lines of the rows that keep[i-from] wants, all if keep is nil, each
 // with its newline, to buf. Other rows are empty.
-func (s *skeletons) render(keep []bool, from int, z *codec.Zstd, buf []byte) (txt []byte, ends []uint32, err error) {
-	used := make([]int, len(s.vars)) // rows of each column
-	for _, id := range s.rows {
-		for _, c := range s.cols[id] {
-			used[c]++
-		}
+func (s *skeletons) render(keep []bool, from int, z *codec.Zstd, pool *bufferPool, buf []byte) (txt []byte, ends []uint32, err error) {
+	scratch := pool.get()
+	defer pool.put(scratch)
+	vars, err := s.readVars(z, scratch)
+	if err != nil {
+		return buf, nil, err
 	}
-	vars := make([]varReader, len(s.vars))
-	for i := range vars {
-		if vars[i], err = readVars(s.vars[i], used[i], z); err != nil {
-			return buf, nil, err
-		}
-	}
+	frames := make([]frame, len(s.lits))
+	var lits []byte // of all frames
 	if keep == nil {
 		buf = slices.Grow(buf, s.size)
 	}
 	ends = make([]uint32, len(s.rows))
 	for i, id := range s.rows {
-		lits, cols := s.lits[id], s.cols[id]
+		fr := &frames[id]
+		if fr.ends == nil {
+			*fr, lits = s.frame(int(id), vars, lits)
+		}
+		at := fr.begin
 		if keep != nil && (i < from || i-from >= len(keep) || !keep[i-from]) {
-			for _, c := range cols {
+			for _, c := range fr.cols {
 				vars[c].skip()
 			}
 		} else {
-			for k, c := range cols {
-				buf = append(buf, lits[k]...)
+			for k, c := range fr.cols {
+				buf = append(buf, lits[at:fr.ends[k]]...)
+				at = fr.ends[k]
 				buf = vars[c].append(buf)
 			}
-			buf = append(buf, lits[len(lits)-1]...)
+			buf = append(buf, lits[at:fr.ends[len(fr.cols)]]...)
 		}
 		ends[i] = uint32(len(buf))
 		buf = append(buf, '\n')
 	}
 	return buf, ends, nil
+}
+
+// readVars reads all columns. Integers lie in the memory of scratch.
+func (s *skeletons) readVars(z *codec.Zstd, scratch *buffer) ([]varReader, error) {
+	used, total := make([]int, len(s.vars)), 0 // rows of each column
+	for _, id := range s.rows {
+		for _, c := range s.cols[id] {
+			used[c]++
+		}
+		total += len(s.cols[id])
+	}
+	ints := slices.Grow(scratch.ints[:0], total)
+	scratch.ints = ints
+	vars := make([]varReader, len(s.vars))
+	for i := range vars {
+		var err error
+		if vars[i], err = readVars(s.vars[i], used[i], z, ints[:0:used[i]]); err != nil {
+			return nil, err
+		}
+		ints = ints[used[i]:used[i]:cap(ints)]
+	}
+	return vars, nil
+}
+
+// frame is a skeleton whose variables that are the same in the whole block, like the
+// date, have become parts of literals.
+type frame struct {
+	begin int   // of its first literal
+	ends  []int // of its literals
+	cols  []int32
+}
+
+// frame returns the frame of skeleton id; its literals are appended to lits.
+func (s *skeletons) frame(id int, vars []varReader, lits []byte) (frame, []byte) {
+	n := len(s.cols[id])
+	f := frame{begin: len(lits), ends: make([]int, 0, n+1), cols: make([]int32, 0, n)}
+	lits = append(lits, s.lits[id][0]...)
+	for k, c := range s.cols[id] {
+		if v := vars[c]; v.same {
+			v.next, v.at = 0, 0
+			lits = v.append(lits)
+		} else {
+			f.ends, f.cols = append(f.ends, len(lits)), append(f.cols, c)
+		}
+		lits = append(lits, s.lits[id][k+1]...)
+	}
+	f.ends = append(f.ends, len(lits))
+	return f, lits
 }
 
 func (v *varReader) digits() int {
