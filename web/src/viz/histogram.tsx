@@ -101,7 +101,7 @@ export function Histogram({ stacks, range, step, height, label, onSelect, onZoom
             return r;
           });
         })}
-        {ticks.map((t) => (
+        {ticks.filter((t) => x(t) < width - 24).map((t) => (
           <text key={t} x={x(t)} y={height - 4} textAnchor="middle">
             {formatTime(t).slice(11, range.to - range.from < 300_000 ? 19 : 16)}
           </text>

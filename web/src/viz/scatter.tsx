@@ -83,7 +83,9 @@ export function Scatter({ traces, heat, heatStep, range, height, hovered, onHove
             </text>
           </g>
         ))}
-        {timeTicks(range, Math.max(2, Math.floor(plotW / 110))).map((t) => (
+        {timeTicks(range, Math.max(2, Math.floor(plotW / 110)))
+          .filter((t) => x(t) < width - 24)
+          .map((t) => (
           <text key={t} x={x(t)} y={height - 4} textAnchor="middle">
             {formatTime(t).slice(11, range.to - range.from < 300_000 ? 19 : 16)}
           </text>

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { addMatcher, defaultQuery, formatLabels, metricOf, selector, seriesNames, toMetrics } from './promql';
+import { addMatcher, defaultQuery, exemplarSource, formatLabels, metricOf, selector, seriesNames, toMetrics } from './promql';
 
 it('folds histograms and keeps metadata', () => {
   const meta = new Map([['http_server_request_duration_seconds', { type: 'histogram', unit: '', help: 'Duration.' }]]);
@@ -34,4 +34,9 @@ it('names series by what differs', () => {
   expect(seriesNames([{ a: '1', b: '2' }, { a: '2', b: '1' }])).toEqual(['a=1 b=2', 'a=2 b=1']);
   expect(formatLabels({ __name__: 'up', job: 'a' })).toBe('up{job="a"}');
   expect(formatLabels({})).toBe('{}');
+});
+
+it('asks buckets for exemplars', () => {
+  expect(exemplarSource('sum(rate(http_server_request_duration_seconds_count{a="b"}[1m]))')).toBe('sum(rate(http_server_request_duration_seconds_bucket{a="b"}[1m]))');
+  expect(exemplarSource('orders_count + x_seconds_bucket')).toBe('orders_count + x_seconds_bucket');
 });

@@ -105,6 +105,11 @@ export function seriesNames(all: Labels[]): string[] {
   });
 }
 
+/** Exemplars of a histogram are kept with its buckets, whichever part of it is asked for. */
+export function exemplarSource(expr: string): string {
+  return expr.replace(/([a-zA-Z_:][a-zA-Z0-9_:]*_(?:seconds|bytes|milliseconds|duration))_(?:count|sum)\b/g, '$1_bucket');
+}
+
 export function formatLabels(l: Labels): string {
   const inner = Object.keys(l)
     .filter((k) => k !== '__name__')

@@ -41,11 +41,12 @@ export function assign(keys: string[]): number[] {
 
 // Services do not use the reds, which mean failure.
 const servicePalette = [0, 1, 2, 4, 5, 6, 8, 9, 10, 3, 12, 13, 14];
-const serviceColors = new Map<string, number>();
+const storageKey = 'pharos.serviceColors';
+const serviceColors = remembered();
 
 /**
- * The palette index of a service. It starts from the hash of the name and stays the same on every page; services seen
- * later move on from a colour that is taken while there are free ones.
+ * The palette index of a service. It starts from the hash of the name and stays the same on every page and in later
+ * visits; services seen later move on from a colour that is taken while there are free ones.
  */
 export function serviceColor(name: string): number {
   const old = serviceColors.get(name);
@@ -54,5 +55,23 @@ export function serviceColor(name: string): number {
   let at = hash(name) % servicePalette.length;
   if (taken.size < servicePalette.length) while (taken.has(servicePalette[at]!)) at = (at + 1) % servicePalette.length;
   serviceColors.set(name, servicePalette[at]!);
+  remember();
   return servicePalette[at]!;
+}
+
+function remembered(): Map<string, number> {
+  try {
+    const list = JSON.parse(localStorage.getItem(storageKey) ?? '[]') as [string, number][];
+    return new Map(list.filter(([name, color]) => typeof name === 'string' && servicePalette.includes(color)).slice(-200));
+  } catch {
+    return new Map();
+  }
+}
+
+function remember(): void {
+  try {
+    localStorage.setItem(storageKey, JSON.stringify([...serviceColors].slice(-200)));
+  } catch {
+    // Without storage the colours last for this visit.
+  }
 }

@@ -5,7 +5,7 @@ import { queryExemplars, queryRange } from '@/core/api/prometheus';
 import type { Exemplar, MatrixResult } from '@/core/api/prometheus';
 import { metricService } from '@/core/context/correlate';
 import { assign, labelKey, serviceColor } from '@/core/palette/palette';
-import { seriesNames } from '@/core/metrics/promql';
+import { exemplarSource, seriesNames } from '@/core/metrics/promql';
 import type { Range } from '@/core/time/parse';
 import { expandMacros, niceStep } from '@/core/time/range';
 import type { ChartSeries } from '@/viz/chart';
@@ -68,7 +68,7 @@ export function useExemplars(expr: string | undefined, range: Range, on: boolean
   const step = niceStep(range, 300);
   const q = useQuery({
     queryKey: ['exemplars', expr, range.from, range.to],
-    queryFn: ({ signal }) => queryExemplars(expandMacros(expr!, range, step), range, signal),
+    queryFn: ({ signal }) => queryExemplars(exemplarSource(expandMacros(expr!, range, step)), range, signal),
     enabled: on && Boolean(expr?.trim()),
     placeholderData: keepPreviousData,
     retry: false,
