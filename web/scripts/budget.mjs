@@ -1,5 +1,5 @@
 // Fails when the built interface is heavier than it may be. Sizes are of the gzip copies that the server sends.
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -7,6 +7,10 @@ import { gzipSync } from 'node:zlib';
 const dist = join(fileURLToPath(new URL('.', import.meta.url)), '../dist');
 const limits = { shell: 200, route: 400, fonts: 100 };
 
+if (!existsSync(join(dist, 'index.html'))) {
+  console.error('nothing is built yet: run npm run build');
+  process.exit(1);
+}
 const html = readFileSync(join(dist, 'index.html'), 'utf8');
 const size = (file) => gzipSync(readFileSync(join(dist, file)), { level: 9 }).length;
 const kb = (n) => n / 1000;
