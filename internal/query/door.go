@@ -27,6 +27,9 @@ import (
 // ErrCanceled is the cause of a query that [Door.Cancel] ended.
 var ErrCanceled = errors.New("query canceled by an operator")
 
+// errPanic is how a query ended that hit a bug.
+var errPanic = errors.New("query panicked")
+
 // Options configures a Door. The zero value is ready to use.
 type Options struct {
 	MaxConcurrent       int           // queries running at once; 0 means 4 per CPU, at least 16
@@ -152,6 +155,12 @@ func (d *Door) Do(ctx context.Context, req Request, run func(ctx context.Context
 	ctx, q.cancel = context.WithCancelCause(ctx)
 	defer q.cancel(nil)
 	d.list(q)
+	ended := false
+	defer func() {
+		if !ended { // run has panicked; the server lives on, and the query must not
+			d.end(q, st, errPanic)
+		}
+	}()
 
 	err := run(ctx, q.acct)
 	if cause := context.Cause(ctx); err != nil && cause != nil && errors.Is(err, ctx.Err()) {
@@ -159,6 +168,7 @@ func (d *Door) Do(ctx context.Context, req Request, run func(ctx context.Context
 	}
 	st.Run = d.opts.Now().Sub(q.Start)
 	st.Usage, st.Warnings = q.acct.Usage(), q.acct.Warnings()
+	ended = true
 	d.end(q, st, err)
 	return st, err
 }

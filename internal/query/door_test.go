@@ -101,3 +101,24 @@ func TestTimeoutCancelAndSlowList(t *testing.T) {
 		}
 	})
 }
+
+// TestPanicLeavesNothingBehind lets a query hit a bug: its memory must be given back, and
+// it must leave the list.
+func TestPanicLeavesNothingBehind(t *testing.T) {
+	d := New(Options{MaxMemory: 100})
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = d.Do(t.Context(), Request{}, func(_ context.Context, acct *store.Account) error {
+			if err := acct.Hold(100); err != nil {
+				t.Error(err)
+			}
+			panic("bug")
+		})
+	}()
+	if rs := d.Running(); len(rs) != 0 {
+		t.Errorf("running: %v", rs)
+	}
+	if err := d.memory.Hold(100); err != nil {
+		t.Error(err)
+	}
+}
