@@ -260,6 +260,35 @@ func checkDamaged(t *testing.T, dir, what string, isManifest bool) {
 	}
 }
 
+// TestFailingMergeStopsNoOther lets the merge of one tenant fail. The other's must go on.
+func TestFailingMergeStopsNoOther(t *testing.T) {
+	opts := testOptions()
+	opts.Merge = func(ctx context.Context, in []*Part[[]Ref], w *Writer) (*Finished, error) {
+		if in[0].Info.Tenant == "t1" {
+			return nil, errors.New("disk error")
+		}
+		return mergeWords(ctx, in, w)
+	}
+	s := openSet(t, t.TempDir(), opts)
+	for i := range mergeWidth {
+		flush(t, s, wal.Pos(i+1), "word")
+		w, err := s.Create("t2", day)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := writeWords(w, []string{"word"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Commit(0, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := s.MergeOnce(t.Context()); n != 1 || err == nil {
+		t.Errorf("%d merges, error %v", n, err)
+	}
+}
+
 // TestRebuiltManifestLasts opens a set with a damaged, then with a missing manifest, and
 // demands its parts also from a process that comes afterwards.
 func TestRebuiltManifestLasts(t *testing.T) {

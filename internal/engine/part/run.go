@@ -3,6 +3,7 @@ package part
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -44,12 +45,14 @@ func (s *Set[T]) Run(ctx context.Context) error {
 	}
 }
 
-// MergeOnce does every merge that is due now and reports how many it did.
+// MergeOnce does every merge that is due now and reports how many it did. One that fails
+// does not keep other tenants and days from theirs.
 func (s *Set[T]) MergeOnce(ctx context.Context) (int, error) {
 	if s.opts.Merge == nil {
 		return 0, nil
 	}
 	n := 0
+	var errs []error
 	for _, key := range s.partitions() {
 		for {
 			in := s.pick(key)
@@ -62,12 +65,16 @@ func (s *Set[T]) MergeOnce(ctx context.Context) (int, error) {
 			}
 			if err != nil {
 				s.metrics.mergesFailed.Inc()
-				return n, fmt.Errorf("merge %d parts of %s/%s: %w", len(in), key.tenant, key.day, err)
+				errs = append(errs, fmt.Errorf("merge %d parts of %s/%s: %w", len(in), key.tenant, key.day, err))
+				break
 			}
 			n++
 		}
+		if ctx.Err() != nil {
+			break
+		}
 	}
-	return n, nil
+	return n, errors.Join(errs...)
 }
 
 func (s *Set[T]) partitions() []partition {
@@ -162,7 +169,9 @@ func (s *Set[T]) keepDamaged(in []*Part[T]) error {
 			return fmt.Errorf("quarantine %s: %w", p.name, err)
 		}
 		s.mu.Lock()
-		s.bad = append(slices.Clip(s.bad), p.Info)
+		if !slices.ContainsFunc(s.bad, func(i Info) bool { return i.ID == p.Info.ID }) { // from a merge that failed
+			s.bad = append(slices.Clip(s.bad), p.Info)
+		}
 		s.mu.Unlock()
 	}
 	return nil

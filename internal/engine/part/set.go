@@ -232,7 +232,7 @@ func (s *Set[T]) commit(covered wal.Pos, add []*Finished, remove []*Part[T]) err
 		return err
 	}
 	s.mu.Lock()
-	next := s.man
+	old, next := s.man, s.man
 	next.Quarantined = s.bad
 	s.mu.Unlock()
 	next.Covered = max(next.Covered, covered)
@@ -243,6 +243,7 @@ func (s *Set[T]) commit(covered wal.Pos, add []*Finished, remove []*Part[T]) err
 		next.Parts = append(next.Parts, p.Info)
 	}
 	if err := next.save(s.dir); err != nil {
+		_ = old.save(s.dir) // the new one may be in place, but not durable
 		for _, p := range opened {
 			_ = p.f.Close()
 			_ = os.Remove(filepath.Join(s.dir, p.Info.path()))
