@@ -100,7 +100,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	if err := a.buildPipeline(ctx, cfg); err != nil {
 		return nil, err
 	}
-	if cfg.Telemetry.Traces || opts.Demo {
+	if cfg.Telemetry.Traces {
 		if a.tracing, err = telemetry.NewTracing(ctx, cfg.OTLP.GRPC, a.version); err != nil {
 			return nil, err
 		}

@@ -28,16 +28,16 @@ func NewTracing(ctx context.Context, endpoint, version string) (*Tracing, error)
 	return &Tracing{provider: sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(res))}, nil
 }
 
-// Wrap traces the requests of h, except health checks, its own metrics and ingest, which
-// would trace the sending of traces.
+// Wrap traces the queries that h answers. Health checks, files of the UI and ingest are
+// left out: the latter would trace the sending of traces.
 func (t *Tracing) Wrap(h http.Handler) http.Handler {
 	return otelhttp.NewHandler(h, "http",
 		otelhttp.WithTracerProvider(t.provider),
 		otelhttp.WithPropagators(propagation.TraceContext{}),
 		otelhttp.WithFilter(func(r *http.Request) bool {
 			p := r.URL.Path
-			return !strings.HasPrefix(p, "/-/") && !strings.HasPrefix(p, "/v1/") && !strings.HasPrefix(p, "/assets/") &&
-				!strings.HasSuffix(p, "/push") && !strings.HasSuffix(p, "/write") && p != "/metrics"
+			isQuery := strings.HasPrefix(p, "/api/") || strings.HasPrefix(p, "/loki/") || strings.HasPrefix(p, "/prometheus/") || strings.HasPrefix(p, "/tempo/")
+			return isQuery && !strings.HasSuffix(p, "/push") && !strings.HasSuffix(p, "/write")
 		}),
 		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method + " " + r.URL.Path }),
 	)
