@@ -150,6 +150,10 @@ const maxNativeBuckets = 320
 // defaultZeroThreshold is what OpenTelemetry's zero bucket means to Prometheus.
 const defaultZeroThreshold = 1e-128
 
+// maxBucketIndex is well past the bucket of the biggest float64 at the finest resolution
+// of native histograms. Arithmetic on indexes up to it cannot overflow.
+const maxBucketIndex = 1 << 20
+
 // native turns an exponential histogram into a native one.
 func native(p pmetric.ExponentialHistogramDataPoint) (*histogram.Histogram, error) {
 	scale, down := p.Scale(), int32(0)
@@ -158,6 +162,13 @@ func native(p pmetric.ExponentialHistogramDataPoint) (*histogram.Histogram, erro
 	}
 	if scale > histogram.ExponentialSchemaMax {
 		scale, down = histogram.ExponentialSchemaMax, scale-histogram.ExponentialSchemaMax
+	}
+	for _, b := range []pmetric.ExponentialHistogramDataPointBuckets{p.Positive(), p.Negative()} {
+		first := int64(b.Offset()) >> min(down, 31)
+		last := (int64(b.Offset()) + int64(b.BucketCounts().Len())) >> min(down, 31)
+		if b.BucketCounts().Len() > 0 && (first < -maxBucketIndex || last > maxBucketIndex) {
+			return nil, fmt.Errorf("buckets %d to %d of scale %d lie beyond every float64", b.Offset(), int64(b.Offset())+int64(b.BucketCounts().Len())-1, p.Scale())
+		}
 	}
 	h := &histogram.Histogram{Schema: scale, ZeroThreshold: defaultZeroThreshold, ZeroCount: p.ZeroCount()}
 	h.PositiveSpans, h.PositiveBuckets = nativeBuckets(p.Positive(), down)

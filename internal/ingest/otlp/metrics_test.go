@@ -479,6 +479,31 @@ func TestTargetInfoIsBounded(t *testing.T) {
 	}
 }
 
+// TestFarBuckets adds up delta histograms whose buckets lie at the ends of the index
+// range: they are refused, not added.
+func TestFarBuckets(t *testing.T) {
+	for _, offsets := range [][2]int32{{math.MinInt32, math.MaxInt32 - 1}, {math.MaxInt32 - 1, 0}, {0, math.MinInt32}} {
+		md := pmetric.NewMetrics()
+		m := md.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+		m.SetName("h")
+		e := m.SetEmptyExponentialHistogram()
+		e.SetAggregationTemporality(pmetric.AggregationTemporalityDelta)
+		for i, offset := range offsets {
+			p := e.DataPoints().AppendEmpty()
+			p.SetStartTimestamp(pcommon.Timestamp(1 + i))
+			p.SetTimestamp(pcommon.Timestamp(2 + i))
+			p.SetScale([]int32{8, -4}[i])
+			p.SetCount(2)
+			p.Positive().SetOffset(offset)
+			p.Positive().BucketCounts().FromRaw([]uint64{1, 1})
+		}
+		err := New(Options{Metrics: new(recorder)}).WriteMetrics(t.Context(), "t", md)
+		if err == nil || !strings.Contains(err.Error(), reasonHistogram) {
+			t.Errorf("offsets %d: error %v", offsets, err)
+		}
+	}
+}
+
 // TestKeysAreBounded converts a histogram for whose series there is no room.
 func TestKeysAreBounded(t *testing.T) {
 	md := pmetric.NewMetrics()
