@@ -18,6 +18,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/promql"
 	"github.com/pharos-o11y/pharos/internal/query"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/traceql"
 )
 
 // ErrInvalid is wrapped by errors about a request's parameters: the client must change
@@ -59,6 +60,7 @@ var statuses = []struct {
 	{logql.ErrParse, http.StatusBadRequest},
 	{logql.ErrQuery, http.StatusBadRequest},
 	{promql.ErrParse, http.StatusBadRequest},
+	{traceql.ErrParse, http.StatusBadRequest},
 	{promql.ErrEval, http.StatusUnprocessableEntity},
 	{ErrTenantMissing, http.StatusUnauthorized}, // before ErrTenant, which it wraps
 	{model.ErrTenant, http.StatusBadRequest},

@@ -217,6 +217,8 @@ func (a *API) queryRange(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case q.End.Before(q.Start):
 		return api.Invalid("invalid parameter %q: end timestamp must not be before start time", "end")
+	case q.Step < time.Millisecond && q.Step > 0:
+		return api.Invalid("invalid parameter %q: the smallest step is 1ms", "step")
 	case q.Step <= 0:
 		return api.Invalid("invalid parameter %q: zero or negative query resolution step widths are not accepted. Try a positive integer", "step")
 	case q.End.Sub(q.Start)/q.Step > maxPoints:

@@ -133,6 +133,7 @@ func TestErrorsNameKindAndPlace(t *testing.T) {
 		{"/api/v1/query", url.Values{"query": {"up"}, "timeout": {"-"}}, 400, []string{"timeout"}},
 		{"/api/v1/query_range", url.Values{"query": {"up"}, "start": {"0"}, "end": {"10"}}, 400, []string{"step"}},
 		{"/api/v1/query_range", url.Values{"query": {"up"}, "start": {"0"}, "end": {"10"}, "step": {"0"}}, 400, []string{"step"}},
+		{"/api/v1/query_range", url.Values{"query": {"up"}, "start": {"0"}, "end": {"1"}, "step": {"0.0001"}}, 400, []string{"1ms"}},
 		{"/api/v1/query_range", url.Values{"query": {"up"}, "start": {"0"}, "end": {"11001"}, "step": {"1"}}, 400, []string{"11,000 points"}},
 		{"/api/v1/query_range", url.Values{"query": {"up"}, "start": {"10"}, "end": {"0"}, "step": {"1"}}, 400, []string{"before start"}},
 		{"/api/v1/series", nil, 400, []string{"match[]"}},

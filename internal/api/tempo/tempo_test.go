@@ -98,6 +98,7 @@ func metricsTests() []apiTest {
 		{`/api/metrics/query?q={ } | rate(&&&W`, 400, `^compiling query: parse error at line 1`},
 		{`/api/metrics/query_range?q=&&&W`, 400, `unexpected \$end`},
 		{`/api/metrics/query?q={ } | rate()&&&start=1700000000&&&end=1700100000`, 400, `^metrics query time range exceeds the maximum allowed duration of 24h0m0s`},
+		{`/api/metrics/query_range?q={ } | rate()&&&start=9223372036854775000&&&end=9223372036854775807&&&step=1`, 400, `out of range`},
 		{`/api/metrics/query?q={ } | rate()&&&start=1700000000&&&end=1700000000`, 400, `^end must be greater than start`},
 		{`/api/metrics/query?q={ } | rate()&&&start=yesterday`, 400, `^could not parse 'start' parameter`},
 		{`/api/metrics/query_range?q={ } | rate()&&&step=1ms&&&W`, 400, `^step of 1ms is too small, minimum step for given range is 6ms`},
