@@ -97,10 +97,17 @@ func (s *Store) overloaded() error {
 	return nil
 }
 
+// Events and links that a span and a request may have: the columns of a group are bounded.
+const (
+	maxSpanChildren    = 100_000
+	maxRequestChildren = 4 << 20
+)
+
 // collect returns the acceptable spans of td.
 func collect(td ptrace.Traces, limits Limits, now time.Time, refused *store.Refused) ([]spanRef, []owner, error) {
 	oldest, newest := limits.window(now)
 	refs := make([]spanRef, 0, td.SpanCount())
+	children := 0
 	var owners []owner
 	for _, rs := range td.ResourceSpans().All() {
 		res, err := encodeResource(rs)
@@ -122,6 +129,14 @@ func collect(td ptrace.Traces, limits Limits, now time.Time, refused *store.Refu
 				}
 				if reason, why := r.refuse(oldest, newest); reason != "" {
 					refused.Add(reason, 1, why)
+					continue
+				}
+				n := span.Events().Len() + span.Links().Len()
+				if children += n; n > maxSpanChildren || children > maxRequestChildren {
+					children -= n
+					refused.Add(store.ReasonTraceTooLarge, 1, func() string {
+						return fmt.Sprintf("span %s of trace %s has %d events and links; a span may have %d, a request %d", r.id, r.trace, n, maxSpanChildren, maxRequestChildren)
+					})
 					continue
 				}
 				refs = append(refs, r)
@@ -200,7 +215,11 @@ func buildGroups(refs []spanRef, owners []owner) []*group {
 		at := slices.IndexFunc(days, func(d dayBuilder) bool { return d.day == day })
 		if at < 0 {
 			at = len(days)
-			days = append(days, dayBuilder{day, newBuilder(len(refs))})
+			room := len(refs)
+			if at > 0 {
+				room = 0 // few batches have spans of a second day, hostile ones of thousands
+			}
+			days = append(days, dayBuilder{day, newBuilder(room)})
 		}
 		o := owners[r.owner]
 		days[at].b.add(o.res, o.scope, r.span)

@@ -36,6 +36,8 @@ func newBuilder(spans int) *builder {
 
 func (b *builder) len() int { return len(b.g.spanID) }
 
+func (b *builder) children() int { return len(b.g.ints[iEvTime]) + len(b.g.ints[iLkFlags]) }
+
 // span begins the next span.
 func (b *builder) span(trace model.TraceID, id, parent model.SpanID) {
 	g := &b.g

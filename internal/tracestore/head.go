@@ -55,7 +55,7 @@ func (h *head) add(tenant model.Tenant, g *group) error {
 	}
 	for _, limit := range []int{small, big} {
 		n := 0
-		for n < len(gs) && gs[len(gs)-1-n].len() < limit {
+		for n < len(gs) && slices.Max(gs[len(gs)-1-n].rows[:]) < limit {
 			n++
 		}
 		if n < mergeFan {

@@ -93,6 +93,35 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// TestManyEvents writes spans with so many events that one group cannot hold them all,
+// and one span with too many.
+func TestManyEvents(t *testing.T) {
+	d := openTest(t, Options{HeadSize: 1 << 30})
+	const spans = maxChildren/maxSpanChildren + 2
+	for i := range spans {
+		td := traceOfSpans(byte(i+1), 1, storetest.Now())
+		events := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Events()
+		for range maxSpanChildren {
+			events.AppendEmpty()
+		}
+		if err := d.s.Append(t.Context(), model.DefaultTenant, td); err != nil {
+			t.Fatal(err)
+		}
+		events.AppendEmpty()
+		if err := d.s.Append(t.Context(), "other", td); !errors.Is(err, store.ErrLimit) {
+			t.Errorf("append of too many events = %v, want ErrLimit", err)
+		}
+	}
+	if err := d.s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	v := d.s.parts.View(model.DefaultTenant, allTime())
+	defer v.Close()
+	if n := len(v.Parts[0].Data.groups); n != 2 {
+		t.Errorf("%d groups, want 2", n)
+	}
+}
+
 func TestBadOptions(t *testing.T) {
 	if _, err := Open(t.TempDir(), nil, Options{HeadSize: -1, HeadAge: -1}); err == nil {
 		t.Error("negative options are accepted")

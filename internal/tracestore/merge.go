@@ -12,6 +12,7 @@ import (
 const (
 	groupRows    = 8 << 10
 	maxGroupRows = 64 << 10
+	maxChildren  = 1 << 20 // events and links after which a group is cut, too
 )
 
 // stream yields the groups of one source in order of trace id; nil ends it.
@@ -120,7 +121,7 @@ func (m *merger) least() (id model.TraceID, ok bool) {
 // trace merges one trace from all inputs that have it. In one input it may go on over
 // several groups.
 func (m *merger) trace(id model.TraceID) error {
-	if m.b != nil && m.b.len() >= m.size {
+	if m.b != nil && (m.b.len() >= m.size || m.size < maxGroupRows && m.b.children() >= maxChildren) {
 		if err := m.flush(); err != nil {
 			return err
 		}
@@ -160,7 +161,7 @@ func (m *merger) copy(id model.TraceID, segs []*segment, picks []pick) error {
 			s.c.bind(m.b)
 		}
 		s.c.row(id, int(p.row))
-		if m.b.len() >= maxGroupRows && m.size < maxGroupRows {
+		if m.size < maxGroupRows && (m.b.len() >= maxGroupRows || m.b.children() >= maxChildren) {
 			if err := m.flush(); err != nil {
 				return err
 			}
