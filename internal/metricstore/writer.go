@@ -2,6 +2,7 @@ package metricstore
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
@@ -139,10 +140,41 @@ func (w *partWriter) finish(day part.Day) (*part.Finished, error) {
 // partVersion is the version of the index block.
 const partVersion = 1
 
+// tooBig returns an error if the columns of a part cannot hold so many series, pairs of
+// label name and value, or chunks.
+func tooBig(series, pairs, chunks int) error {
+	if n := max(series, pairs, chunks); n > codec.MaxCount {
+		return fmt.Errorf("%w: a part of %d series with %d different labels and %d chunks; the most is %d of each", store.ErrLimit, series, pairs, chunks, codec.MaxCount)
+	}
+	return nil
+}
+
+// pairs counts the different pairs of label name and value, but only if they can be more
+// than a column holds; else it returns a bound.
+func (w *partWriter) pairs() int {
+	labels := 0
+	for _, ls := range w.labels {
+		labels += len(ls)
+	}
+	if labels <= codec.MaxCount {
+		return labels
+	}
+	seen := map[model.Label]struct{}{}
+	for _, ls := range w.labels {
+		for _, l := range ls {
+			seen[l] = struct{}{}
+		}
+	}
+	return len(seen)
+}
+
 // tables writes all blocks that are not chunks and returns the index block: version,
 // lowest and highest generation, references of series table, chunk table and exemplars
 // (length 0: none), metadata.
 func (w *partWriter) tables() ([]byte, error) {
+	if err := tooBig(len(w.labels), w.pairs(), len(w.chunks)); err != nil {
+		return nil, err
+	}
 	if err := w.flushBlock(); err != nil {
 		return nil, err
 	}

@@ -29,6 +29,9 @@ type Table struct {
 // Len returns the number of label sets. Refs are 0 to Len-1.
 func (t *Table) Len() int { return len(t.off) - 1 }
 
+// Pairs returns the number of distinct pairs of name and value.
+func (t *Table) Pairs() int { return len(t.values) }
+
 // Labels returns the labels of ref, which must be below Len. They stay valid.
 func (t *Table) Labels(ref uint32) model.Labels { return t.AppendLabels(nil, ref) }
 
