@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/engine/part"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
@@ -108,6 +109,9 @@ func (s *Store) write(ctx context.Context, t *tenant, a *appender, b *store.Metr
 		gen, epoch := s.resolve(t, a, b)
 		if len(a.items) == 0 && len(a.meta) == 0 {
 			return nil
+		}
+		if a.refused.Kept > codec.MaxCount {
+			return fmt.Errorf("append metrics: %w: a batch of %d samples, at most %d", store.ErrLimit, a.refused.Kept, codec.MaxCount)
 		}
 		rec := a.rec.encode(gen, a.day, a.defs, a.items, a.meta, s.z)
 		t.mu.Lock()

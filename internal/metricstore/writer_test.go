@@ -8,6 +8,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/engine/part"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
 // TestTooManyChunks finishes a part with more chunks than a column holds.
@@ -26,6 +27,22 @@ func TestTooManyChunks(t *testing.T) {
 	w := newPartWriter(f, nil)
 	w.chunks = make([]chunkMeta, codec.MaxCount+1) // memory that is never touched
 	if _, err := w.finish(0); !errors.Is(err, store.ErrLimit) {
+		t.Errorf("error %v, want ErrLimit", err)
+	}
+}
+
+// TestTooManySamples appends a batch with more samples than a record holds.
+func TestTooManySamples(t *testing.T) {
+	e := openEngine(t, t.TempDir(), testOptions())
+	defer e.close(t)
+	now := storetest.Now().UnixMilli()
+	b := &store.MetricBatch{Series: []store.SeriesWrite{{
+		Labels: model.Labels{{Name: "__name__", Value: "m"}}, Samples: make([]store.Sample, codec.MaxCount+1),
+	}}}
+	for i := range b.Series[0].Samples {
+		b.Series[0].Samples[i].Time = now
+	}
+	if err := e.Append(t.Context(), "t", b); !errors.Is(err, store.ErrLimit) {
 		t.Errorf("error %v, want ErrLimit", err)
 	}
 }
