@@ -153,11 +153,11 @@ func (s *Shop) history(ctx context.Context, from, opened time.Time) error {
 		}
 		ago := opened.Sub(next)
 		s.faulty = incidentTo <= ago && ago < incidentFrom
-		s.simulate(at, next)
+		s.simulate(ctx, at, next)
 		s.observe(ctx)
 		if err := s.out.collect(ctx, s.svcs, next); err != nil {
 			if ctx.Err() != nil {
-				return nil //nolint:nilerr // stopped while opening
+				return nil
 			}
 			return err
 		}
@@ -166,7 +166,7 @@ func (s *Shop) history(ctx context.Context, from, opened time.Time) error {
 	for {
 		err := s.send(ctx)
 		if err == nil || ctx.Err() != nil {
-			return nil //nolint:nilerr // stopped while opening
+			return nil
 		}
 		s.opts.Logger.WarnContext(ctx, "demo history not accepted yet, trying again", slog.Any("error", err))
 		select {
@@ -196,7 +196,7 @@ func (s *Shop) present(ctx context.Context, at time.Time) error {
 			at = now.Add(-s.opts.Tick)
 		}
 		s.faulty = s.fault.Load()
-		s.simulate(at, now)
+		s.simulate(ctx, at, now)
 		at = now
 		if now.Sub(collected) >= s.opts.MetricEvery {
 			collected = now

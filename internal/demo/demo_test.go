@@ -431,7 +431,7 @@ func BenchmarkSecond(b *testing.B) {
 	at := time.Now()
 	s.keep = historyShare
 	for b.Loop() {
-		s.simulate(at, at.Add(time.Second))
+		s.simulate(b.Context(), at, at.Add(time.Second))
 		at = at.Add(time.Second)
 		out.spans, out.records = out.spans[:0], out.records[:0]
 	}

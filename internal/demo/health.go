@@ -9,6 +9,8 @@ import (
 )
 
 // gaugeNames are the gauges of the shop; which service sets which is decided in observe.
+//
+//nolint:gochecknoglobals // read-only table
 var gaugeNames = []struct{ name, unit, help string }{
 	{"process_resident_memory", "By", "Resident memory of the process."},
 	{"node_memory_MemTotal", "By", "Memory of the machine."},

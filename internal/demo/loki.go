@@ -70,7 +70,7 @@ func (c *lokiClient) flush(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("push log files: %w", err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode/100 != 2 {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 500))
 		return fmt.Errorf("push log files: %s: %s", resp.Status, bytes.TrimSpace(text))

@@ -29,7 +29,7 @@ func (s *Shop) about(d time.Duration) time.Duration {
 
 // simulate plans and plays the requests whose last operation ends between from and to, so
 // nothing it sends lies in the future.
-func (s *Shop) simulate(from, to time.Time) {
+func (s *Shop) simulate(ctx context.Context, from, to time.Time) {
 	d := to.Sub(from)
 	n := int(s.load(to)*d.Seconds() + s.rng.Float64())
 	ends := make([]time.Duration, n)
@@ -49,10 +49,13 @@ func (s *Shop) simulate(from, to time.Time) {
 		}
 		r := &request{shop: s, user: s.customer()}
 		scenes[i].plan(r)
-		s.play(r, from.Add(end))
+		s.play(ctx, r, from.Add(end))
 	}
 }
 
+// agents are the user agents of customers.
+//
+//nolint:gochecknoglobals // read-only table
 var agents = []string{
 	"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
 	"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36",
@@ -60,6 +63,9 @@ var agents = []string{
 	"shop-android/7.3.1 (Android 15)",
 }
 
+// currencies are what customers pay in.
+//
+//nolint:gochecknoglobals // read-only table
 var currencies = []string{"EUR", "EUR", "USD", "USD", "GBP"}
 
 func (s *Shop) customer() user {
@@ -72,14 +78,14 @@ func (s *Shop) customer() user {
 
 // play sends a planned request through the SDKs of its services; its last operation ends
 // at end.
-func (s *Shop) play(r *request, end time.Time) {
+func (s *Shop) play(ctx context.Context, r *request, end time.Time) {
 	last, notable := r.root.extent(), r.slow || r.root.notable()
 	for _, n := range r.more {
 		last = max(last, n.extent())
 		notable = notable || n.notable()
 	}
 	p := &playing{keep: notable || s.keep >= 1 || s.rng.Float64() < s.keep}
-	ctx := context.WithValue(context.Background(), playingKey{}, p) // starts a trace: there is no caller
+	ctx = context.WithValue(ctx, playingKey{}, p)
 	origin := end.Add(-last)
 	sent := map[*op]trace.SpanContext{}
 	s.playOp(ctx, p, r.root, origin, sent)

@@ -16,6 +16,8 @@ type scene struct {
 }
 
 // scenes is what customers do and how often.
+//
+//nolint:gochecknoglobals // read-only table
 var scenes = []scene{
 	{30, (*request).home},
 	{33, (*request).product},
@@ -26,13 +28,21 @@ var scenes = []scene{
 }
 
 // products is what the shop sells.
+//
+//nolint:gochecknoglobals // read-only table
 var products = []struct {
 	id, name string
 	price    float64
 }{
-	{"OLJCESPC7Z", "Vintage lamp", 67.99}, {"66VCHSJNUP", "Tank top", 18.99}, {"1YMWWN1N4O", "Watch", 109.99},
-	{"L9ECAV7KIM", "Loafers", 89.99}, {"2ZYFJ3GM2N", "Hairdryer", 24.99}, {"0PUK6V6EV0", "Candle holder", 18.49},
-	{"LS4PSXUNUM", "Salt shaker", 18.49}, {"9SIQT8TOJO", "Bamboo jar", 5.49}, {"6E92ZMYYFZ", "Mug", 8.99},
+	{"OLJCESPC7Z", "Vintage lamp", 67.99},
+	{"66VCHSJNUP", "Tank top", 18.99},
+	{"1YMWWN1N4O", "Watch", 109.99},
+	{"L9ECAV7KIM", "Loafers", 89.99},
+	{"2ZYFJ3GM2N", "Hairdryer", 24.99},
+	{"0PUK6V6EV0", "Candle holder", 18.49},
+	{"LS4PSXUNUM", "Salt shaker", 18.49},
+	{"9SIQT8TOJO", "Bamboo jar", 5.49},
+	{"6E92ZMYYFZ", "Mug", 8.99},
 }
 
 // enter plans what every request passes: the web front end, then the API gateway with its

@@ -43,6 +43,8 @@ const (
 )
 
 // services is the shop. Its order is that of the constants above.
+//
+//nolint:gochecknoglobals // read-only table
 var services = [...]serviceDef{
 	svcFrontend:  {name: "frontend", version: "4.2.0", language: "nodejs", port: 3000},
 	svcAPI:       {name: "api", version: "2.11.3", language: "go", port: 8080},

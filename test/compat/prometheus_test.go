@@ -100,7 +100,7 @@ func nodeExporter(t *testing.T) string {
 	addr := freePort(t)
 	spawn(t, debian(t, "prometheus-node-exporter", "usr/bin/prometheus-node-exporter"), "--web.listen-address="+addr)
 	harness.Eventually(t, "node exporter answers", func() bool {
-		resp, err := http.Get("http://" + addr + "/metrics") //nolint:noctx // loopback
+		resp, err := http.Get("http://" + addr + "/metrics")
 		if err != nil {
 			return false
 		}
@@ -180,7 +180,7 @@ remote_write:
 
 func askPrometheus(t *testing.T, addr, query string, at time.Time) map[string]string {
 	t.Helper()
-	resp, err := http.Get("http://" + addr + "/api/v1/query?" + url.Values{ //nolint:noctx // loopback
+	resp, err := http.Get("http://" + addr + "/api/v1/query?" + url.Values{
 		"query": {query}, "time": {strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)},
 	}.Encode())
 	if err != nil {

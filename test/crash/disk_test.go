@@ -328,8 +328,8 @@ func checkDamaged(t *testing.T, dir string, k kind) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var any json.RawMessage
-		if a.Code == http.StatusOK && json.Unmarshal([]byte(a.Body), &any) == nil {
+		var body json.RawMessage
+		if a.Code == http.StatusOK && json.Unmarshal([]byte(a.Body), &body) == nil {
 			got["spans"] += strings.Count(a.Body, `"spanId"`)
 		}
 		warned = warned || a.Header.Get("X-Pharos-Hint") != ""

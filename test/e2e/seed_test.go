@@ -56,11 +56,16 @@ var gauges = []struct {
 	labels string
 	value  float64
 }{
-	{`mysql_threads_connected,instance=db1`, 140}, {`mysql_max_connections,instance=db1`, 151},
-	{`mysql_threads_connected,instance=db2`, 10}, {`mysql_max_connections,instance=db2`, 151},
-	{`mysql_global_status_slow_queries_rate,instance=db1`, 12}, {`mysql_global_status_slow_queries_rate,instance=db2`, 1},
-	{`process_resident_memory_bytes,instance=a`, 900}, {`node_memory_MemTotal_bytes,instance=a`, 1000},
-	{`process_resident_memory_bytes,instance=b`, 100}, {`node_memory_MemTotal_bytes,instance=b`, 1000},
+	{`mysql_threads_connected,instance=db1`, 140},
+	{`mysql_max_connections,instance=db1`, 151},
+	{`mysql_threads_connected,instance=db2`, 10},
+	{`mysql_max_connections,instance=db2`, 151},
+	{`mysql_global_status_slow_queries_rate,instance=db1`, 12},
+	{`mysql_global_status_slow_queries_rate,instance=db2`, 1},
+	{`process_resident_memory_bytes,instance=a`, 900},
+	{`node_memory_MemTotal_bytes,instance=a`, 1000},
+	{`process_resident_memory_bytes,instance=b`, 100},
+	{`node_memory_MemTotal_bytes,instance=b`, 1000},
 	{`user_sessions_active,service=user-service`, 42},
 	{`http_requests_total,trace_id=xyz789`, 1},
 }
@@ -181,7 +186,7 @@ sum(rate(http_requests_total[5m])) by (service)`, map[string]float64{`{service="
 }
 
 // apiLine is line i of service api: every third a 5xx, every fourth not JSON.
-func apiLine(i int) (line string, endpoint string, failed bool) {
+func apiLine(i int) (line, endpoint string, failed bool) {
 	if i%4 == 3 {
 		return fmt.Sprintf("plain text with a 5 in line %d", i), "", false
 	}

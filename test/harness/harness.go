@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -84,11 +85,12 @@ func Binary(t testing.TB) string {
 	if testing.Short() {
 		t.Skip("black-box test: not run with -short")
 	}
-	if bin := os.Getenv("PHAROS_BIN"); bin != "" {
+	if bin := os.Getenv("PHAROS_BIN"); bin != "" { //nolint:forbidigo // how make names the binary under test
 		return bin
 	}
 	defer Lock(t, "build")()
 	root := Root(t)
+	readSources(t, root)
 	bin := filepath.Join(Cache(t), "pharos-"+strings.Trim(strings.ReplaceAll(root, string(filepath.Separator), "-"), "-"))
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-tags", buildTags, "-o", bin, "./cmd/pharos")
 	cmd.Dir = root
@@ -96,6 +98,18 @@ func Binary(t testing.TB) string {
 		t.Fatalf("build the binary under test: %v\n%s", err, out)
 	}
 	return bin
+}
+
+// readSources lists the directories of the binary's sources: the go command notes what a
+// test looks at, and so does not take an old result for one of the binary of today.
+func readSources(t testing.TB, root string) {
+	t.Helper()
+	for _, dir := range []string{"cmd", "internal", filepath.Join("web", "dist")} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(_ string, _ fs.DirEntry, err error) error { return err })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // Options says how to start a server. The zero value starts it on a new data directory.
@@ -158,7 +172,7 @@ func TryStart(t testing.TB, opts Options) (*Server, error) {
 		}
 		args = append(args, "--config", file)
 	}
-	s.cmd = exec.Command(bin, append(args, opts.Args...)...)
+	s.cmd = exec.Command(bin, append(args, opts.Args...)...) //nolint:noctx // ended by Kill or Stop, not by a context
 	s.cmd.Env = append(os.Environ(), opts.Env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.logs, s.logs
 	began := time.Now()
@@ -183,11 +197,11 @@ func TryStart(t testing.TB, opts Options) (*Server, error) {
 func freePorts(t testing.TB, n int) []string {
 	var addrs []string
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close() // all at once, so that they differ
+		defer func() { _ = l.Close() }() // all at once, so that they differ
 		addrs = append(addrs, l.Addr().String())
 	}
 	return addrs

@@ -37,7 +37,7 @@ func (s *Server) Do(t testing.TB, method, path string, body []byte, header map[s
 	if err != nil {
 		return Answer{}, err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	raw, err := io.ReadAll(resp.Body)
 	return Answer{resp.StatusCode, string(raw), resp.Header}, err
 }
