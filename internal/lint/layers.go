@@ -17,7 +17,7 @@ type layer struct {
 // longest matching path; packages of one room may import each other.
 func layers() []layer {
 	return []layer{
-		{"L0", []string{"internal/model", "internal/run", "internal/telemetry", "internal/blob", "web"}},
+		{"L0", []string{"internal/model", "internal/run", "internal/nesting", "internal/telemetry", "internal/blob", "web"}},
 		{"L1", []string{"internal/engine", "internal/store", "internal/meta"}},
 		{"L2", []string{
 			"internal/metricstore", "internal/logstore", "internal/tracestore", "internal/remote",

@@ -99,7 +99,7 @@ type partialExtension struct {
 
 // GetGRPCServerOptions implements extensionmiddleware.GRPCServer.
 func (*partialExtension) GetGRPCServerOptions(context.Context) ([]grpc.ServerOption, error) {
-	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(
+	return []grpc.ServerOption{grpc.ForceServerCodecV2(newGuardCodec()), grpc.ChainUnaryInterceptor(
 		func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 			p := new(partial)
 			res, err := next(context.WithValue(ctx, partialKey{}, p), req)
@@ -113,10 +113,10 @@ func (*partialExtension) GetGRPCServerOptions(context.Context) ([]grpc.ServerOpt
 // GetHTTPHandler implements extensionmiddleware.HTTPServer.
 func (*partialExtension) GetHTTPHandler(context.Context) (extensionmiddleware.WrapHTTPHandlerFunc, error) {
 	return func(_ context.Context, next http.Handler) (http.Handler, error) {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		return guardHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			p := new(partial)
 			next.ServeHTTP(&partialWriter{ResponseWriter: w, partial: p}, r.WithContext(context.WithValue(r.Context(), partialKey{}, p)))
-		}), nil
+		})), nil
 	}, nil
 }
 

@@ -235,7 +235,7 @@ func checkBinary(e *binary) (typeOf, error) {
 			return result, e.r.pos().errorf("invalid regex: `%s`: %v", lit.val.s, err)
 		}
 	}
-	if !l.dynamic && !r.dynamic && l.Type != r.Type && !(l.numeric() && r.numeric()) {
+	if !l.dynamic && !r.dynamic && l.Type != r.Type && (!l.numeric() || !r.numeric()) {
 		return result, e.at.errorf("binary operations must operate on the same type: %s", fieldText(e)).
 			hint("%s is a %s, %s a %s", fieldText(e.l), l.Type, fieldText(e.r), r.Type)
 	}

@@ -32,11 +32,11 @@ func childrenOf(e field) children {
 	return out
 }
 
-func (a *attribute) children() children {
+func (e *attribute) children() children {
 	switch {
-	case a.in == inEventName, a.in == inEventTime, a.in == inNone && a.scope == scopeEvent:
+	case e.in == inEventName, e.in == inEventTime, e.in == inNone && e.scope == scopeEvent:
 		return children{events: true}
-	case a.in == inLinkTraceID, a.in == inLinkSpanID, a.in == inNone && a.scope == scopeLink:
+	case e.in == inLinkTraceID, e.in == inLinkSpanID, e.in == inNone && e.scope == scopeLink:
 		return children{links: true}
 	}
 	return children{}

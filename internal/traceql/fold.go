@@ -119,7 +119,7 @@ func applyUnary(op operator, v Value) Value {
 		}
 		return boolValue(v.n == 0)
 	}
-	out, _ := negate(v)
+	out := negate(v)
 	return out
 }
 

@@ -154,8 +154,12 @@ func TestGrid(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ span, want time.Duration }{
-		{time.Hour, 5 * time.Second * 3}, {6 * time.Hour, time.Minute}, {24 * time.Hour, 5 * time.Minute},
-		{30 * time.Minute, 5 * time.Second}, {30 * time.Second, 100 * time.Millisecond}, {time.Second, 50 * time.Millisecond},
+		{time.Hour, 5 * time.Second * 3},
+		{6 * time.Hour, time.Minute},
+		{24 * time.Hour, 5 * time.Minute},
+		{30 * time.Minute, 5 * time.Second},
+		{30 * time.Second, 100 * time.Millisecond},
+		{time.Second, 50 * time.Millisecond},
 	} {
 		if got := DefaultStep(0, int64(c.span)); got != int64(c.want) {
 			t.Errorf("default step of %s is %s, want %s", c.span, time.Duration(got), c.want)

@@ -155,16 +155,16 @@ func intArithmetic(op operator, a, b int64) Value {
 	return intValue(int64(f))
 }
 
-// negate returns -v, false if v is not a number.
-func negate(v Value) (Value, bool) {
+// negate returns -v, or no value if v is not a number.
+func negate(v Value) Value {
 	switch v.typ {
 	case TypeInt, TypeDuration:
 		v.n = -v.n
-		return v, true
+		return v
 	case TypeFloat:
-		return floatValue(-v.Float()), true
+		return floatValue(-v.Float())
 	}
-	return Value{}, false
+	return Value{}
 }
 
 func finite(v Value) bool {

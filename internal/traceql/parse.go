@@ -38,13 +38,11 @@ type parser struct {
 
 func (p *parser) tok() *token { return &p.toks[p.i] }
 
-// next returns the current token and moves on, except beyond the end.
-func (p *parser) next() *token {
-	t := p.tok()
+// next moves on to the next token, except beyond the end.
+func (p *parser) next() {
 	if p.i < len(p.toks)-1 {
 		p.i++
 	}
-	return t
 }
 
 func (p *parser) isOp(text string) bool {
@@ -147,7 +145,7 @@ func (p *parser) identifierHint(word string) string {
 	return fmt.Sprintf("an attribute has a scope, as in .%[1]s, span.%[1]s or resource.%[1]s; a string has quotes", word)
 }
 
-// query = root { hints }
+// query parses root { hints }.
 func (p *parser) query() (*Expr, error) {
 	var n node
 	var err error
@@ -220,7 +218,6 @@ type node struct {
 	scalar  scalar   // kindAggregate, kindConst
 	filter  stage    // kindFilter
 	metrics metrics  // kindMetrics
-	stages  []stage  // kindPipeline
 }
 
 func (n *node) is(k kind) bool { return n.kinds&k != 0 }
@@ -392,7 +389,7 @@ func (p *parser) upperOperand() (node, error) {
 		if !ok || !n.is(kindConst) {
 			return node{}, t.at.errorf("syntax error: unexpected -").hint("only a constant can be negated here")
 		}
-		v, _ := negate(c.val)
+		v := negate(c.val)
 		return node{kinds: kindConst, at: t.at, scalar: &scalarConst{v, t.at}}, nil
 	case t.kind == tokInt, t.kind == tokFloat, t.kind == tokDuration:
 		p.next()

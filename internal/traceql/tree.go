@@ -42,8 +42,6 @@ func (t *treeColumns) parentLeft(row int32) int32 {
 	return t.left[t.up[row]]
 }
 
-func (t *treeColumns) connected(row int32) bool { return t.left[row] != 0 }
-
 // buildTree fills the tree columns of trace t.
 func (f *frame) buildTree(t int) {
 	tr := &f.tree

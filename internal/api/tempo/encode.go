@@ -14,6 +14,8 @@ import (
 // message is a protobuf message being written, as JSON or in the binary encoding: a
 // response is described once, by field number and JSON name. Like proto3 it leaves out
 // zero values, except where a method says otherwise.
+//
+//nolint:interfacebloat // one method a wire type of protobuf, that is what it abstracts
 type message interface {
 	str(num protowire.Number, name, v string)
 	uint32(num protowire.Number, name string, v uint32) // a number in JSON

@@ -23,6 +23,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/ingest/otlp"
 	"github.com/pharos-o11y/pharos/internal/ingest/wire"
 	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/nesting"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
@@ -160,10 +161,12 @@ func decodeOTLP(s *Server, r *http.Request, body *ingest.Body, b *logrules.Build
 		return 0, err
 	}
 	req := plogotlp.NewExportRequest()
+	check, decode := nesting.Proto, req.UnmarshalProto
 	if media == "application/json" {
-		err = req.UnmarshalJSON(raw)
-	} else {
-		err = req.UnmarshalProto(raw)
+		check, decode = nesting.JSON, req.UnmarshalJSON
+	}
+	if err = check(raw); err == nil {
+		err = decode(raw)
 	}
 	if err != nil {
 		return len(raw), ingest.Errorf(http.StatusBadRequest, "decode ExportLogsServiceRequest: %w", err)
