@@ -62,11 +62,11 @@ func (p *plan) wantLater() {
 }
 
 // key returns the name of a in results: intrinsics canonically, attributes unscoped.
-func (a *attribute) key() string {
-	if a.in != inNone {
-		return a.in.info().name
+func (e *attribute) key() string {
+	if e.in != inNone {
+		return e.in.info().name
 	}
-	return a.name
+	return e.name
 }
 
 func selectedAttributes(pl *pipeline) []*attribute {
