@@ -124,6 +124,7 @@ func randomExpr(rnd *rand.Rand, depth int) string {
 		return pick(
 			fmt.Sprintf("histogram_quantile(%s, sum by (le%s) (rate(latency_bucket[5m])))", pick("0.5", "0.99", "0"), pick("", ", job")),
 			fmt.Sprintf("clamp_min(%s, 2)", sub()), fmt.Sprintf("clamp(%s, -1, 2.5)", sub()), fmt.Sprintf("round(%s, 0.5)", sub()),
+			fmt.Sprintf("quantile_over_time(%s, %s[%s])", pick("0.5", "0.9", "0", "1", "2"), selector(), pick("1m", "5m")),
 			fmt.Sprintf("topk(2, %s)", sub()), "vector(time())")
 	}
 }

@@ -126,6 +126,7 @@ type rollupBuf struct {
 	ts    []int64
 	vs    []float64
 	hs    []store.HistogramSample
+	sort  []float64
 	count int
 }
 
@@ -164,7 +165,7 @@ func (ev *evaluator) rollOne(spec *rollupSpec, s *rollupSeries, buf *rollupBuf, 
 			}
 			continue
 		}
-		if v, ok := spec.f(window{ts[lo:hi], vs[lo:hi], end - spec.window, end}); ok {
+		if v, ok := spec.f(window{ts[lo:hi], vs[lo:hi], end - spec.window, end, &buf.sort}); ok {
 			vals[i] = v
 			s.any = true
 		}

@@ -32,11 +32,12 @@ func elementwise() map[string]func(float64) float64 {
 
 // rollupCall returns the rollup that a call over a range is, if it is one.
 func rollupCall(e *parser.Call) (rollupSpec, bool) {
-	f, ok := rollups()[e.Func.Name]
-	if !ok || len(e.Args) != 1 {
+	f, ok := rollupOfCall(e)
+	if !ok {
 		return rollupSpec{}, false
 	}
-	ms, ok := e.Args[0].(*parser.MatrixSelector)
+	arg := e.Args[len(e.Args)-1]
+	ms, ok := arg.(*parser.MatrixSelector)
 	if !ok || ms.RangeExpr != nil {
 		return rollupSpec{}, false
 	}
@@ -47,14 +48,24 @@ func rollupCall(e *parser.Call) (rollupSpec, bool) {
 	name := e.Func.Name
 	return rollupSpec{
 		vs: vs, window: ms.Range.Milliseconds(), f: f, name: name, keepName: name == "last_over_time",
-		counter: name == "rate" || name == "increase", arg: e.Args[0],
+		counter: name == "rate" || name == "increase", arg: arg,
 	}, true
+}
+
+// rollupOfCall returns the function over a range that e calls.
+func rollupOfCall(e *parser.Call) (rollupFunc, bool) {
+	if e.Func.Name == "quantile_over_time" {
+		q, ok := number(e.Args[0])
+		return quantileOverTime(q), ok && q >= 0 && q <= 1
+	}
+	f, ok := rollups()[e.Func.Name]
+	return f, ok && len(e.Args) == 1
 }
 
 // call evaluates a function.
 func (ev *evaluator) call(e *parser.Call) (operand, error) {
 	if spec, ok := rollupCall(e); ok {
-		rows, err := ev.rollup(e.Args[0], spec)
+		rows, err := ev.rollup(spec.arg, spec)
 		return operand{rows: rows}, err
 	}
 	if f, ok := elementwise()[e.Func.Name]; ok && len(e.Args) == 1 {

@@ -2,6 +2,7 @@ package promql
 
 import (
 	"math"
+	"slices"
 
 	"github.com/prometheus/prometheus/util/kahansum"
 )
@@ -10,7 +11,8 @@ import (
 type window struct {
 	ts       []int64
 	vs       []float64
-	from, to int64 // Unix milliseconds
+	from, to int64      // Unix milliseconds
+	scratch  *[]float64 // memory of the worker, for functions that sort
 }
 
 // rollupFunc makes one value of a window; ok is false if there is none.
@@ -169,6 +171,21 @@ func variance(vs []float64) float64 {
 		aux, cAux = kahansum.Inc(delta*(v-(mean+cMean)), aux, cAux)
 	}
 	return (aux + cAux) / count
+}
+
+// quantileOverTime returns the function for one quantile in [0, 1]: values are ranked,
+// NaN first, and interpolated between the two nearest ranks.
+func quantileOverTime(q float64) rollupFunc {
+	return func(w window) (float64, bool) {
+		vs := append((*w.scratch)[:0], w.vs...)
+		*w.scratch = vs
+		slices.Sort(vs)
+		rank := q * float64(len(vs)-1)
+		lower := math.Floor(rank)
+		upper := min(len(vs)-1, int(lower)+1)
+		weight := rank - lower
+		return vs[int(lower)]*(1-weight) + vs[upper]*weight, true
+	}
 }
 
 func changes(w window) (float64, bool) {
