@@ -12,6 +12,7 @@ type metrics struct {
 	flushFailed  prometheus.Counter
 	tailDropped  prometheus.Counter
 	lostLabels   prometheus.Counter
+	unread       prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -45,8 +46,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "pharos_logs_replay_lost_labels_total", Help: "Groups of replayed entries whose stream labels were in a damaged wal record.",
 		}),
 	}
+	m.unread = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "pharos_logs_replay_unread_records_total", Help: "Replayed records that could not be read.",
+	})
 	if reg != nil {
-		reg.MustRegister(m.entries, m.bytes, m.discarded, m.headBytes, m.streams, m.flushSeconds, m.flushFailed, m.tailDropped, m.lostLabels)
+		reg.MustRegister(m.unread, m.entries, m.bytes, m.discarded, m.headBytes, m.streams, m.flushSeconds, m.flushFailed, m.tailDropped, m.lostLabels)
 	}
 	return m
 }

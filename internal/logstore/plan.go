@@ -44,7 +44,7 @@ func (s *Store) look(tenant model.Tenant, ms []*model.Matcher, r model.TimeRange
 	for _, w := range snap.view.Warnings() {
 		acct.Warn("%s", w)
 	}
-	for _, w := range s.log.Lost() {
+	for _, w := range slices.Concat(s.lost, s.log.Lost()) {
 		acct.Warn("%s", w)
 	}
 	return snap

@@ -47,6 +47,7 @@ type Store struct {
 	room   chan struct{} // guarded by roomMu; closed when a flush has made room
 
 	replayed map[uint64]*stream // streams by their id in the wal; nil after start-up
+	lost     []string           // what replay could not read; fixed after start-up
 }
 
 // epochSize is the bytes of record text after which wal records define their streams
@@ -101,7 +102,8 @@ func Open(dir string, log *wal.Log, opts Options) (*Store, error) {
 func (s *Store) Covered() wal.Pos { return s.set.Covered() }
 
 // Replay puts a record of the wal back into memory. It is called for every log record
-// past [Store.Covered], in order, before the first Append.
+// past [Store.Covered], in order, before the first Append. A record that cannot be read is
+// logged and counted, and every query warns of it.
 func (s *Store) Replay(rec wal.Record) error {
 	s.reg.mu.Lock()
 	defer s.reg.mu.Unlock()
@@ -122,7 +124,10 @@ func (s *Store) Replay(rec wal.Record) error {
 		return st
 	})
 	if err != nil {
-		return fmt.Errorf("replay log record at %d: %w", rec.Pos, err)
+		s.metrics.unread.Inc()
+		s.opts.Logger.Error("record of log entries in the write-ahead log cannot be read", "tenant", string(rec.Tenant), "pos", uint64(rec.Pos), "err", err)
+		s.lost = append(s.lost, fmt.Sprintf("some log entries in the write-ahead log could not be read back: %v", err))
+		return nil
 	}
 	for i := range gs {
 		for _, r := range gs[i].rows {
