@@ -309,6 +309,9 @@ func decodeKey(key []byte, dst model.Labels) (model.Labels, error) {
 	if dup := duplicate(dst[first:]); dup != "" {
 		return dst, fmt.Errorf("label %s occurs twice", dup)
 	}
+	if ls := dst[first:]; ls.Get(model.MetricName) == "" {
+		return dst, fmt.Errorf("series %s has no metric name: label %s is missing", ls, model.MetricName)
+	}
 	return dst, nil
 }
 
