@@ -14,7 +14,7 @@ import (
 // LabelNames implements [store.MetricIndex]. Of a part all series count, whenever in its
 // day they have samples.
 func (s *Store) LabelNames(ctx context.Context, name model.Tenant, sel store.MetricSelector) ([]string, error) {
-	return s.names(ctx, name, &sel,
+	return s.names(ctx, name, &sel, nil,
 		func(ls model.Labels, add func(string)) {
 			for _, l := range ls {
 				add(l.Name)
@@ -31,7 +31,7 @@ func (s *Store) LabelNames(ctx context.Context, name model.Tenant, sel store.Met
 // LabelValues implements [store.MetricIndex]. Of a part all series count, whenever in its
 // day they have samples.
 func (s *Store) LabelValues(ctx context.Context, name model.Tenant, label string, sel store.MetricSelector) ([]string, error) {
-	return s.names(ctx, name, &sel,
+	return s.names(ctx, name, &sel, func(t *tenant) []string { return t.headValues(label, sel.Range) },
 		func(ls model.Labels, add func(string)) {
 			if v := ls.Get(label); v != "" {
 				add(v)
@@ -45,18 +45,34 @@ func (s *Store) LabelValues(ctx context.Context, name model.Tenant, label string
 		})
 }
 
-// names collects texts from the label sets of the head and from parts.
-func (s *Store) names(ctx context.Context, name model.Tenant, sel *store.MetricSelector,
+// names collects texts from the label sets of the head and from parts. Without matchers
+// ofHead, if not nil, knows those of the head.
+func (s *Store) names(ctx context.Context, name model.Tenant, sel *store.MetricSelector, ofHead func(*tenant) []string,
 	ofLabels func(model.Labels, func(string)), ofPart func(p *selectedPart, all bool) []string,
 ) ([]string, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	x, err := s.open(ctx, name, sel, index.NewQuery(sel.Matchers), false)
+	seen := map[string]struct{}{}
+	add := func(text string) { seen[text] = struct{}{} }
+	x, err := s.begin(ctx, sel)
 	if err != nil {
 		return nil, err
 	}
-	seen := map[string]struct{}{}
-	add := func(text string) { seen[text] = struct{}{} }
+	if q := index.NewQuery(sel.Matchers); !sel.Range.Empty() {
+		x.t = s.known(name)
+		switch {
+		case x.t == nil:
+		case ofHead != nil && len(sel.Matchers) == 0:
+			for _, text := range ofHead(x.t) {
+				add(text)
+			}
+		default:
+			x.openHead(q, false)
+		}
+		if err := x.openParts(name, sel, q); err != nil {
+			return nil, err
+		}
+	}
 	for i := range x.head {
 		ofLabels(x.head[i].labels, add)
 	}

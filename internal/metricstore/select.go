@@ -85,19 +85,30 @@ func toNanos(r model.TimeRange) model.TimeRange {
 // open begins a query. Which series have data in the range is decided by has, for the
 // head, and hasChunk, for parts.
 func (s *Store) open(ctx context.Context, name model.Tenant, sel *store.MetricSelector, q *index.Query, exemplars bool) (*selection, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	x := &selection{ctx: ctx, s: s, acct: sel.Account, r: sel.Range, cache: map[blockKey][]byte{}}
-	s.warnLost(sel.Account)
-	if sel.Range.Empty() {
-		return x, nil
+	x, err := s.begin(ctx, sel)
+	if err != nil || sel.Range.Empty() {
+		return x, err
 	}
 	// The head first: a flush that ends in between shows its samples twice, never not at
 	// all.
 	if x.t = s.known(name); x.t != nil {
 		x.openHead(q, exemplars)
 	}
+	return x, x.openParts(name, sel, q)
+}
+
+// begin makes a selection of nothing yet.
+func (s *Store) begin(ctx context.Context, sel *store.MetricSelector) (*selection, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.warnLost(sel.Account)
+	return &selection{ctx: ctx, s: s, acct: sel.Account, r: sel.Range, cache: map[blockKey][]byte{}}, nil
+}
+
+// openParts selects the series of the parts.
+func (x *selection) openParts(name model.Tenant, sel *store.MetricSelector, q *index.Query) error {
+	s := x.s
 	x.view = s.set.View(name, toNanos(sel.Range))
 	for _, w := range x.view.Warnings() {
 		sel.Account.Warn("%s", w)
@@ -109,9 +120,9 @@ func (s *Store) open(ctx context.Context, name model.Tenant, sel *store.MetricSe
 	}
 	if err := sel.Account.Hold(held); err != nil {
 		x.view.Close()
-		return nil, err
+		return err
 	}
-	context.AfterFunc(ctx, func() { // from here on the view belongs to ctx
+	context.AfterFunc(x.ctx, func() { // from here on the view belongs to the context
 		x.view.Close()
 		sel.Account.Drop(held)
 	})
@@ -119,7 +130,7 @@ func (s *Store) open(ctx context.Context, name model.Tenant, sel *store.MetricSe
 		t, err := s.load(p)
 		if err != nil {
 			if err := x.damage(p, p.Data.table.Off, err); err != nil {
-				return nil, err
+				return err
 			}
 			continue
 		}
@@ -130,7 +141,21 @@ func (s *Store) open(ctx context.Context, name model.Tenant, sel *store.MetricSe
 		}
 		x.parts = append(x.parts, sp)
 	}
-	return x, nil
+	return nil
+}
+
+// headValues returns the values of a label among the series of the head that have samples
+// in the range, without looking at more series than it takes.
+func (t *tenant) headValues(label string, r model.TimeRange) []string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.index.ValuesWhere(label, func(ref uint32) bool {
+		if int(ref) >= len(t.series) {
+			return false
+		}
+		s := t.series[ref]
+		return s.frozen.overlaps(r, false) || s.cur.overlaps(r, false)
+	})
 }
 
 func (x *selection) openHead(q *index.Query, exemplars bool) {

@@ -292,6 +292,25 @@ func (m *Mem) Values(name string) []string {
 	return out
 }
 
+// ValuesWhere returns the sorted values of a label that a live ref has. For each value it
+// asks only until the first one; live must not call the index.
+func (m *Mem) ValuesWhere(name string, live func(ref uint32) bool) []string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	n := m.names[name]
+	if n == nil {
+		return nil
+	}
+	var out []string
+	for _, v := range n.values {
+		if slices.ContainsFunc(v.refs, live) {
+			out = append(out, v.value)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // ValuesOf returns the sorted values of a label among refs.
 func (m *Mem) ValuesOf(name string, refs []uint32) []string {
 	labels := m.All()
