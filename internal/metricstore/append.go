@@ -8,6 +8,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/engine/part"
+	"github.com/pharos-o11y/pharos/internal/engine/wal"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
@@ -114,23 +115,13 @@ func (s *Store) write(ctx context.Context, t *tenant, a *appender, b *store.Metr
 			return fmt.Errorf("append metrics: %w: a batch of %d samples, at most %d", store.ErrLimit, a.refused.Kept, codec.MaxCount)
 		}
 		rec := a.rec.encode(gen, a.day, a.defs, a.items, a.meta, s.z)
-		t.mu.Lock()
-		if t.epoch != epoch { // the head was cut in the meantime
-			t.mu.Unlock()
-			continue
-		}
-		pos, err := s.log.Write(model.Metrics, t.name, rec)
+		pos, done, err := s.put(t, a, rec, epoch)
 		if err != nil {
-			t.mu.Unlock()
 			return fmt.Errorf("append metrics: %w", err)
 		}
-		for i := range a.items {
-			s.apply(t, &a.items[i])
+		if !done {
+			continue
 		}
-		for i := range a.meta {
-			t.meta.add(&a.meta[i], a.day, true)
-		}
-		t.mu.Unlock()
 		if err := s.log.Commit(ctx, pos); err != nil {
 			return fmt.Errorf("append metrics: %w", err)
 		}
@@ -143,6 +134,26 @@ func (s *Store) write(ctx context.Context, t *tenant, a *appender, b *store.Metr
 		}
 		return nil
 	}
+}
+
+// put writes rec to the log and its samples to the head, as one step. done is false, and
+// nothing happened, if the head was cut since epoch.
+func (s *Store) put(t *tenant, a *appender, rec []byte, epoch int) (pos wal.Pos, done bool, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.epoch != epoch {
+		return 0, false, nil
+	}
+	if pos, err = s.log.Write(model.Metrics, t.name, rec); err != nil {
+		return 0, false, err
+	}
+	for i := range a.items {
+		s.apply(t, &a.items[i])
+	}
+	for i := range a.meta {
+		t.meta.add(&a.meta[i], a.day, true)
+	}
+	return pos, true, nil
 }
 
 // hash computes the key hash of every series of b.

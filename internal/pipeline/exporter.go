@@ -3,6 +3,8 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"go.opentelemetry.io/collector/client"
@@ -46,7 +48,7 @@ func (c *exporterConfig) Validate() error {
 // exporterFactory returns the factory of the exporter pharos.
 func (p *Pipeline) exporterFactory() exporter.Factory {
 	build := func(cfg component.Config) *sinkExporter {
-		e := &sinkExporter{sink: p.opts.Sink, tenant: p.opts.Tenant}
+		e := &sinkExporter{sink: p.opts.Sink, tenant: p.opts.Tenant, logger: p.opts.Logger}
 		if c, ok := cfg.(*exporterConfig); ok {
 			e.fallback = c.Tenant
 		}
@@ -73,6 +75,26 @@ type sinkExporter struct {
 	sink     Sink
 	tenant   func(ctx context.Context, id string) (model.Tenant, error)
 	fallback string
+	logger   *slog.Logger
+}
+
+// errBug is what a client is told when its data made the conversion panic.
+var errBug = errors.New("the data hit a bug of Pharos; its log has the details")
+
+// contain runs write for the tenant of ctx. gRPC has nobody who recovers a panic: a bug in
+// the conversion of one request would end the process, and the request would come again.
+func (e *sinkExporter) contain(ctx context.Context, sig model.Signal, write func(model.Tenant) error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			e.logger.Error("write panicked", "signal", sig.String(), "panic", r, "stack", string(debug.Stack()))
+			err = toClient(ctx, sig, errBug)
+		}
+	}()
+	tenant, err := e.owner(ctx)
+	if err == nil {
+		err = write(tenant)
+	}
+	return toClient(ctx, sig, err)
 }
 
 // Capabilities implements consumer: data is only read.
@@ -80,29 +102,17 @@ func (*sinkExporter) Capabilities() consumer.Capabilities { return consumer.Capa
 
 // ConsumeMetrics implements consumer.Metrics.
 func (e *sinkExporter) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) error {
-	tenant, err := e.owner(ctx)
-	if err == nil {
-		err = e.sink.WriteMetrics(ctx, tenant, md)
-	}
-	return toClient(ctx, model.Metrics, err)
+	return e.contain(ctx, model.Metrics, func(t model.Tenant) error { return e.sink.WriteMetrics(ctx, t, md) })
 }
 
 // ConsumeLogs implements consumer.Logs.
 func (e *sinkExporter) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
-	tenant, err := e.owner(ctx)
-	if err == nil {
-		err = e.sink.WriteLogs(ctx, tenant, ld)
-	}
-	return toClient(ctx, model.Logs, err)
+	return e.contain(ctx, model.Logs, func(t model.Tenant) error { return e.sink.WriteLogs(ctx, t, ld) })
 }
 
 // ConsumeTraces implements consumer.Traces.
 func (e *sinkExporter) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
-	tenant, err := e.owner(ctx)
-	if err == nil {
-		err = e.sink.WriteTraces(ctx, tenant, td)
-	}
-	return toClient(ctx, model.Traces, err)
+	return e.contain(ctx, model.Traces, func(t model.Tenant) error { return e.sink.WriteTraces(ctx, t, td) })
 }
 
 // owner finds the tenant in the metadata that receivers keep of a request.
@@ -142,6 +152,8 @@ func toClient(ctx context.Context, signal model.Signal, err error) error {
 		return consumererror.NewPermanent(clientError{err, status.New(codes.InvalidArgument, err.Error())})
 	case errors.Is(err, model.ErrTenant):
 		return consumererror.NewPermanent(clientError{err, status.New(codes.Unauthenticated, err.Error())})
+	case errors.Is(err, errBug):
+		return consumererror.NewPermanent(clientError{err, status.New(codes.Internal, err.Error())})
 	case errors.Is(err, store.ErrUnsupported):
 		return consumererror.NewPermanent(clientError{err, status.New(codes.Unimplemented, err.Error())})
 	case errors.Is(err, context.Canceled):

@@ -3,15 +3,22 @@ package pipeline
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/binary"
+	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/mem"
+
+	"github.com/pharos-o11y/pharos/internal/model"
 )
 
 // deepLogs is an ExportLogsServiceRequest whose body nests arrays that deep.
@@ -73,5 +80,21 @@ func TestDeepNestingIsRefused(t *testing.T) {
 	flat := deepLogs(10)
 	if err := conn.Invoke(t.Context(), "/opentelemetry.proto.collector.logs.v1.LogsService/Export", &flat, &res); err != nil {
 		t.Errorf("gRPC, a few levels: %v", err)
+	}
+}
+
+// brokenSink panics, as a bug in a conversion would.
+type brokenSink struct{ Sink }
+
+func (brokenSink) WriteLogs(context.Context, model.Tenant, plog.Logs) error { panic("out of range") }
+
+func TestPanicIsOneRequestsError(t *testing.T) {
+	e := &sinkExporter{
+		sink: brokenSink{}, logger: slog.New(slog.DiscardHandler),
+		tenant: func(context.Context, string) (model.Tenant, error) { return "t1", nil },
+	}
+	err := e.ConsumeLogs(t.Context(), plog.NewLogs())
+	if !errors.Is(err, errBug) || !consumererror.IsPermanent(err) {
+		t.Errorf("error %v, want a permanent one about a bug", err)
 	}
 }
