@@ -127,6 +127,7 @@ type rollupBuf struct {
 	vs    []float64
 	hs    []store.HistogramSample
 	sort  []float64
+	drops []int32
 	count int
 }
 
@@ -149,6 +150,9 @@ func (ev *evaluator) rollOne(spec *rollupSpec, s *rollupSeries, buf *rollupBuf, 
 	if !spec.instant {
 		ts, vs = dropStale(ts, vs)
 	}
+	if spec.counter {
+		buf.drops = lastDrops(buf.drops[:0], vs)
+	}
 	offset := spec.vs.OriginalOffset.Milliseconds()
 	lo, hi := 0, 0
 	for i := range vals {
@@ -165,12 +169,27 @@ func (ev *evaluator) rollOne(spec *rollupSpec, s *rollupSeries, buf *rollupBuf, 
 			}
 			continue
 		}
-		if v, ok := spec.f(window{ts[lo:hi], vs[lo:hi], end - spec.window, end, &buf.sort}); ok {
+		rising := spec.counter && int(buf.drops[hi-1]) <= lo
+		if v, ok := spec.f(window{ts[lo:hi], vs[lo:hi], end - spec.window, end, rising, &buf.sort}); ok {
 			vals[i] = v
 			s.any = true
 		}
 	}
 	return nil
+}
+
+// lastDrops appends, for every sample, the index of the last one up to it that is below
+// the one before it, 0 if there is none: then a window knows at once whether it holds a
+// counter reset.
+func lastDrops(dst []int32, vs []float64) []int32 {
+	last := int32(0)
+	for i, v := range vs {
+		if i > 0 && v < vs[i-1] {
+			last = int32(i)
+		}
+		dst = append(dst, last)
+	}
+	return dst
 }
 
 // dropStale removes stale markers in place: a range does not see them.

@@ -12,6 +12,7 @@ type window struct {
 	ts       []int64
 	vs       []float64
 	from, to int64      // Unix milliseconds
+	rising   bool       // no value is below the one before it; only set for counters
 	scratch  *[]float64 // memory of the worker, for functions that sort
 }
 
@@ -27,9 +28,9 @@ func lastSample(w window) (float64, bool) {
 // rollups returns the functions over a range that need no other argument.
 func rollups() map[string]rollupFunc {
 	return map[string]rollupFunc{
-		"rate":              func(w window) (float64, bool) { return extrapolated(w, true, true) },
-		"increase":          func(w window) (float64, bool) { return extrapolated(w, true, false) },
-		"delta":             func(w window) (float64, bool) { return extrapolated(w, false, false) },
+		"rate":              func(w window) (float64, bool) { return extrapolated(w, rateKind{true, true}) },
+		"increase":          func(w window) (float64, bool) { return extrapolated(w, rateKind{counter: true}) },
+		"delta":             func(w window) (float64, bool) { return extrapolated(w, rateKind{}) },
 		"irate":             func(w window) (float64, bool) { return lastTwo(w, true) },
 		"idelta":            func(w window) (float64, bool) { return lastTwo(w, false) },
 		"sum_over_time":     sumOverTime,
@@ -46,18 +47,23 @@ func rollups() map[string]rollupFunc {
 	}
 }
 
+// rateKind is what tells delta, increase and rate apart.
+type rateKind struct{ counter, perSecond bool }
+
 // extrapolated is delta, increase and rate: the difference of last and first sample,
 // counter resets added back, extended to the ends of the window where the samples come
 // close enough to them (within 1.1 average intervals), else by half an interval, and never
-// below zero for a counter.
-func extrapolated(w window, counter, perSecond bool) (float64, bool) {
+// below zero for a counter. The operations are Prometheus' in its order, since ceil or ==
+// show a difference in the last bit; divisions, most of the cost, are only made where a
+// product cannot rule out that they matter.
+func extrapolated(w window, kind rateKind) (float64, bool) {
 	n := len(w.vs)
 	if n < 2 {
 		return 0, false
 	}
 	first, last := w.vs[0], w.vs[n-1]
 	result := last - first
-	if counter {
+	if kind.counter && !w.rising {
 		prev := first
 		for _, v := range w.vs[1:] {
 			if v < prev {
@@ -69,19 +75,21 @@ func extrapolated(w window, counter, perSecond bool) (float64, bool) {
 	toStart := float64(w.ts[0]-w.from) / 1000
 	toEnd := float64(w.to-w.ts[n-1]) / 1000
 	sampled := float64(w.ts[n-1]-w.ts[0]) / 1000
-	average := sampled / float64(n-1)
-	threshold := average * 1.1
-	if toStart >= threshold {
-		toStart = average / 2
+	if gaps := float64(n - 1); max(toStart, toEnd)*gaps > sampled*1.05 {
+		average := sampled / gaps
+		threshold := average * 1.1
+		if toStart >= threshold {
+			toStart = average / 2
+		}
+		if toEnd >= threshold {
+			toEnd = average / 2
+		}
 	}
-	if counter && result > 0 && first >= 0 {
+	if kind.counter && result > 0 && first >= 0 && sampled*first < toStart*result*1.001 {
 		toStart = min(toStart, sampled*(first/result))
 	}
-	if toEnd >= threshold {
-		toEnd = average / 2
-	}
 	factor := (sampled + toStart + toEnd) / sampled
-	if perSecond {
+	if kind.perSecond {
 		factor /= float64(w.to-w.from) / 1000
 	}
 	return result * factor, true
