@@ -153,27 +153,29 @@ func (ev *evaluator) rollOne(spec *rollupSpec, s *rollupSeries, buf *rollupBuf, 
 	if spec.counter {
 		buf.drops = lastDrops(buf.drops[:0], vs)
 	}
-	offset := spec.vs.OriginalOffset.Milliseconds()
+	w := window{scratch: &buf.sort}
+	w.to = ev.start - spec.vs.OriginalOffset.Milliseconds()
 	lo, hi := 0, 0
 	for i := range vals {
-		end := ev.at(i) - offset
-		for hi < len(ts) && ts[hi] <= end {
+		w.from = w.to - spec.window
+		for hi < len(ts) && ts[hi] <= w.to {
 			hi++
 		}
-		for lo < hi && ts[lo] <= end-spec.window {
+		for lo < hi && ts[lo] <= w.from {
 			lo++
 		}
-		if lo == hi {
-			if hi == len(ts) {
-				return nil // no later step has a sample either
+		switch {
+		case lo < hi:
+			w.ts, w.vs = ts[lo:hi], vs[lo:hi]
+			w.rising = spec.counter && int(buf.drops[hi-1]) <= lo
+			if v, ok := spec.f(&w); ok {
+				vals[i] = v
+				s.any = true
 			}
-			continue
+		case hi == len(ts):
+			return nil // no later step has a sample either
 		}
-		rising := spec.counter && int(buf.drops[hi-1]) <= lo
-		if v, ok := spec.f(window{ts[lo:hi], vs[lo:hi], end - spec.window, end, rising, &buf.sort}); ok {
-			vals[i] = v
-			s.any = true
-		}
+		w.to += ev.step
 	}
 	return nil
 }

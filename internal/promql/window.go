@@ -17,10 +17,10 @@ type window struct {
 }
 
 // rollupFunc makes one value of a window; ok is false if there is none.
-type rollupFunc func(w window) (v float64, ok bool)
+type rollupFunc func(w *window) (v float64, ok bool)
 
 // lastSample is an instant selector: the newest sample, unless it is a stale marker.
-func lastSample(w window) (float64, bool) {
+func lastSample(w *window) (float64, bool) {
 	v := w.vs[len(w.vs)-1]
 	return v, !isAbsent(v)
 }
@@ -28,20 +28,20 @@ func lastSample(w window) (float64, bool) {
 // rollups returns the functions over a range that need no other argument.
 func rollups() map[string]rollupFunc {
 	return map[string]rollupFunc{
-		"rate":              func(w window) (float64, bool) { return extrapolated(w, rateKind{true, true}) },
-		"increase":          func(w window) (float64, bool) { return extrapolated(w, rateKind{counter: true}) },
-		"delta":             func(w window) (float64, bool) { return extrapolated(w, rateKind{}) },
-		"irate":             func(w window) (float64, bool) { return lastTwo(w, true) },
-		"idelta":            func(w window) (float64, bool) { return lastTwo(w, false) },
+		"rate":              func(w *window) (float64, bool) { return extrapolated(w, rateKind{true, true}) },
+		"increase":          func(w *window) (float64, bool) { return extrapolated(w, rateKind{counter: true}) },
+		"delta":             func(w *window) (float64, bool) { return extrapolated(w, rateKind{}) },
+		"irate":             func(w *window) (float64, bool) { return lastTwo(w, true) },
+		"idelta":            func(w *window) (float64, bool) { return lastTwo(w, false) },
 		"sum_over_time":     sumOverTime,
 		"avg_over_time":     avgOverTime,
 		"min_over_time":     minOverTime,
 		"max_over_time":     maxOverTime,
-		"count_over_time":   func(w window) (float64, bool) { return float64(len(w.vs)), true },
-		"present_over_time": func(window) (float64, bool) { return 1, true },
-		"last_over_time":    func(w window) (float64, bool) { return w.vs[len(w.vs)-1], true },
-		"stddev_over_time":  func(w window) (float64, bool) { return math.Sqrt(variance(w.vs)), true },
-		"stdvar_over_time":  func(w window) (float64, bool) { return variance(w.vs), true },
+		"count_over_time":   func(w *window) (float64, bool) { return float64(len(w.vs)), true },
+		"present_over_time": func(*window) (float64, bool) { return 1, true },
+		"last_over_time":    func(w *window) (float64, bool) { return w.vs[len(w.vs)-1], true },
+		"stddev_over_time":  func(w *window) (float64, bool) { return math.Sqrt(variance(w.vs)), true },
+		"stdvar_over_time":  func(w *window) (float64, bool) { return variance(w.vs), true },
 		"changes":           changes,
 		"resets":            resets,
 	}
@@ -56,7 +56,7 @@ type rateKind struct{ counter, perSecond bool }
 // below zero for a counter. The operations are Prometheus' in its order, since ceil or ==
 // show a difference in the last bit; divisions, most of the cost, are only made where a
 // product cannot rule out that they matter.
-func extrapolated(w window, kind rateKind) (float64, bool) {
+func extrapolated(w *window, kind rateKind) (float64, bool) {
 	n := len(w.vs)
 	if n < 2 {
 		return 0, false
@@ -96,7 +96,7 @@ func extrapolated(w window, kind rateKind) (float64, bool) {
 }
 
 // lastTwo is irate and idelta.
-func lastTwo(w window, rate bool) (float64, bool) {
+func lastTwo(w *window, rate bool) (float64, bool) {
 	n := len(w.vs)
 	if n < 2 {
 		return 0, false
@@ -112,7 +112,7 @@ func lastTwo(w window, rate bool) (float64, bool) {
 	return v / (float64(w.ts[n-1]-w.ts[n-2]) / 1000), true
 }
 
-func sumOverTime(w window) (float64, bool) {
+func sumOverTime(w *window) (float64, bool) {
 	var sum, c float64
 	for _, v := range w.vs {
 		sum, c = kahansum.Inc(v, sum, c)
@@ -124,7 +124,7 @@ func sumOverTime(w window) (float64, bool) {
 }
 
 // avgOverTime is the sum over the count; where that would overflow, the incremental mean.
-func avgOverTime(w window) (float64, bool) {
+func avgOverTime(w *window) (float64, bool) {
 	sum, c := w.vs[0], 0.0
 	mean, incremental := 0.0, false
 	for i, v := range w.vs[1:] {
@@ -149,7 +149,7 @@ func avgOverTime(w window) (float64, bool) {
 	return sum/n + c/n, true
 }
 
-func minOverTime(w window) (float64, bool) {
+func minOverTime(w *window) (float64, bool) {
 	m := w.vs[0]
 	for _, v := range w.vs {
 		if v < m || math.IsNaN(m) {
@@ -159,7 +159,7 @@ func minOverTime(w window) (float64, bool) {
 	return m, true
 }
 
-func maxOverTime(w window) (float64, bool) {
+func maxOverTime(w *window) (float64, bool) {
 	m := w.vs[0]
 	for _, v := range w.vs {
 		if v > m || math.IsNaN(m) {
@@ -184,7 +184,7 @@ func variance(vs []float64) float64 {
 // quantileOverTime returns the function for one quantile in [0, 1]: values are ranked,
 // NaN first, and interpolated between the two nearest ranks.
 func quantileOverTime(q float64) rollupFunc {
-	return func(w window) (float64, bool) {
+	return func(w *window) (float64, bool) {
 		vs := append((*w.scratch)[:0], w.vs...)
 		*w.scratch = vs
 		slices.Sort(vs)
@@ -196,7 +196,7 @@ func quantileOverTime(q float64) rollupFunc {
 	}
 }
 
-func changes(w window) (float64, bool) {
+func changes(w *window) (float64, bool) {
 	n, prev := 0, w.vs[0]
 	for _, v := range w.vs[1:] {
 		if v != prev && !(math.IsNaN(v) && math.IsNaN(prev)) {
@@ -207,7 +207,7 @@ func changes(w window) (float64, bool) {
 	return float64(n), true
 }
 
-func resets(w window) (float64, bool) {
+func resets(w *window) (float64, bool) {
 	n, prev := 0, w.vs[0]
 	for _, v := range w.vs[1:] {
 		if v < prev {
