@@ -1,6 +1,7 @@
 package metricstore
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -177,22 +178,16 @@ func (b *buffer) snapshot() buffer {
 
 // sortLate returns late samples in order of time, of equal times the last one.
 func sortLate(late []store.Sample) []store.Sample {
-	if len(late) == 0 {
-		return nil
-	}
-	out := slices.Clone(late)
-	slices.SortStableFunc(out, func(a, b store.Sample) int {
-		switch {
-		case a.Time < b.Time:
-			return -1
-		case a.Time > b.Time:
-			return 1
-		}
-		return 0
-	})
+	return lastOfEach(late, func(x store.Sample) int64 { return x.Time })
+}
+
+// lastOfEach returns a copy of list in order of time, of equal times the last one.
+func lastOfEach[T any](list []T, time func(T) int64) []T {
+	out := slices.Clone(list)
+	slices.SortStableFunc(out, func(a, b T) int { return cmp.Compare(time(a), time(b)) })
 	n := 0
 	for i := range out {
-		if i+1 < len(out) && out[i+1].Time == out[i].Time {
+		if i+1 < len(out) && time(out[i+1]) == time(out[i]) {
 			continue
 		}
 		out[n] = out[i]

@@ -43,26 +43,5 @@ func mergeRuns(ts []int64, vs []float64, runs []run) ([]int64, []float64) {
 
 // sortHistograms returns hs in order of time, of equal times the last one.
 func sortHistograms(hs []store.HistogramSample) []store.HistogramSample {
-	if len(hs) == 0 {
-		return nil
-	}
-	out := slices.Clone(hs)
-	slices.SortStableFunc(out, func(a, b store.HistogramSample) int {
-		switch {
-		case a.Time < b.Time:
-			return -1
-		case a.Time > b.Time:
-			return 1
-		}
-		return 0
-	})
-	n := 0
-	for i := range out {
-		if i+1 < len(out) && out[i+1].Time == out[i].Time {
-			continue
-		}
-		out[n] = out[i]
-		n++
-	}
-	return out[:n]
+	return lastOfEach(hs, func(h store.HistogramSample) int64 { return h.Time })
 }
