@@ -27,6 +27,10 @@ func (l *Log) commit(ctx context.Context, pos Pos, sync bool) error {
 		}
 		c := l.writing
 		lead := c == nil
+		if lead && l.closed {
+			l.mu.Unlock()
+			return errClosed()
+		}
 		if lead {
 			if l.pending == nil {
 				model.Bug("wal position %d was never written", pos)
@@ -204,9 +208,20 @@ func (l *Log) Run(ctx context.Context) error {
 	}
 }
 
-// Close syncs and closes the log. No method may be called after it.
+// errClosed is what a write gets after the log is closed: a client that outlived the stop
+// sends again, to the next process.
+func errClosed() error { return fmt.Errorf("%w: the process stops", store.ErrReadOnly) }
+
+// Close syncs and closes the log. A Write or Commit that comes later fails.
 func (l *Log) Close(ctx context.Context) error {
 	err := l.Sync(ctx)
+	l.mu.Lock()
+	l.closed = true
+	last := l.writing
+	l.mu.Unlock()
+	if last != nil {
+		<-last.done
+	}
 	if l.file != nil {
 		_ = l.file.Close()
 	}

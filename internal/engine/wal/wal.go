@@ -94,6 +94,7 @@ type Log struct {
 	synced   Pos                  // guarded by mu; everything before it is durable
 	pending  *commit              // guarded by mu; collects records
 	writing  *commit              // guarded by mu; the leader's, nil when there is none
+	closed   bool                 // guarded by mu
 	spare    []byte               // guarded by mu; buffer of the last finished commit
 	failed   []failure            // guarded by mu; position ranges that were lost, oldest first
 	released map[model.Signal]Pos // guarded by mu
@@ -214,6 +215,9 @@ func (l *Log) Write(sig model.Signal, tenant model.Tenant, data []byte) (Pos, er
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return 0, errClosed()
+	}
 	if l.pending == nil {
 		l.pending = &commit{buf: l.spare[:0], first: l.next, done: make(chan struct{})}
 		l.spare = nil

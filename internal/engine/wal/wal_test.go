@@ -239,3 +239,53 @@ func FuzzReplay(f *testing.F) {
 		}
 	})
 }
+
+// TestWritersMayOutliveClose lets writers go on while the log is closed: each record is
+// either acknowledged and found again, or refused.
+func TestWritersMayOutliveClose(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir, Options{})
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var acked []string
+	started := make(chan struct{}, 8)
+	for w := range 8 {
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				data := fmt.Sprintf("%d/%d", w, i)
+				pos, err := l.Write(model.Logs, "t1", []byte(data))
+				if err == nil {
+					err = l.Commit(t.Context(), pos)
+				}
+				if err != nil {
+					if !errors.Is(err, store.ErrReadOnly) {
+						t.Error(err)
+					}
+					return
+				}
+				mu.Lock()
+				acked = append(acked, data)
+				mu.Unlock()
+				if i == 10 {
+					started <- struct{}{}
+				}
+			}
+		})
+	}
+	for range 8 {
+		<-started
+	}
+	closeLog(t, l)
+	wg.Wait()
+	l = open(t, dir, Options{})
+	defer closeLog(t, l)
+	got := map[string]bool{}
+	for _, data := range replay(t, l, none) {
+		got[data] = true
+	}
+	for _, data := range acked {
+		if !got[data] {
+			t.Errorf("acknowledged record %s is gone", data)
+		}
+	}
+}
