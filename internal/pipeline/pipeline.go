@@ -155,9 +155,6 @@ func (p *Pipeline) Ready() <-chan struct{} { return p.ready }
 // Run starts the Collector and keeps it running until ctx is done or a component fails
 // for good. It stops receivers first, so that what is in the pipelines is written.
 func (p *Pipeline) Run(ctx context.Context) error {
-	if err := os.MkdirAll(p.sockets, 0o700); err != nil {
-		return fmt.Errorf("pipeline: make directory of sockets: %w", err)
-	}
 	return errors.Join(p.run(ctx), os.RemoveAll(p.sockets))
 }
 
@@ -234,6 +231,11 @@ func (p *Pipeline) start(ctx context.Context, config string, async chan error) (
 	if err != nil {
 		return nil, err
 	}
+	if l.scrapes {
+		if err := os.MkdirAll(p.sockets, 0o700); err != nil {
+			return nil, fmt.Errorf("pipeline: make directory of sockets: %w", err)
+		}
+	}
 	l.settings.AsyncErrorChannel = async
 	srv, err := service.New(ctx, l.settings, l.config.Service)
 	if err != nil {
@@ -259,6 +261,7 @@ func (p *Pipeline) stop(ctx context.Context, srv *service.Service) error {
 type loaded struct {
 	config   *otelcol.Config
 	settings service.Settings
+	scrapes  bool // a receiver listens on a socket of watchScrapes
 }
 
 // load reads a configuration: complete, check, expand variables, decode, validate.
@@ -272,7 +275,7 @@ func (p *Pipeline) load(ctx context.Context, text string) (*loaded, error) {
 	}
 	setDefaults(conf)
 	answerPartly(conf)
-	watchScrapes(conf, p.sockets)
+	scrapes := watchScrapes(conf, p.sockets)
 	f, err := p.factories()
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: %w", err)
@@ -281,7 +284,7 @@ func (p *Pipeline) load(ctx context.Context, text string) (*loaded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: %w", explain(err))
 	}
-	return &loaded{config: cfg, settings: service.Settings{
+	return &loaded{config: cfg, scrapes: scrapes, settings: service.Settings{
 		BuildInfo:        component.BuildInfo{Command: "pharos", Description: "Pharos", Version: p.opts.Version},
 		ReceiversConfigs: cfg.Receivers, ReceiversFactories: f.Receivers,
 		ProcessorsConfigs: cfg.Processors, ProcessorsFactories: f.Processors,

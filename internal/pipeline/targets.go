@@ -30,19 +30,22 @@ type Target struct {
 }
 
 // watchScrapes has the prometheus receivers of conf answer questions about their targets
-// on sockets in dir, unless the configuration gives them an API server itself.
-func watchScrapes(conf map[string]any, dir string) {
+// on sockets in dir, unless the configuration gives them an API server itself. It reports
+// whether there are such receivers.
+func watchScrapes(conf map[string]any, dir string) (scrapes bool) {
 	receivers := section(conf, "receivers")
 	for _, id := range keys(receivers) {
 		if typeOf(id) != "prometheus" {
 			continue
 		}
+		scrapes = true
 		// The receiver's API server wants host:port; a socket's name may look like one.
 		name := strings.NewReplacer("/", "-", " ", "").Replace(id) + ":0"
 		setDefault(receivers, id, "api_server", map[string]any{
 			"enabled": true, "server_config": map[string]any{"transport": "unix", "endpoint": filepath.Join(dir, name)},
 		})
 	}
+	return scrapes
 }
 
 // Targets returns the active targets of the prometheus receivers, from those receivers.
