@@ -75,6 +75,19 @@ export function Tabs({ value, onChange, tabs, label, end }: { value: string; onC
   );
 }
 
+/** A choice of few, side by side. */
+export function Segmented({ label, value, options, onChange, small }: { label: string; value: string; options: { id: string; label: string }[]; onChange: (id: string) => void; small?: boolean }): JSX.Element {
+  return (
+    <div className="group" role="group" aria-label={label}>
+      {options.map((o) => (
+        <Button key={o.id} small={small ?? false} pressed={o.id === value} onClick={() => onChange(o.id)}>
+          {o.label}
+        </Button>
+      ))}
+    </div>
+  );
+}
+
 export function CopyButton({ text, label = 'Copy', small = true, children }: { text: string | (() => string); label?: string; small?: boolean; children?: ReactNode }): JSX.Element {
   const [done, setDone] = useState(false);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);

@@ -10,7 +10,9 @@ import type { Range } from '@/core/time/parse';
 import { formatTime } from '@/core/time/range';
 import { formatValue } from '@/core/units/units';
 import type { Unit } from '@/core/units/units';
+import { IconButton } from '@/ui/kit';
 import { align, valueRange } from './align';
+import { ChartTable } from './chart-table';
 
 export interface ChartSeries {
   key: string;
@@ -38,8 +40,18 @@ export interface ChartProps {
   onExemplar?: (e: Exemplar, at: { x: number; y: number }) => void;
   /** A click on the plot: the moment and the series nearest to it. */
   onPoint?: (p: ChartPoint, at: { x: number; y: number }) => void;
+  /** A right click on the plot, or the menu key at the cursor. */
+  onMenu?: (p: ChartPoint, at: { x: number; y: number }) => void;
   /** Charts with the same key share the cursor. */
   sync?: string;
+  /** Thin vertical marks, for example deployments. */
+  marks?: ChartMark[];
+}
+
+export interface ChartMark {
+  /** Milliseconds. */
+  time: number;
+  label: string;
 }
 
 export interface ChartPoint {
@@ -65,11 +77,13 @@ export function TimeChart(props: ChartProps): JSX.Element {
   const live = useRef<Live>({ props });
   live.current.props = props;
   const [spoken, setSpoken] = useState('');
+  const [table, setTable] = useState(false);
   const data = useMemo(() => align(series, range, step), [series, range, step]);
   const signature = series.map((s) => `${s.key}#${s.color}`).join('|');
 
   useEffect(() => {
-    const el = host.current!;
+    const el = host.current;
+    if (!el) return;
     const u = new uPlot(optionsFor(live.current, el.clientWidth || 600), data as uPlot.AlignedData, el);
     plot.current = u;
     const ro = new ResizeObserver(() => {
@@ -82,7 +96,7 @@ export function TimeChart(props: ChartProps): JSX.Element {
       plot.current = undefined;
     };
     // Rebuilt when the set of series or the theme changes; data and size are set below.
-  }, [signature, theme, unit, height]);
+  }, [signature, theme, unit, height, table]);
 
   useEffect(() => {
     const u = plot.current;
@@ -104,7 +118,15 @@ export function TimeChart(props: ChartProps): JSX.Element {
 
   const onKey = (e: KeyboardEvent) => {
     const u = plot.current;
-    if (!u || (e.key !== 'ArrowLeft' && e.key !== 'ArrowRight')) return;
+    if (!u) return;
+    if (e.key === 'Enter' || e.key === 'ContextMenu' || (e.key === 'F10' && e.shiftKey)) {
+      const near = rowsAt(u, live.current)[0];
+      if (!near) return;
+      e.preventDefault();
+      pick(u, live.current, e.key === 'Enter' ? 'onPoint' : 'onMenu', near);
+      return;
+    }
+    if (e.key !== 'ArrowLeft' && e.key !== 'ArrowRight') return;
     e.preventDefault();
     const n = u.data[0].length;
     const old = u.cursor.idx ?? (e.key === 'ArrowLeft' ? n : -1);
@@ -119,14 +141,28 @@ export function TimeChart(props: ChartProps): JSX.Element {
     setSpoken(`${formatTime(x * 1000)}: ${parts.join(', ') || 'no data'}`);
   };
 
+  if (table) {
+    return (
+      <div className="chart" style={{ height }}>
+        <TableButton on onClick={() => setTable(false)} />
+        <ChartTable columns={data} names={series.map((s) => s.name)} unit={unit} label={props.label} height={height} />
+      </div>
+    );
+  }
   return (
     <div className="chart" style={{ height }}>
-      <div ref={host} tabIndex={0} role="group" aria-label={`${props.label}. Arrow keys move the cursor.`} onKeyDown={onKey} onDoubleClick={() => props.onZoomOut?.()} data-testid="chart" />
+      <TableButton onClick={() => setTable(true)} />
+      <div ref={host} tabIndex={0} role="group" aria-label={`${props.label}. Arrow keys move the cursor, Enter and the menu key act on it.`} onKeyDown={onKey} onDoubleClick={() => props.onZoomOut?.()} data-testid="chart" />
       <div className="sr" aria-live="polite">
         {spoken}
       </div>
     </div>
   );
+}
+
+/** Shown when the pointer or the focus is on the chart. */
+export function TableButton({ on = false, onClick }: { on?: boolean; onClick: () => void }): JSX.Element {
+  return <IconButton small kind="quiet" icon="table" className="astable" pressed={on} label={on ? 'View as chart' : 'View as table'} onClick={onClick} />;
 }
 
 function optionsFor(live: Live, width: number): uPlot.Options {
@@ -189,7 +225,7 @@ function optionsFor(live: Live, width: number): uPlot.Options {
         },
       ],
       setCursor: [(u) => showTip(u, live)],
-      draw: [(u) => drawExemplars(u, live)],
+      draw: [(u) => drawMarks(u, live), (u) => drawExemplars(u, live)],
     },
   };
 }
@@ -228,11 +264,22 @@ function attach(u: uPlot, live: Live): void {
   u.over.addEventListener('click', (e) => {
     const rows = rowsAt(u, live);
     // The end of a drag is a click too.
-    if (Math.abs(e.clientX - down) > 3 || rows.length === 0 || !live.props.onPoint) return;
-    const near = rows.reduce((a, b) => (b.near < a.near ? b : a));
-    if (live.tip) live.tip.hidden = true;
-    live.props.onPoint({ time: u.data[0][u.cursor.idx!]! * 1000, value: near.v, series: near.series }, { x: (u.cursor.left ?? 0) + u.over.offsetLeft, y: u.valToPos(near.v, 'y') + u.over.offsetTop });
+    if (Math.abs(e.clientX - down) > 3 || rows.length === 0) return;
+    pick(u, live, 'onPoint', nearest(rows));
   });
+  u.over.addEventListener('contextmenu', (e) => {
+    const rows = rowsAt(u, live);
+    if (rows.length === 0 || !live.props.onMenu) return;
+    e.preventDefault();
+    pick(u, live, 'onMenu', nearest(rows));
+  });
+}
+
+const nearest = (rows: TipRow[]) => rows.reduce((a, b) => (b.near < a.near ? b : a));
+
+function pick(u: uPlot, live: Live, what: 'onPoint' | 'onMenu', row: TipRow): void {
+  if (live.tip) live.tip.hidden = true;
+  live.props[what]?.({ time: u.data[0][u.cursor.idx!]! * 1000, value: row.v, series: row.series }, { x: (u.cursor.left ?? 0) + u.over.offsetLeft, y: (what === 'onMenu' ? (u.cursor.top ?? 0) : u.valToPos(row.v, 'y')) + u.over.offsetTop });
 }
 
 interface TipRow {
@@ -268,14 +315,14 @@ function showTip(u: uPlot, live: Live): void {
   const own = u.over.matches(':hover') || u.root.parentElement === document.activeElement;
   tip.hidden = rows.length === 0 || !own;
   if (tip.hidden) return;
-  const nearest = rows.reduce((a, b) => (b.near < a.near ? b : a));
+  const near = nearest(rows);
   rows.sort((a, b) => b.v - a.v);
   let shown = rows.slice(0, maxTips);
-  if (!shown.includes(nearest)) shown = [...rows.slice(0, maxTips - 1), nearest];
+  if (!shown.includes(near)) shown = [...rows.slice(0, maxTips - 1), near];
   tip.replaceChildren(line('time', formatTime(u.data[0][idx]! * 1000)));
   for (const r of shown) {
     const el = document.createElement('div');
-    el.className = r === nearest && rows.length > 1 ? 'near' : '';
+    el.className = r === near && rows.length > 1 ? 'near' : '';
     const dot = document.createElement('i');
     dot.style.background = `var(--s${r.series.color})`;
     el.append(dot, line('name', r.series.name), line('val', formatValue(r.v, live.props.unit)));
@@ -292,6 +339,28 @@ function line(cls: string, text: string): HTMLElement {
   el.className = cls;
   el.textContent = text;
   return el;
+}
+
+function drawMarks(u: uPlot, live: Live): void {
+  const { marks, range } = live.props;
+  if (!marks || marks.length === 0) return;
+  const { left, top, width, height } = u.bbox;
+  u.ctx.save();
+  u.ctx.strokeStyle = token('--brand');
+  u.ctx.fillStyle = token('--brand');
+  u.ctx.lineWidth = devicePixelRatio;
+  u.ctx.setLineDash([4 * devicePixelRatio, 3 * devicePixelRatio]);
+  for (const m of marks) {
+    if (m.time < range.from || m.time > range.to) continue;
+    const x = Math.round(left + ((m.time - range.from) / (range.to - range.from)) * width);
+    u.ctx.beginPath();
+    u.ctx.moveTo(x, top);
+    u.ctx.lineTo(x, top + height);
+    u.ctx.stroke();
+    u.ctx.font = `${10 * devicePixelRatio}px ${token('--font')}`;
+    u.ctx.fillText(m.label, x + 4 * devicePixelRatio, top + 10 * devicePixelRatio);
+  }
+  u.ctx.restore();
 }
 
 const exemplarGap = 14;

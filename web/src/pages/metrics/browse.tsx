@@ -13,11 +13,25 @@ import { Empty, ErrorBox, Loading, Spark } from '@/ui/kit';
 import { align } from '@/viz/align';
 import { useMetricList } from './search';
 
+const most = 400;
+
+const prefixOf = (name: string) => /^[a-zA-Z]+(?:[_.:])?/.exec(name)?.[0] ?? name;
+
+/** The first words of the names, the most frequent first; those of a single metric are not worth a button. */
+function prefixesOf(metrics: Metric[]): [string, number][] {
+  const counts = new Map<string, number>();
+  for (const m of metrics) counts.set(prefixOf(m.name), (counts.get(prefixOf(m.name)) ?? 0) + 1);
+  return [...counts].filter(([, n]) => n > 1).sort((a, b) => b[1] - a[1]).slice(0, 16);
+}
+
 /** `matchers` narrows to the metrics of one service, as links from traces and logs do. */
 export function Browse({ onChoose, matchers, onClear }: { onChoose: (m: Metric) => void; matchers: string; onClear: () => void }): JSX.Element {
   const [filter, setFilter] = useState('');
-  const { metrics, loading, error } = useMetricList(filter, 400, true, matchers);
+  const { metrics, loading, error } = useMetricList(filter, most, true, matchers);
   const { zoomOut } = useTime();
+  const [prefix, setPrefix] = useState('');
+  const prefixes = useMemo(() => prefixesOf(metrics), [metrics]);
+  const shown = prefix && prefixes.some(([p]) => p === prefix) ? metrics.filter((m) => prefixOf(m.name) === prefix) : metrics;
   if (error) return <ErrorBox error={error} />;
   if (loading) return <Loading what="metrics" />;
   if (metrics.length === 0 && !filter) {
@@ -31,7 +45,7 @@ export function Browse({ onChoose, matchers, onClear }: { onChoose: (m: Metric) 
     <>
       <div className="row">
         <h2>{matchers ? 'Metrics' : 'All metrics'}</h2>
-        <span className="muted num">{metrics.length}</span>
+        <span className="muted num">{metrics.length >= most ? `first ${most}` : metrics.length}</span>
         {matchers && (
           <span className="chip">
             <b className="mono clip">{matchers}</b>
@@ -42,8 +56,18 @@ export function Browse({ onChoose, matchers, onClear }: { onChoose: (m: Metric) 
         )}
         <input className="input" style={{ width: 220, marginLeft: 'auto' }} placeholder="Filter" aria-label="Filter metrics" value={filter} onChange={(e) => setFilter(e.target.value)} />
       </div>
+      {prefixes.length > 1 && (
+        <div className="prefixes" role="group" aria-label="Metrics by prefix">
+          {prefixes.map(([p, n]) => (
+            <button key={p} type="button" className="chip" aria-pressed={p === prefix} onClick={() => setPrefix(p === prefix ? '' : p)}>
+              <b className="mono">{p}</b>
+              <span className="num">{n}</span>
+            </button>
+          ))}
+        </div>
+      )}
       <div className="cards" data-testid="metric-cards">
-        {metrics.map((m) => (
+        {shown.map((m) => (
           <Card key={m.name} metric={m} matchers={matchers} onChoose={onChoose} />
         ))}
       </div>

@@ -7,9 +7,10 @@ import { around, exemplarTrace, logsForService, logsForTrace, metricService, tra
 import { formatTime } from '@/core/time/range';
 import { formatValue } from '@/core/units/units';
 import type { Unit } from '@/core/units/units';
+import { Button } from '@/ui/kit';
 import type { ChartPoint } from '@/viz/chart';
 
-export function ExemplarPopover({ exemplar, at, unit, via, onClose }: { exemplar: Exemplar; at: { x: number; y: number }; unit: 's' | 'none'; via: string; onClose: () => void }): JSX.Element {
+export function ExemplarPopover({ exemplar, at, unit, via, onFilter, onClose }: { exemplar: Exemplar; at: { x: number; y: number }; unit: 's' | 'none'; via: string; onFilter?: (label: string, value: string) => void; onClose: () => void }): JSX.Element {
   const id = exemplarTrace(exemplar.labels);
   const service = metricService(exemplar.seriesLabels);
   const labels = Object.entries(exemplar.seriesLabels).filter(([k]) => k !== '__name__' && k !== 'le');
@@ -34,7 +35,22 @@ export function ExemplarPopover({ exemplar, at, unit, via, onClose }: { exemplar
             {labels.slice(0, 8).map(([k, v]) => (
               <div key={k}>
                 <dt>{k}</dt>
-                <dd>{v}</dd>
+                <dd>
+                  {v}
+                  {onFilter && (
+                    <Button
+                      small
+                      kind="quiet"
+                      icon="filter"
+                      aria-label={`Filter to ${k} = ${v}`}
+                      title="Filter to this"
+                      onClick={() => {
+                        onClose();
+                        onFilter(k, v);
+                      }}
+                    />
+                  )}
+                </dd>
               </div>
             ))}
           </dl>

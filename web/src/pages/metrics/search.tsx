@@ -8,7 +8,9 @@ import { toMetrics } from '@/core/metrics/promql';
 import type { Metric } from '@/core/metrics/promql';
 import { Icon } from '@/ui/icons';
 
-export function useMetricList(search: string, limit: number, enabled = true, matchers = ''): { metrics: Metric[]; loading: boolean; error: unknown } {
+const none: string[] = [];
+
+export function useMetricList(search: string, limit: number, enabled = true, matchers = ''): { metrics: Metric[]; names: string[]; loading: boolean; error: unknown } {
   const { range } = useTime();
   // Whole minutes: the list need not follow every refresh.
   const from = Math.floor(range.from / 60_000) * 60_000;
@@ -22,7 +24,7 @@ export function useMetricList(search: string, limit: number, enabled = true, mat
   });
   const meta = useQuery({ queryKey: ['metadata'], queryFn: ({ signal }) => metadata(signal), enabled, staleTime: 60_000, retry: false });
   const metrics = useMemo(() => toMetrics(names.data ?? [], meta.data ?? new Map()), [names.data, meta.data]);
-  return { metrics, loading: names.isPending, error: names.error };
+  return { metrics, names: names.data ?? none, loading: names.isPending, error: names.error };
 }
 
 export function MetricSearch({ onChoose }: { onChoose: (m: Metric) => void }): JSX.Element {

@@ -5,6 +5,7 @@ import { queryExemplars, queryRange } from '@/core/api/prometheus';
 import type { Exemplar, MatrixResult } from '@/core/api/prometheus';
 import { metricService } from '@/core/context/correlate';
 import { assign, labelKey, serviceColor } from '@/core/palette/palette';
+import { legendText } from '@/core/metrics/builder';
 import { exemplarSource, seriesNames } from '@/core/metrics/promql';
 import type { Range } from '@/core/time/parse';
 import { expandMacros, niceStep } from '@/core/time/range';
@@ -20,17 +21,18 @@ export interface RowResult {
   stale: boolean;
 }
 
-export function useRows(exprs: string[], range: Range, limit: number | undefined): { rows: RowResult[]; step: number } {
-  const step = niceStep(range, 300);
+/** `hidden` rows are not asked; `fixedStep` in seconds replaces the step that suits the width. */
+export function useRows(exprs: string[], range: Range, limit: number | undefined, hidden: ReadonlySet<number>, fixedStep?: number): { rows: RowResult[]; step: number } {
+  const step = Math.max(fixedStep ?? 0, fixedStep ? (range.to - range.from) / 1000 / 11_000 : niceStep(range, 300));
   const results = useQueries({
-    queries: exprs.map((expr) => ({
+    queries: exprs.map((expr, i) => ({
       queryKey: ['promql', expr, range.from, range.to, step, limit],
       queryFn: ({ signal }: { signal: AbortSignal }) => queryRange(expandMacros(expr, range, step), range, step, limit, signal),
       placeholderData: keepPreviousData,
-      enabled: expr.trim() !== '',
+      enabled: expr.trim() !== '' && !hidden.has(i),
     })),
   });
-  const rows = results.map((r, i) => ({ expr: exprs[i]!, data: r.error ? undefined : r.data, error: r.error, fetching: r.isFetching, stale: r.isPlaceholderData }));
+  const rows = results.map((r, i) => ({ expr: exprs[i]!, data: r.error || hidden.has(i) ? undefined : r.data, error: hidden.has(i) ? undefined : r.error, fetching: r.isFetching, stale: r.isPlaceholderData }));
   return { rows, step };
 }
 
@@ -43,8 +45,8 @@ function colorsOf(labels: Record<string, string>[], keys: string[]): number[] {
 }
 
 /** All rows as one list of chart series with names and colours. */
-export function useChartSeries(rows: RowResult[]): ChartSeries[] {
-  const key = rows.map((r) => r.data).concat();
+export function useChartSeries(rows: RowResult[], legends: string[]): ChartSeries[] {
+  const key: unknown[] = [...rows.map((r) => r.data), legends.join('\n')];
   return useMemo(() => {
     const flat: { row: number; labels: Record<string, string>; times: Float64Array; values: Float64Array }[] = [];
     rows.forEach((r, row) => r.data?.series.forEach((s) => flat.push({ row, labels: s.labels, times: s.times, values: s.values })));
@@ -54,7 +56,7 @@ export function useChartSeries(rows: RowResult[]): ChartSeries[] {
     const colors = colorsOf(flat.map((f) => f.labels), keys);
     return flat.map((f, i) => ({
       key: keys[i]!,
-      name: used > 1 ? `${String.fromCharCode(65 + f.row)} ${names[i]}` : names[i]!,
+      name: legends[f.row] ? legendText(legends[f.row]!, f.labels) || names[i]! : used > 1 ? `${String.fromCharCode(65 + f.row)} ${names[i]}` : names[i]!,
       labels: f.labels,
       color: colors[i]!,
       times: f.times,
