@@ -22,24 +22,28 @@ const (
 
 // source is where an opened group reads its sections.
 type source struct {
-	read   func(part.Ref) ([]byte, error)
+	read   readSection
 	z      *codec.Zstd
+	mem    *scratch
 	refs   [numFixed]part.Ref
 	loaded [numFixed]bool
 	traces int
 	bytes  int64 // read so far
 }
 
+// readSection returns the bytes of a section, which may lie in buf.
+type readSection func(ref part.Ref, buf []byte) ([]byte, error)
+
 // maxColumns bounds the columns of a set in a file.
 const maxColumns = 1 << 20
 
-// openGroup reads a header. Sections are read by need.
-func openGroup(header []byte, read func(part.Ref) ([]byte, error), z *codec.Zstd) (*group, error) {
+// openGroup reads a header. Sections are read by need, into mem.
+func openGroup(header []byte, read readSection, z *codec.Zstd, mem *scratch) (*group, error) {
 	r := codec.NewReader(header)
 	if v := r.Byte(); v != groupVersion {
 		r.Fail("group of version %d, this program reads %d", v, groupVersion)
 	}
-	g := &group{src: &source{read: read, z: z}}
+	g := &group{src: &source{read: read, z: z, mem: mem}}
 	for d := range g.rows {
 		g.rows[d] = r.Count(codec.MaxCount)
 	}
@@ -88,13 +92,22 @@ func openGroup(header []byte, read func(part.Ref) ([]byte, error), z *codec.Zstd
 	return g, r.Err()
 }
 
-// section reads one section; nil if it is empty.
+// section reads one section; nil if it is empty. It is valid until the next one is read.
 func (g *group) section(ref part.Ref) ([]byte, error) {
 	if ref.Len == 0 {
 		return nil, nil
 	}
 	g.src.bytes += int64(ref.Len)
-	return g.src.read(ref)
+	b, err := g.src.read(ref, g.src.mem.section)
+	if cap(b) > cap(g.src.mem.section) {
+		g.src.mem.section = b[:0]
+	}
+	return b, err
+}
+
+// decoder returns a decoder of a section.
+func (g *group) decoder(section []byte) *decoder {
+	return &decoder{Reader: codec.NewReader(section), z: g.src.z, mem: g.src.mem}
 }
 
 // need reads the fixed sections named, if they are not there.
@@ -106,25 +119,22 @@ func (g *group) need(sections ...int) error {
 		if g.src.loaded[s] {
 			continue
 		}
+		if err := g.need(before(s)...); err != nil {
+			return err
+		}
 		b, err := g.section(g.src.refs[s])
 		if err != nil {
 			return err
 		}
-		r := &decoder{Reader: codec.NewReader(b), z: g.src.z}
+		r := g.decoder(b)
 		switch {
 		case s == secIDs:
 			g.decodeIDs(r)
 		case s == secSpanID:
 			g.spanID = decodeSpanIDs(r, g.len())
 		case s == secParent:
-			if err := g.need(secIDs, secSpanID); err != nil {
-				return err
-			}
 			g.decodeParents(r)
 		case s == secInts+iStart && b != nil:
-			if err := g.need(secIDs); err != nil {
-				return err
-			}
 			g.decodeStarts(r)
 		case s < secStrs:
 			if f := s - secInts; b != nil {
@@ -145,6 +155,17 @@ func (g *group) need(sections ...int) error {
 	return nil
 }
 
+// before returns the sections without which section s cannot be decoded.
+func before(s int) []int {
+	switch s {
+	case secParent:
+		return []int{secIDs, secSpanID}
+	case secInts + iStart:
+		return []int{secIDs}
+	}
+	return nil
+}
+
 // needColumn reads a column of attributes, and the shapes of its set.
 func (g *group) needColumn(d domain, i int) error {
 	c := &g.sets[d].cols[i]
@@ -158,7 +179,7 @@ func (g *group) needColumn(d domain, i int) error {
 	if err != nil {
 		return err
 	}
-	r := &decoder{Reader: codec.NewReader(b), z: g.src.z}
+	r := g.decoder(b)
 	switch {
 	case c.typ == store.ValueFloat:
 		c.ints = r.floats(c.n)
@@ -216,39 +237,51 @@ func (g *group) checkChildren() error {
 // decoder reads columns of a known length.
 type decoder struct {
 	*codec.Reader
-	z *codec.Zstd
+	z   *codec.Zstd
+	mem *scratch
 }
 
-// block reads a block that may be compressed.
+// block reads a block that may be compressed. It is valid until the next one is read.
 func (r *decoder) block() []byte {
 	rest := r.Rest()
-	data, _, after, err := r.z.Decode(nil, rest)
+	data, used, after, err := r.z.Decode(r.mem.block[:0], rest)
 	if err != nil {
 		r.Fail("%v", err)
 		return nil
 	}
+	r.mem.block = used
 	r.Take(len(rest) - len(after))
 	return data
 }
 
-// numbers reads integers of any count.
-func (r *decoder) numbers() []int64 {
+// numbers reads integers of any count, appended to dst.
+func (r *decoder) numbers(dst []int64) []int64 {
 	if r.Byte() == 0 {
-		return r.Ints(nil)
+		return r.Ints(dst)
 	}
 	in := codec.NewReader(r.block())
 	if r.Err() != nil {
 		return nil
 	}
-	vs := in.Ints(nil)
+	vs := in.Ints(dst)
 	if err := in.Err(); err != nil {
 		r.Fail("%v", err)
 	}
 	return vs
 }
 
+// ints reads n numbers, to be kept.
 func (r *decoder) ints(n int) []int64 {
-	vs := r.numbers()
+	return r.exactly(n, r.numbers(r.mem.ints.take(n)))
+}
+
+// passing reads n numbers that are valid until numbers are read again.
+func (r *decoder) passing(n int) []int64 {
+	r.mem.nums = r.numbers(r.mem.nums[:0])
+	return r.exactly(n, r.mem.nums)
+}
+
+func (r *decoder) exactly(n int, vs []int64) []int64 {
 	if len(vs) != n {
 		r.Fail("column of %d numbers, want %d", len(vs), n)
 		return nil
@@ -256,9 +289,9 @@ func (r *decoder) ints(n int) []int64 {
 	return vs
 }
 
-// codes reads n numbers below limit.
+// codes reads n numbers below limit, valid until numbers are read again.
 func (r *decoder) codes(n, limit int) []int64 {
-	vs := r.ints(n)
+	vs := r.passing(n)
 	for _, v := range vs {
 		if uint64(v) >= uint64(limit) {
 			r.Fail("code %d of %d", v, limit)
@@ -269,13 +302,14 @@ func (r *decoder) codes(n, limit int) []int64 {
 }
 
 func (r *decoder) floats(n int) []int64 {
-	vs, rest, err := codec.DecodeFloats(nil, r.Rest())
+	vs, rest, err := r.mem.codec.Decode(r.mem.floats[:0], r.Rest())
 	if err != nil || len(vs) != n {
 		r.Fail("column of %d floats, want %d: %v", len(vs), n, err)
 		return nil
 	}
+	r.mem.floats = vs
 	r.Take(r.Len() - len(rest))
-	out := make([]int64, n)
+	out := r.mem.ints.take(n)[:n]
 	for i, v := range vs {
 		out[i] = int64(math.Float64bits(v))
 	}
@@ -284,7 +318,8 @@ func (r *decoder) floats(n int) []int64 {
 
 func (r *decoder) strs(n int) strCol {
 	dict := r.Byte() == 1
-	lens := r.numbers()
+	r.mem.nums = r.numbers(r.mem.nums[:0])
+	lens := r.mem.nums
 	text := string(r.block())
 	var c strCol
 	if len(lens) == 0 || !dict && len(lens) != n {
@@ -303,7 +338,7 @@ func (r *decoder) strs(n int) strCol {
 		return c
 	}
 	codes := r.codes(n, len(c.dict))
-	c.codes = make([]uint32, len(codes))
+	c.codes = r.mem.codes.take(len(codes))[:len(codes)]
 	for i, code := range codes {
 		c.codes[i] = uint32(code)
 	}
@@ -320,7 +355,9 @@ func decodeSpanIDs(r *decoder, n int) []model.SpanID {
 }
 
 func (g *group) decodeIDs(r *decoder) {
-	counts := r.ints(g.src.traces)
+	counts := r.passing(g.src.traces)
+	g.ends = make([]int32, 0, len(counts))
+	g.traces = make([]model.TraceID, 0, len(counts))
 	total := 0
 	for _, n := range counts {
 		if n < 1 || n > int64(g.len()-total) {
@@ -345,7 +382,7 @@ func (g *group) decodeIDs(r *decoder) {
 }
 
 func (g *group) decodeParents(r *decoder) {
-	nums := r.ints(g.len())
+	nums := r.passing(g.len())
 	g.parent = make([]model.SpanID, len(nums))
 	for i, v := range nums {
 		switch v {
@@ -367,11 +404,11 @@ func (g *group) decodeParents(r *decoder) {
 }
 
 func (g *group) decodeStarts(r *decoder) {
-	firsts, steps := r.ints(g.src.traces), r.ints(g.len()-g.src.traces)
+	firsts, steps := r.ints(g.src.traces), r.passing(g.len()-g.src.traces)
 	if r.Err() != nil {
 		return
 	}
-	out := make([]int64, 0, g.len())
+	out := r.mem.ints.take(g.len())
 	for t, start := range firsts {
 		from, to := g.run(t)
 		out = append(out, start)

@@ -109,7 +109,7 @@ func TestShapesWithoutColumns(t *testing.T) {
 	b := z.Append(nil, []byte{1, 1, 0})
 	b = codec.AppendInts(append(b, 0), []int64{0})
 	g := &group{rows: [numDomains]int{ofSpan: 1}}
-	r := &decoder{Reader: codec.NewReader(b)}
+	r := &decoder{Reader: codec.NewReader(b), mem: &scratch{}}
 	if g.decodeShapes(r, ofSpan); !errors.Is(r.Err(), store.ErrCorrupt) {
 		t.Errorf("error %v, want ErrCorrupt", r.Err())
 	}
@@ -124,6 +124,6 @@ func FuzzIndex(f *testing.F) {
 		if filter := parseFilter(b); filter != nil {
 			filter.Contains(idHash(model.TraceID{1}))
 		}
-		_, _ = openGroup(b, func(part.Ref) ([]byte, error) { return nil, nil }, nil)
+		_, _ = openGroup(b, func(part.Ref, []byte) ([]byte, error) { return nil, nil }, nil, &scratch{})
 	})
 }

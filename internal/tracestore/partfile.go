@@ -147,13 +147,13 @@ func parseIndex(b []byte) (*partIndex, error) {
 	return idx, r.Err()
 }
 
-// openPartGroup opens group i of p.
-func openPartGroup(p *openPart, i int, z *codec.Zstd) (*group, error) {
-	header, err := p.Read(p.Data.groups[i].header, nil)
+// openPartGroup opens group i of p. Its columns lie in mem.
+func openPartGroup(p *openPart, i int, z *codec.Zstd, mem *scratch) (*group, error) {
+	header, err := p.Read(p.Data.groups[i].header, mem.section)
 	if err != nil {
 		return nil, err
 	}
-	g, err := openGroup(header, func(ref part.Ref) ([]byte, error) { return p.Read(ref, nil) }, z)
+	g, err := openGroup(header, p.Read, z, mem)
 	if err != nil {
 		return nil, fmt.Errorf("group %d of part %s: %w", i, p.Name(), err)
 	}
@@ -190,10 +190,10 @@ func reportDamage(p *openPart, i int, err error) {
 
 // partStream yields the groups of p, complete. It skips and reports damaged ones.
 func partStream(p *openPart, z *codec.Zstd) stream {
-	i := 0
+	i, mem := 0, &scratch{} // never reset, so that the groups own their columns
 	return func() (*group, error) {
 		for ; i < len(p.Data.groups); i++ {
-			g, err := openPartGroup(p, i, z)
+			g, err := openPartGroup(p, i, z, mem)
 			if err == nil {
 				err = g.needAll()
 			}

@@ -56,12 +56,12 @@ func parseRecord(data []byte) (*group, error) {
 	if err := r.Err(); err != nil {
 		return nil, fmt.Errorf("read span record: %w", err)
 	}
-	g, err := openGroup(header, func(ref part.Ref) ([]byte, error) {
+	g, err := openGroup(header, func(ref part.Ref, _ []byte) ([]byte, error) {
 		if ref.Off > uint64(len(body)) || uint64(ref.Len) > uint64(len(body))-ref.Off {
 			return nil, fmt.Errorf("%w: section %d+%d of %d bytes", store.ErrCorrupt, ref.Off, ref.Len, len(body))
 		}
 		return body[ref.Off : ref.Off+uint64(ref.Len)], nil
-	}, nil)
+	}, nil, &scratch{})
 	if err == nil {
 		err = g.needAll()
 	}

@@ -147,7 +147,14 @@ func (s *Store) newScan(snap *snapshot, sel store.SpanSelector) (*scan, error) {
 	return q, nil
 }
 
-func (q *scan) release() { q.sel.Account.Drop(q.held) }
+func (q *scan) release() {
+	q.sel.Account.Drop(q.held)
+	for _, src := range q.sources {
+		for _, sg := range src.open {
+			q.store.scratch.put(sg.g)
+		}
+	}
+}
 
 // done reports whether the source has no groups left.
 func (src *scanSource) done() bool { return src.i >= len(src.metas) }
@@ -361,7 +368,7 @@ func (q *scan) group(src *scanSource, i int) (*scanGroup, error) {
 		sg.g = src.mem
 		return sg, q.settle(src, i, sg, nil)
 	}
-	g, err := openPartGroup(src.part, i, q.store.z)
+	g, err := openPartGroup(src.part, i, q.store.z, q.store.scratch.get())
 	sg.g = g
 	return sg, q.settle(src, i, sg, err)
 }
@@ -372,6 +379,7 @@ func (q *scan) settle(src *scanSource, i int, sg *scanGroup, err error) error {
 	if errors.Is(err, store.ErrCorrupt) {
 		reportDamage(src.part, i, err)
 		q.sel.Account.Warn("part %s has damaged blocks: some spans are missing", src.part.Name())
+		q.store.scratch.put(sg.g)
 		sg.g, sg.bad = nil, true
 		return nil
 	}
@@ -402,6 +410,7 @@ func (q *scan) close(src *scanSource, i int) {
 	if sg := src.open[i]; sg != nil {
 		q.sel.Account.Drop(sg.held)
 		q.held -= sg.held
+		q.store.scratch.put(sg.g)
 		delete(src.open, i)
 		src.recent = nil
 	}

@@ -94,6 +94,7 @@ type Store struct {
 	parts   *part.Set[*partIndex]
 	z       *codec.Zstd // for flushes
 	zMerge  *codec.Zstd
+	scratch scratches
 	metrics *metrics
 	full    chan struct{} // tells Run that the head is full
 

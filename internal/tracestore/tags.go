@@ -54,10 +54,11 @@ func (s *Store) TagValues(ctx context.Context, tenant model.Tenant, attr store.A
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			g, err := openPartGroup(p, i, s.z)
+			g, err := openPartGroup(p, i, s.z, s.scratch.get())
 			if err == nil {
 				err = c.group(g)
 			}
+			s.scratch.put(g)
 			if errors.Is(err, store.ErrCorrupt) {
 				reportDamage(p, i, err)
 				sel.Account.Warn("part %s has damaged blocks: some spans are missing", p.Name())

@@ -60,7 +60,12 @@ func (s *Store) Trace(ctx context.Context, tenant model.Tenant, id model.TraceID
 	snap := s.snapshot(tenant, allTime(), acct)
 	defer snap.close()
 	t := traceParts{}
-	defer func() { acct.Drop(t.held) }()
+	defer func() {
+		acct.Drop(t.held)
+		for _, g := range t.groups {
+			s.scratch.put(g)
+		}
+	}()
 	for _, p := range snap.view.Parts {
 		if err := ctx.Err(); err != nil {
 			return ptrace.NewTraces(), err
@@ -148,18 +153,17 @@ func (s *Store) findInGroup(p *openPart, i int, id model.TraceID) (*group, int, 
 	if err != nil || f != nil && !f.Contains(idHash(id)) {
 		return nil, 0, err
 	}
-	g, err := openPartGroup(p, i, s.z)
-	if err != nil {
-		return nil, 0, err
+	g, err := openPartGroup(p, i, s.z, s.scratch.get())
+	if err == nil {
+		err = g.need(secIDs)
 	}
-	if err := g.need(secIDs); err != nil {
-		return nil, 0, err
+	if err == nil {
+		if at, ok := g.find(id); ok {
+			return g, at, g.needAll()
+		}
 	}
-	at, ok := g.find(id)
-	if !ok {
-		return nil, 0, nil
-	}
-	return g, at, g.needAll()
+	s.scratch.put(g)
+	return nil, 0, err
 }
 
 // assemble makes OTLP data of the picked spans.
