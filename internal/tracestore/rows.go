@@ -31,12 +31,13 @@ func (w *wanted) has(scope store.AttrScope, name string) bool {
 
 // rowBuilder makes a batch of a Scan.
 type rowBuilder struct {
-	want   wanted
-	res    resources
-	rows   *store.SpanRows
-	attrs  attrColumns
-	events attrColumns
-	links  attrColumns
+	want    wanted
+	res     resources
+	rows    *store.SpanRows
+	batches int
+	attrs   attrColumns
+	events  attrColumns
+	links   attrColumns
 }
 
 func newRowBuilder(want wanted, res resources) *rowBuilder {
@@ -53,7 +54,8 @@ func (b *rowBuilder) reset() {
 	if b.want.links {
 		b.rows.Links = &store.LinkRows{}
 	}
-	b.attrs, b.events, b.links = attrColumns{}, attrColumns{}, attrColumns{}
+	b.batches++
+	b.attrs, b.events, b.links = attrColumns{batch: b.batches}, attrColumns{batch: b.batches}, attrColumns{batch: b.batches}
 }
 
 // finish returns the batch and begins the next one.
@@ -75,6 +77,8 @@ type rowSource struct {
 	g      *group
 	events []int32 // ends
 	links  []int32
+	res    entities
+	scopes entities
 	sets   [numDomains]setSource
 }
 
@@ -82,6 +86,83 @@ type setSource struct {
 	used   bool // some column is wanted
 	want   []bool
 	cursor attrCursor
+	binding
+}
+
+// binding remembers which columns of a batch the columns of a source are.
+type binding struct {
+	batch int     // number of the batch
+	to    []int32 // column of the batch, plus one; 0 is not known yet
+}
+
+// bind forgets what it knows of an earlier batch.
+func (b *binding) bind(cols *attrColumns) {
+	if b.batch != cols.batch {
+		b.batch = cols.batch
+		clear(b.to)
+	}
+}
+
+// entities are the decoded resources or scopes of a group, by their code.
+type entities []*wantedEntity
+
+// wantedEntity is what the rows of one resource or scope have in common.
+type wantedEntity struct {
+	service, name, version string
+	scope                  store.AttrScope
+	attrs                  []attrValue // wanted
+	binding
+}
+
+// at returns the entity of row i of c.
+func (e *entities) at(c *strCol, i int, decode func(string) *wantedEntity) *wantedEntity {
+	if *e == nil {
+		*e = make(entities, max(1, len(c.dict)))
+	}
+	code := 0
+	if c.dict != nil {
+		code = c.code(i)
+	}
+	if (*e)[code] == nil {
+		(*e)[code] = decode(c.at(i))
+	}
+	return (*e)[code]
+}
+
+func (b *rowBuilder) resource(payload string) *wantedEntity {
+	e := b.res.resource(payload)
+	out := b.entity(e, store.ScopeResource)
+	out.service = e.service
+	return out
+}
+
+func (b *rowBuilder) scope(payload string) *wantedEntity {
+	e := b.res.scope(payload)
+	out := b.entity(e, store.ScopeInstrumentation)
+	out.name, out.version = e.ss.Scope().Name(), e.ss.Scope().Version()
+	return out
+}
+
+func (b *rowBuilder) entity(e *entity, scope store.AttrScope) *wantedEntity {
+	out := &wantedEntity{scope: scope}
+	for _, a := range e.attrs {
+		if b.want.has(scope, a.name) {
+			out.attrs = append(out.attrs, a)
+		}
+	}
+	out.to = make([]int32, len(out.attrs))
+	return out
+}
+
+// put puts the wanted attributes into a row of cols.
+func (e *wantedEntity) put(cols *attrColumns, row int) {
+	e.bind(cols)
+	for i, a := range e.attrs {
+		if e.to[i] == 0 {
+			e.to[i] = cols.column(e.scope, a.attrKey) + 1
+		}
+		cols.put(e.to[i]-1, row, a)
+	}
 }
 
 // newRowSource reads the sections of g that want needs.
@@ -122,7 +203,7 @@ func newRowSource(g *group, want *wanted) (*rowSource, error) {
 
 func (s *rowSource) needSet(d domain, scope store.AttrScope, want *wanted) error {
 	set := &s.g.sets[d]
-	out := setSource{want: make([]bool, len(set.cols))}
+	out := setSource{want: make([]bool, len(set.cols)), binding: binding{to: make([]int32, len(set.cols))}}
 	for i := range set.cols {
 		c := &set.cols[i]
 		if c.typ == store.ValueNone || c.n == 0 || !want.has(scope, c.name) {
@@ -145,7 +226,8 @@ func (b *rowBuilder) add(s *rowSource, trace model.TraceID, i int) {
 	g, r := s.g, b.rows
 	row := r.Len()
 	start := intAt(g.ints[iStart], i)
-	res, scope := b.res.resource(g.strs[sRes].at(i)), b.res.scope(g.strs[sScope].at(i))
+	res := s.res.at(&g.strs[sRes], i, b.resource)
+	scope := s.scopes.at(&g.strs[sScope], i, b.scope)
 	r.TraceID = append(r.TraceID, trace)
 	r.SpanID = append(r.SpanID, g.spanID[i])
 	r.Parent = append(r.Parent, g.parent[i])
@@ -156,18 +238,10 @@ func (b *rowBuilder) add(s *rowSource, trace model.TraceID, i int) {
 	r.Name = append(r.Name, g.strs[sName].at(i))
 	r.StatusMessage = append(r.StatusMessage, g.strs[sMessage].at(i))
 	r.Service = append(r.Service, res.service)
-	r.ScopeName = append(r.ScopeName, scope.ss.Scope().Name())
-	r.ScopeVersion = append(r.ScopeVersion, scope.ss.Scope().Version())
-	for _, a := range res.attrs {
-		if b.want.has(store.ScopeResource, a.name) {
-			b.attrs.set(row, store.ScopeResource, a)
-		}
-	}
-	for _, a := range scope.attrs {
-		if b.want.has(store.ScopeInstrumentation, a.name) {
-			b.attrs.set(row, store.ScopeInstrumentation, a)
-		}
-	}
+	r.ScopeName = append(r.ScopeName, scope.name)
+	r.ScopeVersion = append(r.ScopeVersion, scope.version)
+	res.put(&b.attrs, row)
+	scope.put(&b.attrs, row)
 	s.attrs(ofSpan, store.ScopeSpan, i, &b.attrs, row)
 	if ev := r.Events; ev != nil {
 		for from, to := childRange(s.events, i); from < to; from++ {
@@ -195,6 +269,7 @@ func (s *rowSource) attrs(d domain, scope store.AttrScope, row int, cols *attrCo
 		return
 	}
 	set := &s.g.sets[d]
+	in.bind(cols)
 	in.cursor.seek(set, row)
 	for _, col := range set.shapes[set.codes[row]] {
 		if in.want[col] {
@@ -208,7 +283,10 @@ func (s *rowSource) attrs(d domain, scope store.AttrScope, row int, cols *attrCo
 			default:
 				v.str = valueText(c.strs.at(i))
 			}
-			cols.set(out, scope, v)
+			if in.to[col] == 0 {
+				in.to[col] = cols.column(scope, c.attrKey) + 1
+			}
+			cols.put(in.to[col]-1, out, v)
 		}
 		in.cursor.next[col]++
 	}
@@ -217,32 +295,40 @@ func (s *rowSource) attrs(d domain, scope store.AttrScope, row int, cols *attrCo
 
 // attrColumns are columns in the making.
 type attrColumns struct {
-	index map[columnID]int
+	batch int // counts the batches that a builder has begun
+	index map[columnID]int32
 	cols  []store.AttrColumn
 }
 
 type columnID struct {
-	attr store.Attr
-	typ  store.ValueType
+	scope store.AttrScope
+	attrKey
 }
 
-// set puts v into row. Rows come in ascending order.
-func (c *attrColumns) set(row int, scope store.AttrScope, v attrValue) {
-	id := columnID{store.Attr{Scope: scope, Name: v.name}, v.typ}
+// column returns the number of a column.
+func (c *attrColumns) column(scope store.AttrScope, key attrKey) int32 {
+	id := columnID{scope, key}
 	i, ok := c.index[id]
 	if !ok {
 		if c.index == nil {
-			c.index = map[columnID]int{}
+			c.index = map[columnID]int32{}
 		}
-		i = len(c.cols)
+		i = int32(len(c.cols))
 		c.index[id] = i
-		c.cols = append(c.cols, store.AttrColumn{Attr: id.attr, Type: v.typ})
+		c.cols = append(c.cols, store.AttrColumn{Attr: store.Attr{Scope: scope, Name: key.name}, Type: key.typ})
 	}
+	return i
+}
+
+// put puts v into row of column i. Rows come in ascending order.
+func (c *attrColumns) put(i int32, row int, v attrValue) {
 	col := &c.cols[i]
 	if row < len(col.Has) {
 		return // the attribute twice in one row: the first one counts
 	}
-	pad(col, row)
+	if len(col.Has) < row {
+		pad(col, row)
+	}
 	col.Has = append(col.Has, true)
 	switch v.typ {
 	case store.ValueInt, store.ValueBool:
