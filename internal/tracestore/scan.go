@@ -29,6 +29,7 @@ func (s *Store) Caps() store.TraceCaps { return store.TraceCaps{} }
 // over them in step: a window of trace ids is as wide as every group under its cursor
 // covers. In a window, the groups in and near the range say which traces qualify, from
 // as few columns as possible; only for those are the spans gathered, from all sources.
+// Big scans are cut into shards of trace ids that run side by side (shard.go).
 func (s *Store) Scan(ctx context.Context, tenant model.Tenant, sel store.SpanSelector) iter.Seq2[*store.SpanRows, error] {
 	return func(yield func(*store.SpanRows, error) bool) {
 		if err := ctx.Err(); err != nil {
@@ -37,37 +38,44 @@ func (s *Store) Scan(ctx context.Context, tenant model.Tenant, sel store.SpanSel
 		}
 		snap := s.snapshot(tenant, sel.Range, sel.Account)
 		defer snap.close()
-		q, err := s.newScan(snap, sel)
-		if err != nil {
-			yield(nil, err)
-			return
+		stopped := false
+		emit := func(rows *store.SpanRows) bool {
+			stopped = !yield(rows, nil)
+			return !stopped
 		}
-		defer q.release()
-		for {
-			more, err := q.window()
-			if err == nil {
-				err = ctx.Err()
-			}
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if !more {
-				q.cut()
-			}
-			for len(q.full) > 0 {
-				rows := q.full[0]
-				q.full = q.full[1:]
-				sel.Account.Matched(int64(rows.Len()))
-				if !yield(rows, nil) {
-					return
-				}
-			}
-			if !more {
-				return
-			}
+		err := s.scanShards(ctx, snap, sel, emit)
+		if err != nil && !stopped {
+			yield(nil, err)
 		}
 	}
+}
+
+// scanShard hands the traces of one shard to emit, until that returns false.
+func (s *Store) scanShard(ctx context.Context, snap *snapshot, sel store.SpanSelector, sh shard, emit func(*store.SpanRows) bool) error {
+	q, err := s.newScan(snap, sel, sh)
+	if err != nil {
+		return err
+	}
+	defer q.release()
+	for more := true; more; {
+		if more, err = q.window(); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !more {
+			q.cut()
+		}
+		for _, rows := range q.full {
+			sel.Account.Matched(int64(rows.Len()))
+			if !emit(rows) {
+				return nil
+			}
+		}
+		q.full = q.full[:0]
+	}
+	return nil
 }
 
 // scan is a Scan in progress.
@@ -81,6 +89,8 @@ type scan struct {
 	sources []*scanSource
 	floor   model.TraceID // ids up to it are done, if begun
 	begun   bool
+	ceil    model.TraceID // the last id to look at, if bounded
+	bounded bool
 	nearby  model.TimeRange // the range, widened by near
 	held    int64
 }
@@ -112,8 +122,11 @@ type scanGroup struct {
 	looked  bool // for the filter
 }
 
-func (s *Store) newScan(snap *snapshot, sel store.SpanSelector) (*scan, error) {
-	q := &scan{store: s, sel: sel, res: newResources()}
+func (s *Store) newScan(snap *snapshot, sel store.SpanSelector, sh shard) (*scan, error) {
+	q := &scan{
+		store: s, sel: sel, res: newResources(),
+		floor: sh.after, begun: !sh.first, ceil: sh.upTo, bounded: !sh.last,
+	}
 	var err error
 	if q.where, err = compileWhere(sel.Where, q.res); err != nil {
 		return nil, err
@@ -122,10 +135,7 @@ func (s *Store) newScan(snap *snapshot, sel store.SpanSelector) (*scan, error) {
 	if sel.Range.Empty() {
 		return q, nil
 	}
-	nearby := model.TimeRange{From: sel.Range.From - int64(near), To: endOf(sel.Range.To, int64(near))}
-	if nearby.From > sel.Range.From { // it overflows
-		nearby.From = sel.Range.From
-	}
+	nearby := nearby(sel.Range)
 	q.nearby = nearby
 	for _, p := range snap.view.Parts {
 		st := p.Stats()
@@ -143,8 +153,20 @@ func (s *Store) newScan(snap *snapshot, sel store.SpanSelector) (*scan, error) {
 	}
 	for _, src := range q.sources {
 		src.open = map[int]*scanGroup{}
+		if q.begun {
+			q.seekTo(src, q.floor)
+		}
 	}
 	return q, nil
+}
+
+// nearby is r, widened by near.
+func nearby(r model.TimeRange) model.TimeRange {
+	out := model.TimeRange{From: r.From - int64(near), To: endOf(r.To, int64(near))}
+	if out.From > r.From { // it overflows
+		out.From = r.From
+	}
+	return out
 }
 
 func (q *scan) release() {
@@ -165,8 +187,11 @@ func (q *scan) window() (bool, error) {
 		return false, nil
 	}
 	hi, ok := q.high()
-	if !ok {
+	if !ok || q.bounded && q.begun && q.floor.Compare(q.ceil) >= 0 {
 		return false, nil
+	}
+	if q.bounded && hi.Compare(q.ceil) > 0 {
+		hi = q.ceil
 	}
 	ids, err := q.candidates(hi)
 	if err != nil {
