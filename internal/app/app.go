@@ -28,6 +28,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/config"
 	"github.com/pharos-o11y/pharos/internal/demo"
 	"github.com/pharos-o11y/pharos/internal/engine/wal"
+	"github.com/pharos-o11y/pharos/internal/ingest/derive"
 	"github.com/pharos-o11y/pharos/internal/ingest/meter"
 	"github.com/pharos-o11y/pharos/internal/logstore"
 	"github.com/pharos-o11y/pharos/internal/metricstore"
@@ -61,6 +62,7 @@ type App struct {
 	logs     *logstore.Store
 	traces   *tracestore.Store
 	meter    *meter.Meter
+	derive   *derive.Processor
 	pipeline *pipeline.Pipeline
 	door     *query.Door
 	tracing  *telemetry.Tracing
@@ -96,6 +98,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		return nil, err
 	}
 	a.meter = meter.New(a.reg, nil)
+	a.derive = derive.New(a.deriveOptions(cfg))
 	a.door = query.New(a.queryOptions(cfg, limit))
 	if err := a.buildPipeline(ctx, cfg); err != nil {
 		return nil, err
@@ -192,6 +195,7 @@ func (a *App) Run(ctx context.Context) error {
 	g.Add("metrics", a.metrics.Run)
 	g.Add("logs", a.logs.Run)
 	g.Add("traces", a.traces.Run)
+	g.Add("derive", a.derive.Run)
 	g.Add("pipeline", a.pipeline.Run)
 	if a.tracing != nil {
 		g.Add("tracing", a.tracing.Run)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/pharos-o11y/pharos/internal/config"
+	"github.com/pharos-o11y/pharos/internal/ingest/derive"
 	"github.com/pharos-o11y/pharos/internal/ingest/logrules"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/query"
@@ -41,6 +42,26 @@ func (a *App) retention(sig model.Signal, tenant model.Tenant) time.Duration {
 		return time.Duration(special)
 	}
 	return time.Duration(common)
+}
+
+// deriveOptions says which metrics are made of spans. They go to the store past the
+// meter: nobody sent them.
+func (a *App) deriveOptions(cfg *config.Config) derive.Options {
+	c, sm, sg := cfg.Traces, cfg.Traces.SpanMetrics, cfg.Traces.ServiceGraphs
+	return derive.Options{
+		Metrics: a.metrics, Interval: time.Duration(c.MetricsInterval), MaxSeries: c.MaxSeries, ExemplarLabel: c.ExemplarLabel,
+		Spans: derive.SpanOptions{
+			Off: !sm.Enabled, Dimensions: sm.Dimensions, StatusMessage: sm.StatusMessage, TargetInfo: sm.TargetInfo,
+			MultiplierKey: sm.MultiplierKey, Histograms: derive.Histograms(sm.Histograms), Buckets: sm.Buckets,
+		},
+		Graph: derive.GraphOptions{
+			Off: !sg.Enabled, Wait: time.Duration(sg.Wait), MaxItems: sg.MaxItems, Dimensions: sg.Dimensions,
+			Prefixes: sg.Prefixes, PeerAttributes: sg.PeerAttributes, VirtualNodeLabel: sg.VirtualNodeLabel,
+			MessagingLatency: sg.MessagingLatency, ConnectionInfo: sg.ConnectionInfo,
+			Histograms: derive.Histograms(sg.Histograms), Buckets: sg.Buckets,
+		},
+		Logger: a.logger, Registerer: a.reg,
+	}
 }
 
 func lokiRules(cfg *config.Config) logrules.Limits {

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"github.com/pharos-o11y/pharos/internal/ingest/derive"
 )
 
 // Config is the whole configuration.
@@ -21,6 +23,7 @@ type Config struct {
 	Tenancy     Tenancy   `yaml:"tenancy" doc:"Separation of tenants by the header X-Scope-OrgID."`
 	Retention   Retention `yaml:"retention" doc:"How long data is kept. Whole UTC days are dropped once they are older."`
 	WAL         WAL       `yaml:"wal" doc:"Durability of writes."`
+	Traces      Traces    `yaml:"traces" doc:"Metrics derived from spans as they arrive, with Tempo's names. Sampling in the pipeline comes before; spans that ended more than 30s ago are not counted."`
 	Limits      Limits    `yaml:"limits" doc:"What is refused at the door. Refusals are counted by reason and answered with the reason."`
 	Query       Query     `yaml:"query" doc:"Bounds of queries."`
 	Memory      Memory    `yaml:"memory" doc:"Memory of the process."`
@@ -61,6 +64,41 @@ type WAL struct {
 	Interval    Duration `yaml:"interval" doc:"Time between syncs when sync is interval."`
 	SegmentSize Bytes    `yaml:"segment_size" doc:"Size of the log's files."`
 	MinFree     Bytes    `yaml:"min_free" doc:"Free disk space below which writes are refused with 503; reads go on."`
+}
+
+// Traces configures what is derived from spans.
+type Traces struct {
+	MetricsInterval Duration      `yaml:"metrics_interval" doc:"Time between two samples of a derived series."`
+	MaxSeries       int           `yaml:"max_series" doc:"Derived series of one tenant. Operations beyond it share the span name __cardinality_overflow__."`
+	ExemplarLabel   string        `yaml:"exemplar_label" doc:"Label of exemplars that holds the trace id."`
+	SpanMetrics     SpanMetrics   `yaml:"span_metrics" doc:"Rate, errors, duration and size of every operation: traces_spanmetrics_calls_total, _latency, _size_total."`
+	ServiceGraphs   ServiceGraphs `yaml:"service_graphs" doc:"Calls between services: traces_service_graph_request_total, _failed_total, _server_seconds, _client_seconds."`
+}
+
+// SpanMetrics configures the metrics of operations.
+type SpanMetrics struct {
+	Enabled       bool      `yaml:"enabled" doc:"Derive them."`
+	Dimensions    []string  `yaml:"dimensions" doc:"Attributes of the span, or else its resource, that become labels."`
+	StatusMessage bool      `yaml:"status_message" doc:"Add the label status_message."`
+	TargetInfo    bool      `yaml:"enable_target_info" doc:"Add the labels job and instance, and the series traces_target_info with the resource attributes."`
+	MultiplierKey string    `yaml:"span_multiplier_key" doc:"Attribute that holds the sampling ratio r: a span counts 1/r."`
+	Histograms    string    `yaml:"histograms" doc:"classic, native or both."`
+	Buckets       []float64 `yaml:"histogram_buckets" doc:"Upper bounds of classic histograms, in seconds."`
+}
+
+// ServiceGraphs configures the metrics of calls between services.
+type ServiceGraphs struct {
+	Enabled          bool      `yaml:"enabled" doc:"Derive them."`
+	Wait             Duration  `yaml:"wait" doc:"How long one side of a call waits for the other."`
+	MaxItems         int       `yaml:"max_items" doc:"Calls of one tenant that wait."`
+	Dimensions       []string  `yaml:"dimensions" doc:"Attributes of either side that become labels."`
+	Prefixes         bool      `yaml:"enable_client_server_prefix" doc:"Make two labels of each dimension, client_ and server_."`
+	PeerAttributes   []string  `yaml:"peer_attributes" doc:"Attributes that name an uninstrumented server, best first."`
+	VirtualNodeLabel bool      `yaml:"enable_virtual_node_label" doc:"Add the label virtual_node: which side is not instrumented."`
+	MessagingLatency bool      `yaml:"enable_messaging_system_latency_histogram" doc:"Add the time messages wait in a queue: traces_service_graph_request_messaging_system_seconds."`
+	ConnectionInfo   bool      `yaml:"enable_connection_info" doc:"Add traces_service_graph_connection_info, 1 for each edge."`
+	Histograms       string    `yaml:"histograms" doc:"classic, native or both."`
+	Buckets          []float64 `yaml:"histogram_buckets" doc:"Upper bounds of classic histograms, in seconds."`
 }
 
 // Limits is what is refused.
@@ -113,6 +151,14 @@ func Default() Config {
 			Metrics: days(30), Logs: days(30), Traces: days(14),
 		},
 		WAL: WAL{Sync: "commit", Interval: Duration(200 * time.Millisecond), SegmentSize: 64 << 20, MinFree: 64 << 20},
+		Traces: Traces{
+			MetricsInterval: Duration(10 * time.Second), MaxSeries: 200_000, ExemplarLabel: "traceID",
+			SpanMetrics: SpanMetrics{Enabled: true, Histograms: "classic", Buckets: derive.DefaultSpanBuckets()},
+			ServiceGraphs: ServiceGraphs{
+				Enabled: true, Wait: Duration(10 * time.Second), MaxItems: 10_000, Histograms: "classic", Buckets: derive.DefaultGraphBuckets(),
+				PeerAttributes: derive.DefaultPeerAttributes(),
+			},
+		},
 		Limits: Limits{
 			MaxBody: 64 << 20, MaxFuture: Duration(10 * time.Minute), MaxSeries: 5_000_000, MaxStreams: 100_000,
 			MaxLabels: 100, MaxLineSize: 256 << 10, MaxTraceSpans: 1_000_000,
@@ -161,16 +207,46 @@ func (c *Config) Check() error {
 		"limits.max_labels": int64(c.Limits.MaxLabels), "limits.max_line_size": int64(c.Limits.MaxLineSize),
 		"limits.max_trace_spans": int64(c.Limits.MaxTraceSpans), "query.timeout": int64(c.Query.Timeout),
 		"query.lookback": int64(c.Query.Lookback), "query.max_samples": int64(c.Query.MaxSamples),
-		"wal.segment_size": int64(c.WAL.SegmentSize),
+		"wal.segment_size": int64(c.WAL.SegmentSize), "traces.metrics_interval": int64(c.Traces.MetricsInterval),
+		"traces.max_series": int64(c.Traces.MaxSeries), "traces.service_graphs.wait": int64(c.Traces.ServiceGraphs.Wait),
+		"traces.service_graphs.max_items": int64(c.Traces.ServiceGraphs.MaxItems),
 	} {
 		if n <= 0 {
 			bad(key, "must be positive")
 		}
 	}
+	c.Traces.check(bad)
 	if host, _, err := net.SplitHostPort(c.Listen); err == nil && !c.AllowOpen && !loopback(host) {
 		bad("listen", "%s is reachable from other machines and nothing authenticates clients; listen on 127.0.0.1, or set allow_open: true", c.Listen)
 	}
 	return errors.Join(errs...)
+}
+
+// check reports the mistakes of t through bad.
+func (t *Traces) check(bad func(key, format string, args ...any)) {
+	for _, x := range []struct {
+		key, histograms string
+		buckets         []float64
+	}{
+		{"traces.span_metrics", t.SpanMetrics.Histograms, t.SpanMetrics.Buckets},
+		{"traces.service_graphs", t.ServiceGraphs.Histograms, t.ServiceGraphs.Buckets},
+	} {
+		if !oneOf(x.histograms, "classic", "native", "both") {
+			bad(x.key+".histograms", "%q; want classic, native or both", x.histograms)
+		}
+		for i, b := range x.buckets {
+			if !(b > 0) || i > 0 && b <= x.buckets[i-1] || b > 1e9 {
+				bad(x.key+".histogram_buckets", "%v; want seconds above 0, ascending", x.buckets)
+				break
+			}
+		}
+		if len(x.buckets) == 0 || len(x.buckets) > 200 {
+			bad(x.key+".histogram_buckets", "has %d bounds; want 1 to 200", len(x.buckets))
+		}
+	}
+	if t.ExemplarLabel == "" {
+		bad("traces.exemplar_label", "is empty; the usual names are traceID and trace_id")
+	}
 }
 
 func oneOf(s string, list ...string) bool {

@@ -1,0 +1,378 @@
+// Package derive makes metrics out of spans as they arrive: the rate, errors and duration
+// of every operation of every service (span metrics) and of every call from one service
+// to another (the service graph), under the names and labels that Tempo's metrics
+// generator gives them.
+//
+// A [Processor] wraps the trace writer. What the store has taken is counted, once: a
+// request that fails as a whole is not, since its sender comes again, and one that comes
+// again although it was stored is recognised. Only spans that ended about now count;
+// a counter cannot go back in time.
+//
+//	Append -> trace store -> spans.go: one counter, histogram and size a label set
+//	                      \-> graph.go: pairs of client and server spans, kept until they
+//	                          are complete or have waited long enough
+//	Run: every interval, all counters -> metric store
+//
+// Memory is bounded: by the number of series of a tenant (operations beyond it share one
+// series a service) and by the number of waiting pairs. series.go holds counters and how
+// they become samples, native.go native histograms.
+package derive
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// Options configures a Processor. Metrics is required; the zero value of the rest
+// derives both kinds of metrics.
+type Options struct {
+	Metrics  store.MetricWriter
+	Interval time.Duration // between two samples of a series; 0 means 10 s
+	Stale    time.Duration // a series not counted for this long ends; 0 means 15 min
+	Slack    time.Duration // how far from now the end of a counted span may be; 0 means 30 s
+
+	// ExemplarLabel is the label of exemplars that holds the trace id; "" means traceID.
+	ExemplarLabel string
+	MaxSeries     int // of one tenant; 0 means 200,000
+
+	Spans SpanOptions
+	Graph GraphOptions
+
+	Logger     *slog.Logger     // nil discards
+	Now        func() time.Time // nil means time.Now; tests replace it
+	Registerer prometheus.Registerer
+}
+
+// SpanOptions configures span metrics.
+type SpanOptions struct {
+	Off           bool
+	Dimensions    []string   // attributes that become labels
+	StatusMessage bool       // label status_message
+	TargetInfo    bool       // labels job and instance, and traces_target_info
+	MultiplierKey string     // attribute that holds the sampling ratio: a span counts one over it
+	Histograms    Histograms // of the latency
+	Buckets       []float64  // upper bounds in seconds, ascending; nil means 2 ms doubled up to 16.384 s
+}
+
+// GraphOptions configures the service graph.
+type GraphOptions struct {
+	Off              bool
+	Wait             time.Duration // for the other side of a call; 0 means 10 s
+	MaxItems         int           // calls waiting, of one tenant; 0 means 10,000
+	Dimensions       []string      // attributes that become labels
+	Prefixes         bool          // a label client_ and one server_ for each dimension
+	PeerAttributes   []string      // that name an uninstrumented server; nil means [DefaultPeerAttributes]
+	VirtualNodeLabel bool          // label virtual_node
+	MessagingLatency bool          // histogram of the time messages wait in a queue
+	ConnectionInfo   bool          // gauge of the presence of an edge
+	Histograms       Histograms
+	Buckets          []float64 // upper bounds in seconds, ascending; nil means 0.1 s doubled up to 12.8 s
+}
+
+// Histograms says which histograms durations become.
+type Histograms string
+
+// The kinds of histograms. The zero value means classic.
+const (
+	Classic Histograms = "classic"
+	Native  Histograms = "native"
+	Both    Histograms = "both"
+)
+
+// DefaultPeerAttributes returns the attributes of a client span that name what it called.
+func DefaultPeerAttributes() []string {
+	return []string{"peer.service", "db.name", "db.system", "db.system.name"}
+}
+
+// DefaultSpanBuckets returns the bounds of the latency histogram, in seconds.
+func DefaultSpanBuckets() []float64 { return doubled(0.002, 14) }
+
+// DefaultGraphBuckets returns the bounds of the service graph's histograms, in seconds.
+func DefaultGraphBuckets() []float64 { return doubled(0.1, 8) }
+
+func doubled(first float64, n int) []float64 {
+	out := make([]float64, n)
+	for i := range out {
+		out[i] = first
+		first *= 2
+	}
+	return out
+}
+
+func (o Options) withDefaults() Options {
+	o.Interval = cmp.Or(o.Interval, 10*time.Second)
+	o.Stale = cmp.Or(o.Stale, 15*time.Minute)
+	o.Slack = cmp.Or(o.Slack, 30*time.Second)
+	o.ExemplarLabel = cmp.Or(o.ExemplarLabel, "traceID")
+	o.MaxSeries = cmp.Or(o.MaxSeries, 200_000)
+	o.Spans.Histograms = cmp.Or(o.Spans.Histograms, Classic)
+	o.Graph.Histograms = cmp.Or(o.Graph.Histograms, Classic)
+	o.Graph.Wait = cmp.Or(o.Graph.Wait, 10*time.Second)
+	o.Graph.MaxItems = cmp.Or(o.Graph.MaxItems, 10_000)
+	if o.Graph.PeerAttributes == nil {
+		o.Graph.PeerAttributes = DefaultPeerAttributes()
+	}
+	if o.Spans.Buckets == nil {
+		o.Spans.Buckets = DefaultSpanBuckets()
+	}
+	if o.Graph.Buckets == nil {
+		o.Graph.Buckets = DefaultGraphBuckets()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// Processor derives metrics. It is safe for concurrent use.
+type Processor struct {
+	opts    Options
+	metrics *metrics
+	attrs   *wanted
+	dims    []string // labels of the dimensions of span metrics
+	seed    maphash.Seed
+	bad     bool // the last flush failed or was refused in part; only Run uses it
+
+	mu      sync.Mutex
+	tenants map[model.Tenant]*tenant // guarded by mu
+}
+
+// tenant is the counters of one tenant.
+type tenant struct {
+	mu      sync.Mutex
+	seen    recent   // guarded by mu
+	table   *table   // guarded by mu
+	graph   *graph   // guarded by mu
+	flushed int64    // guarded by mu; Unix ms up to which samples were written
+	vals    attrVals // guarded by mu; scratch
+	res     attrVals // guarded by mu; scratch
+	buf     []byte   // guarded by mu; scratch
+}
+
+// New returns a Processor. It starts nothing: that is [Processor.Run].
+func New(opts Options) *Processor {
+	opts = opts.withDefaults()
+	return &Processor{
+		opts: opts, metrics: newMetrics(opts.Registerer), attrs: newWanted(&opts), dims: spanDimensions(&opts.Spans), seed: maphash.MakeSeed(),
+		tenants: map[model.Tenant]*tenant{},
+	}
+}
+
+// Traces returns w with the spans that it stores counted.
+func (p *Processor) Traces(w store.TraceWriter) store.TraceWriter { return writer{p, w} }
+
+type writer struct {
+	p *Processor
+	w store.TraceWriter
+}
+
+// Append implements [store.TraceWriter].
+func (x writer) Append(ctx context.Context, tenant model.Tenant, td ptrace.Traces) error {
+	err := x.w.Append(ctx, tenant, td)
+	var refused *store.Refused
+	if err == nil || errors.As(err, &refused) {
+		x.p.observe(tenant, td)
+	}
+	return err
+}
+
+func (p *Processor) tenant(name model.Tenant) *tenant {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.tenants[name]
+	if t == nil {
+		now := p.opts.Now().UnixMilli()
+		t = &tenant{table: newTable(&p.opts, p.metrics), flushed: now}
+		t.graph = newGraph(&p.opts, t.table, p.attrs, p.metrics)
+		p.tenants[name] = t
+	}
+	return t
+}
+
+// observe counts the spans of td that ended about now.
+func (p *Processor) observe(name model.Tenant, td ptrace.Traces) {
+	now := p.opts.Now()
+	slack := int64(p.opts.Slack)
+	oldest, newest := now.UnixNano()-slack, now.UnixNano()+slack
+	sum, fresh := p.fingerprint(td, oldest, newest)
+	if fresh == 0 {
+		return
+	}
+	t := p.tenant(name)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.seen.add(sum) {
+		p.metrics.repeated.Inc()
+		return
+	}
+	t.table.now = now.UnixMilli()
+	t.table.zeroAt = t.flushed
+	t.graph.expire(now.UnixNano())
+	defer t.vals.forget()
+	defer t.res.forget()
+	for _, rs := range td.ResourceSpans().All() {
+		res := resourceOf(rs.Resource().Attributes(), p.attrs, &t.res)
+		for _, ss := range rs.ScopeSpans().All() {
+			spans := ss.Spans()
+			for i := range spans.Len() {
+				s := spans.At(i)
+				if end := int64(s.EndTimestamp()); end < oldest || end > newest || s.TraceID().IsEmpty() || s.SpanID().IsEmpty() {
+					p.metrics.skipped.Inc()
+					continue
+				}
+				p.span(t, s, res, now.UnixNano())
+			}
+		}
+	}
+}
+
+// span counts one span. The caller holds the lock of t.
+func (p *Processor) span(t *tenant, s ptrace.Span, res *resource, now int64) {
+	t.vals.reset()
+	inGraph := !p.opts.Graph.Off && s.Kind() >= ptrace.SpanKindServer
+	if inGraph || p.attrs.spans {
+		p.attrs.collect(s.Attributes(), &t.vals)
+	}
+	if !p.opts.Spans.Off {
+		t.buf = p.spanMetrics(t, s, res)
+	}
+	if inGraph {
+		t.graph.span(s, res, &t.vals, now)
+	}
+}
+
+// fingerprint hashes the ids of all spans of td and counts those that ended about now.
+func (p *Processor) fingerprint(td ptrace.Traces, oldest, newest int64) (sum uint64, fresh int) {
+	var h maphash.Hash
+	h.SetSeed(p.seed)
+	for _, rs := range td.ResourceSpans().All() {
+		for _, ss := range rs.ScopeSpans().All() {
+			spans := ss.Spans()
+			for i := range spans.Len() {
+				s := spans.At(i)
+				if end := int64(s.EndTimestamp()); end >= oldest && end <= newest {
+					fresh++
+				}
+				trace, id := s.TraceID(), s.SpanID()
+				_, _ = h.Write(trace[:]) // never fails
+				_, _ = h.Write(id[:])
+				_ = h.WriteByte(byte(s.Kind()))
+			}
+		}
+	}
+	return h.Sum64(), fresh
+}
+
+// recent is the fingerprints of the last requests.
+type recent struct {
+	set  map[uint64]struct{}
+	ring [1024]uint64
+	n    int
+}
+
+// add remembers x and reports whether it was new.
+func (r *recent) add(x uint64) bool {
+	if _, ok := r.set[x]; ok {
+		return false
+	}
+	if r.set == nil {
+		r.set = map[uint64]struct{}{}
+	}
+	at := r.n % len(r.ring)
+	if r.n >= len(r.ring) {
+		delete(r.set, r.ring[at])
+	}
+	r.ring[at] = x
+	r.n++
+	r.set[x] = struct{}{}
+	return true
+}
+
+// Run writes the metrics every interval until ctx is done, and once more then.
+func (p *Processor) Run(ctx context.Context) error {
+	tick := time.NewTicker(p.opts.Interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			p.flush(context.WithoutCancel(ctx))
+			return nil
+		case <-tick.C:
+			p.flush(ctx)
+		}
+	}
+}
+
+// flush writes the samples of all tenants. What cannot be written now is in the next
+// sample, since counters only grow.
+func (p *Processor) flush(ctx context.Context) {
+	p.mu.Lock()
+	names := make(map[model.Tenant]*tenant, len(p.tenants))
+	for n, t := range p.tenants {
+		names[n] = t
+	}
+	p.mu.Unlock()
+	var errs []error
+	for name, t := range names {
+		if err := p.flushTenant(ctx, name, t); err != nil {
+			errs = append(errs, fmt.Errorf("tenant %s: %w", name, err))
+		}
+	}
+	err := errors.Join(errs...)
+	if err != nil && !p.bad && ctx.Err() == nil {
+		p.opts.Logger.WarnContext(ctx, "metrics derived from spans are incomplete", "err", err)
+	}
+	p.bad = err != nil
+}
+
+func (p *Processor) flushTenant(ctx context.Context, name model.Tenant, t *tenant) error {
+	now := p.opts.Now()
+	t.mu.Lock()
+	t.table.now, t.table.zeroAt = now.UnixMilli(), t.flushed
+	t.graph.expire(now.UnixNano())
+	t.mu.Unlock()
+	var b batch
+	var errs []error
+	for from := 0; ; {
+		t.mu.Lock()
+		next := t.table.fill(&b, from)
+		t.mu.Unlock()
+		if next == from {
+			break
+		}
+		err := p.opts.Metrics.Append(ctx, name, &b.MetricBatch)
+		var refused *store.Refused
+		if errors.As(err, &refused) {
+			for _, r := range refused.Refusals {
+				p.metrics.refused.WithLabelValues(r.Reason).Add(float64(r.Count))
+			}
+		}
+		t.mu.Lock()
+		t.table.written(from, next, err == nil || refused != nil)
+		t.mu.Unlock()
+		errs = append(errs, err)
+		from = next
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.table.dropStale()
+	t.flushed = now.UnixMilli()
+	p.metrics.series.WithLabelValues(string(name)).Set(float64(t.table.series))
+	p.metrics.edges.WithLabelValues(string(name)).Set(float64(len(t.graph.waiting)))
+	return errors.Join(errs...)
+}

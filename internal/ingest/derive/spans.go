@@ -1,0 +1,141 @@
+package derive
+
+import (
+	"slices"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+// overflow is the value of span_name for the operations beyond the limit of series.
+const overflow = "__cardinality_overflow__"
+
+func kindText(k ptrace.SpanKind) string {
+	switch k {
+	case ptrace.SpanKindInternal:
+		return "SPAN_KIND_INTERNAL"
+	case ptrace.SpanKindServer:
+		return "SPAN_KIND_SERVER"
+	case ptrace.SpanKindClient:
+		return "SPAN_KIND_CLIENT"
+	case ptrace.SpanKindProducer:
+		return "SPAN_KIND_PRODUCER"
+	case ptrace.SpanKindConsumer:
+		return "SPAN_KIND_CONSUMER"
+	default:
+		return "SPAN_KIND_UNSPECIFIED"
+	}
+}
+
+func statusText(c ptrace.StatusCode) string {
+	switch c {
+	case ptrace.StatusCodeOk:
+		return "STATUS_CODE_OK"
+	case ptrace.StatusCodeError:
+		return "STATUS_CODE_ERROR"
+	default:
+		return "STATUS_CODE_UNSET"
+	}
+}
+
+// spanDimensions returns the label of each dimension of o.
+func spanDimensions(o *SpanOptions) []string {
+	own := []string{"service", "span_name", "span_kind", "status_code", "status_message", "job", "instance", "le"}
+	names := make([]string, len(o.Dimensions))
+	for i, d := range o.Dimensions {
+		names[i] = labelName(d)
+		if slices.Contains(own, names[i]) {
+			names[i] = "__" + names[i]
+		}
+	}
+	return names
+}
+
+// spanMetrics counts s in the metrics of its operation and returns the scratch buffer.
+// The caller holds the lock of t.
+func (p *Processor) spanMetrics(t *tenant, s ptrace.Span, res *resource) []byte {
+	o := &p.opts.Spans
+	if o.TargetInfo && !res.told {
+		res.told = true
+		t.buf = p.targetInfo(t, res)
+	}
+	name := s.Name()
+	buf := p.spanKey(t, s, res, name)
+	x := t.table.get(t.table.spans, buf, 0)
+	if x == nil {
+		p.metrics.overflow.Inc()
+		buf = p.spanKey(t, s, res, overflow)
+		if x = t.table.get(t.table.spans, buf, 1000+p.opts.MaxSeries/10); x == nil {
+			return buf
+		}
+	}
+	weight := 1.0
+	if p.attrs.ratio >= 0 {
+		if r, ok := t.vals.number(p.attrs.ratio); ok && r > 0 {
+			weight = 1 / r
+		}
+	}
+	x.values[0] += weight
+	x.values[1] += weight * float64((&ptrace.ProtoMarshaler{}).SpanSize(s))
+	end := int64(s.EndTimestamp())
+	x.observe(0, seconds(s), weight, s.TraceID(), end/1e6)
+	return buf
+}
+
+// seconds is the duration of s.
+func seconds(s ptrace.Span) float64 {
+	return float64(max(0, int64(s.EndTimestamp())-int64(s.StartTimestamp()))) / 1e9
+}
+
+// spanKey builds the key of the set of s. Under the name overflow, dimensions are left out.
+func (p *Processor) spanKey(t *tenant, s ptrace.Span, res *resource, name string) []byte {
+	o := &p.opts.Spans
+	buf := append(t.buf[:0], t.table.spans.id)
+	buf = appendRec(buf, "service", res.name)
+	buf = appendRec(buf, "span_name", name)
+	buf = appendRec(buf, "span_kind", kindText(s.Kind()))
+	buf = appendRec(buf, "status_code", statusText(s.Status().Code()))
+	if o.TargetInfo {
+		buf = appendRec(buf, "job", res.job)
+		buf = appendRec(buf, "instance", res.inst)
+	}
+	if name == overflow {
+		return buf
+	}
+	if o.StatusMessage {
+		buf = appendRec(buf, "status_message", s.Status().Message())
+	}
+	for i, slot := range p.attrs.spanDims {
+		buf = appendRec(buf, p.dims[i], dimension(&t.vals, res.vals, slot))
+	}
+	return buf
+}
+
+// targetInfo makes the series of resource attributes of res, and returns the scratch
+// buffer.
+func (p *Processor) targetInfo(t *tenant, res *resource) []byte {
+	buf := append(t.buf[:0], t.table.target.id)
+	buf = appendRec(buf, "job", res.job)
+	buf = appendRec(buf, "instance", res.inst)
+	if res.job == "" {
+		return buf
+	}
+	names := make([]string, 0, res.attrs.Len())
+	for k := range res.attrs.All() {
+		names = append(names, k)
+	}
+	slices.Sort(names)
+	seen := map[string]bool{"job": true, "instance": true}
+	for _, k := range names {
+		label := labelName(k)
+		if k == serviceName || k == serviceNamespace || k == serviceInstance || label == "" || seen[label] {
+			continue
+		}
+		seen[label] = true
+		v, _ := res.attrs.Get(k)
+		buf = appendRec(buf, label, v.AsString())
+	}
+	if x := t.table.get(t.table.target, buf, 0); x != nil {
+		x.values[0] = 1
+	}
+	return buf
+}
