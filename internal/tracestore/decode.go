@@ -195,6 +195,73 @@ func (g *group) needColumn(d domain, i int) error {
 	return nil
 }
 
+// needRows reads what there is of the spans from..to: whole sections, but only those that
+// these spans have values in.
+func (g *group) needRows(from, to int) error {
+	if g.src == nil {
+		return nil
+	}
+	if err := g.needChildren(); err != nil {
+		return err
+	}
+	rows := [numDomains]zone{ofSpan: {int64(from), int64(to)}}
+	for i := range to {
+		events, links := intAt(g.ints[iEvents], i), intAt(g.ints[iLinks], i)
+		if i < from {
+			rows[ofEvent].lo += events
+			rows[ofLink].lo += links
+		}
+		rows[ofEvent].hi += events
+		rows[ofLink].hi += links
+	}
+	if err := g.need(secIDs, secSpanID, secParent); err != nil {
+		return err
+	}
+	for d, r := range rows {
+		if r.lo < r.hi {
+			if err := g.needDomain(domain(d), int(r.lo), int(r.hi)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// needDomain reads the fields of a domain, and the columns of its rows from..to.
+func (g *group) needDomain(d domain, from, to int) error {
+	for f := range numInts {
+		if intDomain(f) == d {
+			if err := g.need(secInts + f); err != nil {
+				return err
+			}
+		}
+	}
+	for f := range numStrs {
+		if strDomain(f) == d {
+			if err := g.need(secStrs + f); err != nil {
+				return err
+			}
+		}
+	}
+	if err := g.need(secShapes + int(d)); err != nil {
+		return err
+	}
+	set := &g.sets[d]
+	seen := make([]bool, len(set.shapes))
+	for _, shape := range set.codes[from:to] {
+		if seen[shape] {
+			continue
+		}
+		seen[shape] = true
+		for _, col := range set.shapes[shape] {
+			if err := g.needColumn(d, int(col)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // needAll makes the group complete.
 func (g *group) needAll() error {
 	for s := range numFixed {
@@ -326,7 +393,7 @@ func (r *decoder) strs(n int) strCol {
 		r.Fail("%d strings for %d rows", len(lens), n)
 		return c
 	}
-	c.dict = make([]string, len(lens))
+	c.dict = r.mem.dicts.take(len(lens))[:len(lens)]
 	for i, l := range lens {
 		if l < 0 || l > int64(len(text)) {
 			r.Fail("string of %d bytes, %d are left", l, len(text))

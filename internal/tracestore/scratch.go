@@ -8,8 +8,8 @@ import (
 
 // scratch is the memory into which one opened group is decoded, used again for the next
 // one: columns of a group of a part are some megabytes that live for one query. Only
-// what nobody can hold after the group is closed lies in it; strings never do, since
-// rows and spans that were handed out share them.
+// what nobody can hold after the group is closed lies in it; the bytes of strings never
+// do, since rows and spans that were handed out share them.
 type scratch struct {
 	section []byte // bytes of the section that is being decoded
 	block   []byte // its decompressed block
@@ -19,6 +19,7 @@ type scratch struct {
 
 	ints  slab[int64]
 	codes slab[uint32]
+	dicts slab[string]
 }
 
 // slab hands out slices of one buffer. When the buffer is too small it allocates, and
@@ -66,10 +67,12 @@ func (p *scratches) put(g *group) {
 	}
 	s := g.src.mem
 	g.src.mem = nil
-	if s.ints.used > maxScratch || s.codes.used > maxScratch {
+	if max(s.ints.used, s.codes.used, s.dicts.used) > maxScratch {
 		return
 	}
+	clear(s.dicts.buf[:min(s.dicts.used, len(s.dicts.buf))]) // let the texts go
 	s.ints.reset()
 	s.codes.reset()
+	s.dicts.reset()
 	p.pool.Put(s)
 }

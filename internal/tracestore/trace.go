@@ -147,7 +147,7 @@ func (s *Store) findInPart(p *openPart, id model.TraceID, acct *store.Account, t
 	return nil
 }
 
-// findInGroup returns group i of p, complete, if it has trace id.
+// findInGroup returns group i of p, with what there is of trace id, if it has any.
 func (s *Store) findInGroup(p *openPart, i int, id model.TraceID) (*group, int, error) {
 	f, err := openPartFilter(p, i)
 	if err != nil || f != nil && !f.Contains(idHash(id)) {
@@ -159,7 +159,8 @@ func (s *Store) findInGroup(p *openPart, i int, id model.TraceID) (*group, int, 
 	}
 	if err == nil {
 		if at, ok := g.find(id); ok {
-			return g, at, g.needAll()
+			from, to := g.run(at)
+			return g, at, g.needRows(from, to)
 		}
 	}
 	s.scratch.put(g)
@@ -200,7 +201,8 @@ func (p *traceParts) assemble(id model.TraceID) ptrace.Traces {
 	return out
 }
 
-// spanReader makes OTLP spans of the rows of a complete group, in ascending order.
+// spanReader makes OTLP spans of rows of a group, in ascending order. Their sections are
+// there.
 type spanReader struct {
 	g       *group
 	events  []int32
