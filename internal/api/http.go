@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/gzhttp"
@@ -24,18 +25,6 @@ import (
 // ErrInvalid is wrapped by errors about a request's parameters: the client must change
 // the request. Make one with [Invalid].
 var ErrInvalid = errors.New("invalid request")
-
-// ErrTenantMissing means that tenancy is on and the request names no tenant. It wraps
-// [model.ErrTenant], so that the push protocols, too, take it for the client's fault.
-var ErrTenantMissing error = tenantMissing{}
-
-type tenantMissing struct{}
-
-// Error implements error, with Loki's text.
-func (tenantMissing) Error() string { return "no org id" }
-
-// Unwrap returns what a missing tenant is a case of.
-func (tenantMissing) Unwrap() error { return model.ErrTenant }
 
 // invalid is an error with its own text that is [ErrInvalid].
 type invalid struct{ error }
@@ -62,7 +51,7 @@ var statuses = []struct {
 	{promql.ErrParse, http.StatusBadRequest},
 	{traceql.ErrParse, http.StatusBadRequest},
 	{promql.ErrEval, http.StatusUnprocessableEntity},
-	{ErrTenantMissing, http.StatusUnauthorized}, // before ErrTenant, which it wraps
+	{model.ErrTenantMissing, http.StatusUnauthorized}, // before ErrTenant, which it wraps
 	{model.ErrTenant, http.StatusBadRequest},
 	{model.ErrID, http.StatusBadRequest},
 	{store.ErrNotFound, http.StatusNotFound},
@@ -141,7 +130,7 @@ type Tenancy struct {
 	Enabled bool // off: every request without the header is the default tenant's
 }
 
-// Of returns the tenant that r names. Errors wrap [ErrTenantMissing] or
+// Of returns the tenant that r names. Errors wrap [model.ErrTenantMissing] or
 // [model.ErrTenant].
 func (t Tenancy) Of(r *http.Request) (model.Tenant, error) {
 	return t.Parse(r.Header.Get(TenantHeader))
@@ -150,17 +139,19 @@ func (t Tenancy) Of(r *http.Request) (model.Tenant, error) {
 // Parse is Of for a header value that came another way; "" is none.
 func (t Tenancy) Parse(id string) (model.Tenant, error) {
 	switch {
+	case strings.Contains(id, "|"):
+		return "", fmt.Errorf("%w: multiple org IDs present in %s; name one tenant", model.ErrTenant, TenantHeader)
 	case id != "":
 		return model.ParseTenant(id)
 	case t.Enabled:
-		return "", fmt.Errorf("%w: send the tenant in the header %s", ErrTenantMissing, TenantHeader)
+		return "", fmt.Errorf("%w: send the tenant in the header %s", model.ErrTenantMissing, TenantHeader)
 	default:
 		return model.DefaultTenant, nil
 	}
 }
 
 // ReadTenants returns the tenants of a query: like Of, but the header may name several,
-// separated by "|".
+// separated by "|". They come sorted, each once.
 func (t Tenancy) ReadTenants(r *http.Request) ([]model.Tenant, error) {
 	id := r.Header.Get(TenantHeader)
 	if !strings.Contains(id, "|") {
@@ -175,7 +166,8 @@ func (t Tenancy) ReadTenants(r *http.Request) ([]model.Tenant, error) {
 		}
 		ts = append(ts, one)
 	}
-	return ts, nil
+	slices.Sort(ts)
+	return slices.Compact(ts), nil
 }
 
 // Compress gzips answers of h for clients that accept it.

@@ -83,8 +83,10 @@ func Status(err error) int {
 		return http.StatusBadRequest
 	case errors.Is(err, store.ErrLimit):
 		return http.StatusRequestEntityTooLarge
-	case errors.Is(err, model.ErrTenant):
+	case errors.Is(err, model.ErrTenantMissing):
 		return http.StatusUnauthorized
+	case errors.Is(err, model.ErrTenant):
+		return http.StatusBadRequest
 	case errors.Is(err, store.ErrReadOnly), errors.Is(err, store.ErrOverloaded):
 		return http.StatusServiceUnavailable
 	case errors.Is(err, context.Canceled):

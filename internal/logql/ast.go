@@ -267,3 +267,18 @@ func Selectors(e Expr) [][]*model.Matcher {
 	}
 	return nil
 }
+
+// LongestRange returns the longest [range] of e, 0 if it has none.
+func LongestRange(e Expr) time.Duration {
+	switch e := e.(type) {
+	case *rangeAggExpr:
+		return e.rng
+	case *vectorAggExpr:
+		return LongestRange(e.inner)
+	case *labelReplaceExpr:
+		return LongestRange(e.inner)
+	case *binaryExpr:
+		return max(LongestRange(e.left), LongestRange(e.right))
+	}
+	return 0
+}

@@ -6,6 +6,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Signal is one of the three kinds of telemetry. The numbers are written to disk and
@@ -44,10 +45,24 @@ const maxTenantLen = 150
 // ErrTenant is wrapped by every error of [ParseTenant].
 var ErrTenant = errors.New("invalid tenant")
 
+// ErrTenantMissing means that tenants are told apart and a request names none. It wraps
+// [ErrTenant].
+var ErrTenantMissing error = tenantMissing{}
+
+type tenantMissing struct{}
+
+// Error implements error, with Loki's text.
+func (tenantMissing) Error() string { return "no org id" }
+
+// Unwrap returns what a missing tenant is a case of.
+func (tenantMissing) Unwrap() error { return ErrTenant }
+
 // ParseTenant checks a tenant id as sent in X-Scope-OrgID. The rules are those of Loki
 // and Mimir, which make every tenant id safe as a directory name: 1 to 150 bytes of
-// letters, digits and !-_.*'() that are neither "." nor "..".
+// letters, digits and !-_.*'() that are neither "." nor "..". What follows a colon is not
+// part of the id.
 func ParseTenant(s string) (Tenant, error) {
+	s, _, _ = strings.Cut(s, ":")
 	switch {
 	case s == "":
 		return "", fmt.Errorf("%w: empty", ErrTenant)

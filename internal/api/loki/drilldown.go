@@ -11,7 +11,6 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/api"
 	"github.com/pharos-o11y/pharos/internal/logql"
-	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
@@ -25,8 +24,8 @@ type detectedLabel struct {
 // values are all ids.
 func (a *API) detectedLabels(w http.ResponseWriter, r *http.Request) error {
 	values := map[string]map[string]bool{}
-	_, err := a.lookup(r, false, true, func(ctx context.Context, tenant model.Tenant, sel store.LogSelector) error {
-		streams, err := a.Index.Streams(ctx, tenant, sel)
+	_, err := a.lookup(r, false, true, func(ctx context.Context, src *source, sel store.LogSelector) error {
+		streams, err := src.index.Streams(ctx, src.name, sel)
 		for _, s := range streams {
 			for _, l := range s.Labels {
 				if values[l.Name] == nil {
@@ -84,6 +83,7 @@ func worthShowing(name string, values map[string]bool) bool {
 
 // fieldsRequest is a request for the fields of a sample of lines.
 type fieldsRequest struct {
+	src    *source
 	text   string
 	query  *logql.LogQuery
 	params logql.Params
@@ -91,7 +91,11 @@ type fieldsRequest struct {
 }
 
 func (a *API) fieldsParams(r *http.Request) (*fieldsRequest, error) {
-	q := &fieldsRequest{text: r.FormValue("query")}
+	src, err := a.source(r)
+	if err != nil {
+		return nil, err
+	}
+	q := &fieldsRequest{src: src, text: r.FormValue("query")}
 	e, err := logql.Parse(q.text)
 	if err != nil {
 		return nil, err
@@ -104,12 +108,13 @@ func (a *API) fieldsParams(r *http.Request) (*fieldsRequest, error) {
 	if err != nil {
 		return nil, err
 	}
+	rng = src.limits.see(rng, a.Now())
 	q.params = logql.Params{Start: rng.From, End: rng.To + 1, Direction: store.Backward, Categorize: true}
 	if q.params.Limit, err = intParam(r, "line_limit", 100); err != nil {
 		return nil, err
 	}
-	if q.params.Limit == 0 || q.params.Limit > a.Limits.MaxEntries {
-		return nil, api.Invalid("invalid parameter 'line_limit': want 1 to %d", a.Limits.MaxEntries)
+	if q.params.Limit == 0 || q.params.Limit > src.limits.MaxEntries {
+		return nil, api.Invalid("invalid parameter 'line_limit': want 1 to %d", src.limits.MaxEntries)
 	}
 	if q.limit, err = intParam(r, "field_limit", 1000); err != nil {
 		return nil, err
@@ -121,9 +126,9 @@ func (a *API) fieldsParams(r *http.Request) (*fieldsRequest, error) {
 // sample runs q and returns the fields of its lines.
 func (a *API) sample(r *http.Request, q *fieldsRequest) (*logql.FieldSet, error) {
 	set := &logql.FieldSet{}
-	_, err := a.do(r, q.text, func(ctx context.Context, tenant model.Tenant, acct *store.Account) error {
+	_, err := a.do(r, q.src, q.text, func(ctx context.Context, acct *store.Account) error {
 		q.params.Account = acct
-		res, err := a.engine.Query(ctx, tenant, q.query, q.params)
+		res, err := q.src.engine.Query(ctx, q.src.name, q.query, q.params)
 		if err != nil {
 			return err
 		}

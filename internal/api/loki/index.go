@@ -16,22 +16,26 @@ import (
 )
 
 // lookup reads the range and the selector in parameter query of r, and runs f with them.
-func (a *API) lookup(r *http.Request, required, all bool, f func(ctx context.Context, tenant model.Tenant, sel store.LogSelector) error) (query.Stats, error) {
+func (a *API) lookup(r *http.Request, required, all bool, f func(ctx context.Context, src *source, sel store.LogSelector) error) (query.Stats, error) {
 	var st query.Stats
+	src, err := a.source(r)
+	if err != nil {
+		return st, err
+	}
 	rng, err := a.timeRange(r)
 	if err != nil {
 		return st, err
 	}
-	sel := store.LogSelector{Range: closed(rng)}
+	sel := store.LogSelector{Range: closed(src.limits.see(rng, a.Now()))}
 	text := r.FormValue("query")
 	if text != "" || required {
 		if sel.Matchers, err = logql.ParseSelector(text, all); err != nil {
 			return st, err
 		}
 	}
-	return a.do(r, text, func(ctx context.Context, tenant model.Tenant, acct *store.Account) error {
+	return a.do(r, src, text, func(ctx context.Context, acct *store.Account) error {
 		sel.Account = acct
-		return f(ctx, tenant, sel)
+		return f(ctx, src, sel)
 	})
 }
 
@@ -41,22 +45,26 @@ func closed(rng model.TimeRange) model.TimeRange {
 }
 
 func (a *API) labels(w http.ResponseWriter, r *http.Request) error {
-	return a.names(w, r, func(ctx context.Context, tenant model.Tenant, sel store.LogSelector) ([]string, error) {
-		return a.Index.LabelNames(ctx, tenant, sel)
+	return a.names(w, r, func(ctx context.Context, src *source, sel store.LogSelector) ([]string, error) {
+		return src.index.LabelNames(ctx, src.name, sel)
 	})
 }
 
 func (a *API) labelValues(w http.ResponseWriter, r *http.Request) error {
-	return a.names(w, r, func(ctx context.Context, tenant model.Tenant, sel store.LogSelector) ([]string, error) {
-		return a.Index.LabelValues(ctx, tenant, r.PathValue("name"), sel)
+	return a.names(w, r, func(ctx context.Context, src *source, sel store.LogSelector) ([]string, error) {
+		if name := r.PathValue("name"); name != tenantLabel {
+			return src.index.LabelValues(ctx, src.name, name, sel)
+		}
+		one := &tenantUnion{tenants: src.tenants, reader: a.Reader, index: a.Index}
+		return one.LabelValues(ctx, src.name, tenantLabel, sel)
 	})
 }
 
 // names answers with a list of strings. Like Loki it leaves data out if there are none.
-func (a *API) names(w http.ResponseWriter, r *http.Request, list func(context.Context, model.Tenant, store.LogSelector) ([]string, error)) error {
+func (a *API) names(w http.ResponseWriter, r *http.Request, list func(context.Context, *source, store.LogSelector) ([]string, error)) error {
 	var names []string
-	st, err := a.lookup(r, false, false, func(ctx context.Context, tenant model.Tenant, sel store.LogSelector) (err error) {
-		names, err = list(ctx, tenant, sel)
+	st, err := a.lookup(r, false, false, func(ctx context.Context, src *source, sel store.LogSelector) (err error) {
+		names, err = list(ctx, src, sel)
 		return err
 	})
 	if err != nil {
@@ -84,19 +92,24 @@ func (a *API) names(w http.ResponseWriter, r *http.Request, list func(context.Co
 
 // series answers /loki/api/v1/series: the streams that match any of several selectors.
 func (a *API) series(w http.ResponseWriter, r *http.Request) error {
+	src, err := a.source(r)
+	if err != nil {
+		return err
+	}
 	rng, err := a.timeRange(r)
 	if err != nil {
 		return err
 	}
+	rng = src.limits.see(rng, a.Now())
 	groups := append(slices.Clone(r.Form["match[]"]), r.Form["match"]...)
 	selectors, err := seriesSelectors(groups)
 	if err != nil {
 		return err
 	}
 	var streams []model.Labels
-	st, err := a.do(r, strings.Join(groups, " or "), func(ctx context.Context, tenant model.Tenant, acct *store.Account) error {
+	st, err := a.do(r, src, strings.Join(groups, " or "), func(ctx context.Context, acct *store.Account) error {
 		for _, ms := range selectors {
-			found, err := a.Index.Streams(ctx, tenant, store.LogSelector{Matchers: ms, Range: closed(rng), Account: acct})
+			found, err := src.index.Streams(ctx, src.name, store.LogSelector{Matchers: ms, Range: closed(rng), Account: acct})
 			if err != nil {
 				return err
 			}
@@ -152,8 +165,8 @@ func (a *API) stats(w http.ResponseWriter, r *http.Request) error {
 		Bytes   int64 `json:"bytes"`
 		Entries int64 `json:"entries"`
 	}
-	_, err := a.lookup(r, true, true, func(ctx context.Context, tenant model.Tenant, sel store.LogSelector) error {
-		streams, err := a.Index.Streams(ctx, tenant, sel)
+	_, err := a.lookup(r, true, true, func(ctx context.Context, src *source, sel store.LogSelector) error {
+		streams, err := src.index.Streams(ctx, src.name, sel)
 		for _, s := range streams {
 			sum.Streams++
 			sum.Chunks += s.Blocks
@@ -265,8 +278,9 @@ func (a *API) volume(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	sums := map[string]*volume{}
-	st, err := a.lookup(r, true, true, func(ctx context.Context, tenant model.Tenant, sel store.LogSelector) error {
-		streams, err := a.Index.Streams(ctx, tenant, sel)
+	st, err := a.lookup(r, true, true, func(ctx context.Context, src *source, sel store.LogSelector) error {
+		q.limit = min(q.limit, src.limits.VolumeMaxSeries)
+		streams, err := src.index.Streams(ctx, src.name, sel)
 		for i := range streams {
 			q.add(sums, &streams[i])
 		}
@@ -295,7 +309,8 @@ func (a *API) volumeRange(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	step, err := a.step(r, rng)
+	limits := Limits{}.withDefaults()
+	step, err := limits.step(r, rng)
 	if err != nil {
 		return err
 	}
@@ -304,10 +319,11 @@ func (a *API) volumeRange(w http.ResponseWriter, r *http.Request) error {
 	}
 	points := map[string]*logql.Series{}
 	totals := map[string]*volume{}
-	st, err := a.lookup(r, true, true, func(ctx context.Context, tenant model.Tenant, sel store.LogSelector) error {
+	st, err := a.lookup(r, true, true, func(ctx context.Context, src *source, sel store.LogSelector) error {
+		q.limit = min(q.limit, src.limits.VolumeMaxSeries)
 		for from := floorTo(rng.From, int64(step)); from <= rng.To; from += int64(step) {
 			sel.Range = model.TimeRange{From: max(from, rng.From), To: min(from+int64(step), rng.To+1)}
-			streams, err := a.Index.Streams(ctx, tenant, sel)
+			streams, err := src.index.Streams(ctx, src.name, sel)
 			if err != nil {
 				return err
 			}

@@ -27,57 +27,14 @@ type Options struct {
 	Index   store.LogIndex
 	Door    *query.Door
 	Tenancy api.Tenancy
-	Limits  Limits
-	Build   BuildInfo
-	Logger  *slog.Logger // nil discards
-	Now     func() time.Time
-}
-
-// Limits bound what one request may ask for. The zero value has Loki's defaults.
-type Limits struct {
-	MaxEntries  int           // entries of a log query; 0 means 5,000
-	MaxSeries   int           // series of a metric query; 0 means 500
-	MaxPoints   int           // points of a series; 0 means 11,000
-	MaxLength   time.Duration // between start and end; 0 means 721 h
-	MaxTails    int           // live tails of one tenant; 0 means 10
-	MaxTailTime time.Duration // 0 means 1 h
-	Retention   time.Duration // only shown to clients; 0 means forever
-}
-
-// BuildInfo is the answer of status/buildinfo. Clients choose features by the version, so
-// it names the Loki whose API this is.
-type BuildInfo struct {
-	Version   string `json:"version"`
-	Revision  string `json:"revision"`
-	Branch    string `json:"branch"`
-	BuildUser string `json:"buildUser"`
-	BuildDate string `json:"buildDate"`
-	GoVersion string `json:"goVersion"`
-}
-
-// compatVersion is the Loki version that the API follows.
-const compatVersion = "3.7.6"
-
-func (l Limits) withDefaults() Limits {
-	if l.MaxEntries == 0 {
-		l.MaxEntries = 5000
-	}
-	if l.MaxSeries == 0 {
-		l.MaxSeries = 500
-	}
-	if l.MaxPoints == 0 {
-		l.MaxPoints = 11000
-	}
-	if l.MaxLength == 0 {
-		l.MaxLength = 721 * time.Hour
-	}
-	if l.MaxTails == 0 {
-		l.MaxTails = 10
-	}
-	if l.MaxTailTime == 0 {
-		l.MaxTailTime = time.Hour
-	}
-	return l
+	// Limits returns the limits of a tenant; nil means the defaults for all. It is called
+	// once a request.
+	Limits func(model.Tenant) Limits
+	Build  BuildInfo
+	Config func() string                   // the configuration in force, as YAML; nil: not shown
+	Flush  func(ctx context.Context) error // writes what is in memory to disk; nil: not offered
+	Logger *slog.Logger                    // nil discards
+	Now    func() time.Time
 }
 
 // API is the handlers. They are safe for concurrent use.
@@ -100,7 +57,6 @@ func New(opts Options) *API {
 	if opts.Build.Version == "" {
 		opts.Build.Version = compatVersion
 	}
-	opts.Limits = opts.Limits.withDefaults()
 	return &API{
 		Options: opts,
 		engine:  &logql.Engine{Reader: opts.Reader, Index: opts.Index, Now: opts.Now},
@@ -111,6 +67,11 @@ func New(opts Options) *API {
 // Register adds the handlers to mux below prefix, "" or a path.
 func (a *API) Register(mux *http.ServeMux, prefix string) {
 	d := api.Dialect{WriteError: writeError, Logger: a.Logger}
+	both := func(path string, h api.Handler) {
+		handler := api.Compress(d.Handle(h))
+		mux.Handle("GET "+prefix+path, handler)
+		mux.Handle("POST "+prefix+path, handler)
+	}
 	for path, h := range map[string]api.Handler{
 		"query":                        a.query,
 		"query_range":                  a.queryRange,
@@ -128,13 +89,27 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		"format_query":                 a.formatQuery,
 		"status/buildinfo":             a.buildInfo,
 		"drilldown-limits":             a.drilldownLimits,
-		"rules":                        a.rules,
 	} {
-		handler := api.Compress(d.Handle(h))
-		mux.Handle("GET "+prefix+"/loki/api/v1/"+path, handler)
-		mux.Handle("POST "+prefix+"/loki/api/v1/"+path, handler)
+		both("/loki/api/v1/"+path, h)
 	}
-	mux.Handle("GET "+prefix+"/loki/api/v1/tail", d.Handle(a.tail))
+	both("/api/prom/label", a.labels)
+	both("/api/prom/label/{name}/values", a.labelValues)
+	both("/api/prom/series", a.series)
+	for _, path := range []string{"/loki/api/v1/rules", "/loki/api/v1/rules/{rest...}", "/api/prom/rules", "/api/prom/rules/{rest...}"} {
+		mux.Handle(prefix+path, d.Handle(a.rules))
+	}
+	for _, path := range []string{"/loki/api/v1/tail", "/api/prom/tail"} {
+		mux.Handle("GET "+prefix+path, d.Handle(a.tail))
+	}
+	mux.Handle("GET "+prefix+"/config/tenant/v1/limits", d.Handle(a.yamlLimits))
+	mux.Handle("GET "+prefix+"/services", d.Handle(a.services))
+	mux.Handle("GET "+prefix+"/ring", d.Handle(a.ring))
+	if a.Config != nil {
+		mux.Handle("GET "+prefix+"/config", d.Handle(a.config))
+	}
+	if a.Flush != nil {
+		mux.Handle("POST "+prefix+"/flush", d.Handle(a.flush))
+	}
 }
 
 // writeError answers as Loki does: the bare message as text.
@@ -143,15 +118,4 @@ func writeError(w http.ResponseWriter, code int, err error) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
 	_, _ = w.Write([]byte(err.Error())) // the client may be gone
-}
-
-// do runs f through the front door for the tenant of r.
-func (a *API) do(r *http.Request, text string, f func(ctx context.Context, tenant model.Tenant, acct *store.Account) error) (query.Stats, error) {
-	tenant, err := a.Tenancy.Of(r)
-	if err != nil {
-		return query.Stats{}, err
-	}
-	return a.Door.Do(r.Context(), query.Request{Tenant: tenant, Language: "logql", Text: text}, func(ctx context.Context, acct *store.Account) error {
-		return f(ctx, tenant, acct)
-	})
 }

@@ -222,6 +222,12 @@ func TestAnswers(t *testing.T) {
 			want: `{"values":["info","error"],"limit":1000}`,
 		},
 		{
+			name: "patterns", path: "patterns", params: params("query", `{app="x"}`, "start", at(0), "end", at(9), "step", "60"),
+			want: `{"status":"success","data":[{"pattern":"k=<_> d=<_>","samples":[[BASE0,2]]},
+				{"pattern":"{\"level\":\"<_>\",\"n\":<_>}","samples":[[BASE0,2]]},{"pattern":"plain <<_>>","samples":[[BASE0,1]]}]}`,
+		},
+		{name: "no patterns", path: "patterns", params: params("query", `{app="none"}`), want: `{"status":"success","data":[]}`},
+		{
 			name: "format", path: "format_query", params: params("query", `{a="b"}|json`),
 			want: `{"status":"success","data":"{a=\"b\"} | json"}`,
 		},
@@ -274,7 +280,10 @@ func TestRefusals(t *testing.T) {
 		{"format_query", params("query", `{`), 400, `{"error":"parse error at line 1, col 2: `},
 		{"tail", params("query", app), 400, "Bad Request"},
 		{"tail", params("query", app, "delay_for", "6"), 400, "delay_for"},
-		{"patterns", params("query", app), 404, "not recorded"},
+		{"patterns", params("query", `{app="x"} |= "a"`), 400, "only label matchers are supported"},
+		{"patterns", params(), 400, "parse error"},
+		{"rules", params(), 404, "no rule groups found"},
+		{"rules/ns", params(), 404, "no rule groups found"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.path+"?"+tt.params.Encode(), func(t *testing.T) {
@@ -299,7 +308,7 @@ func TestTenants(t *testing.T) {
 	if code, body := s.get("query_range", q, api.TenantHeader, "t1"); code != 200 || !strings.Contains(body, "of t1") || strings.Contains(body, "plain") {
 		t.Errorf("with tenant t1: %d %s", code, body)
 	}
-	for _, path := range []string{"status/buildinfo", "format_query"} {
+	for _, path := range []string{"status/buildinfo", "format_query", "drilldown-limits"} {
 		if code, body := s.get(path, params("query", "1")); code != 200 {
 			t.Errorf("%s needs no tenant: %d %s", path, code, body)
 		}
@@ -309,7 +318,7 @@ func TestTenants(t *testing.T) {
 // TestSeriesLimit checks the refusal of too many series and the partial answer that Logs
 // Drilldown asks for.
 func TestSeriesLimit(t *testing.T) {
-	s := newTest(t, Options{Limits: Limits{MaxSeries: 1}})
+	s := newTest(t, Options{Limits: func(model.Tenant) Limits { return Limits{MaxSeries: 1} }})
 	q := params("query", `sum by (app) (count_over_time({app=~".+"}[1m]))`, "time", at(9))
 	if code, body := s.get("query", q); code != 400 || !strings.HasPrefix(body, "maximum number of series (1) reached for a single query") {
 		t.Errorf("%d %s", code, body)
@@ -376,7 +385,7 @@ func TestTail(t *testing.T) {
 }
 
 func TestTailEnds(t *testing.T) {
-	s := newTest(t, Options{Limits: Limits{MaxTails: 1}})
+	s := newTest(t, Options{Limits: func(model.Tenant) Limits { return Limits{MaxTails: 1} }})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	conn := s.dial(ctx, params("query", `rate({app="x"}[1m])`), nil)

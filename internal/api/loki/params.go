@@ -95,16 +95,6 @@ func (a *API) timeRange(r *http.Request) (model.TimeRange, error) {
 	return rng, nil
 }
 
-// checkLength refuses ranges that are too long for a query.
-func (a *API) checkLength(rng model.TimeRange) error {
-	length := time.Duration(rng.To - rng.From) // negative if it overflows
-	if length < 0 || length > a.Limits.MaxLength {
-		return api.Invalid("the query time range exceeds the limit (query length: %s, limit: %s)",
-			length.Truncate(time.Millisecond), promModel.Duration(a.Limits.MaxLength))
-	}
-	return nil
-}
-
 // durationParam reads seconds with decimals or a Prometheus duration; 0 if it is missing.
 func durationParam(r *http.Request, name string) (time.Duration, error) {
 	s := r.FormValue(name)
@@ -119,7 +109,7 @@ func durationParam(r *http.Request, name string) (time.Duration, error) {
 }
 
 // step reads step, which defaults to a 250th of rng, at least a second, and checks it.
-func (a *API) step(r *http.Request, rng model.TimeRange) (time.Duration, error) {
+func (l *Limits) step(r *http.Request, rng model.TimeRange) (time.Duration, error) {
 	step, err := durationParam(r, "step")
 	if err != nil {
 		return 0, err
@@ -130,8 +120,8 @@ func (a *API) step(r *http.Request, rng model.TimeRange) (time.Duration, error) 
 	if step <= 0 {
 		return 0, api.Invalid("zero or negative query resolution step widths are not accepted. Try a positive integer")
 	}
-	if (rng.To-rng.From)/int64(step) > int64(a.Limits.MaxPoints) {
-		return 0, api.Invalid("exceeded maximum resolution of %d points per time series. Try increasing the value of the step parameter", a.Limits.MaxPoints)
+	if (rng.To-rng.From)/int64(step) > int64(l.MaxPoints) {
+		return 0, api.Invalid("exceeded maximum resolution of %d points per time series. Try increasing the value of the step parameter", l.MaxPoints)
 	}
 	return step, nil
 }

@@ -7,12 +7,15 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/api"
 	"github.com/pharos-o11y/pharos/internal/logql"
-	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
 // query answers /loki/api/v1/query: a metric query at one instant.
 func (a *API) query(w http.ResponseWriter, r *http.Request) error {
+	src, err := a.source(r)
+	if err != nil {
+		return err
+	}
 	at, err := timeParam(r, "time", a.Now().UnixNano())
 	if err != nil {
 		return err
@@ -31,31 +34,42 @@ func (a *API) query(w http.ResponseWriter, r *http.Request) error {
 	if !logql.IsMetric(e) {
 		return api.Invalid("log queries are not supported as an instant query type, please change your query to a range query type")
 	}
-	return a.run(w, r, text, e, logql.Params{Start: at, End: at})
+	if err := src.limits.checkQuery(e); err != nil {
+		return err
+	}
+	return a.run(w, r, src, text, e, logql.Params{Start: at, End: at})
 }
 
 // queryRange answers /loki/api/v1/query_range: a log query, or a metric query at every
 // step.
 func (a *API) queryRange(w http.ResponseWriter, r *http.Request) error {
+	src, err := a.source(r)
+	if err != nil {
+		return err
+	}
 	text := r.FormValue("query")
 	e, err := logql.Parse(text)
 	if err != nil {
 		return err
 	}
-	p, err := a.rangeParams(r, e)
+	if err := src.limits.checkQuery(e); err != nil {
+		return err
+	}
+	p, err := a.rangeParams(r, e, src.limits)
 	if err != nil {
 		return err
 	}
-	return a.run(w, r, text, e, p)
+	return a.run(w, r, src, text, e, p)
 }
 
-func (a *API) rangeParams(r *http.Request, e logql.Expr) (logql.Params, error) {
+func (a *API) rangeParams(r *http.Request, e logql.Expr, limits Limits) (logql.Params, error) {
 	var p logql.Params
 	rng, err := a.timeRange(r)
 	if err != nil {
 		return p, err
 	}
-	if err := a.checkLength(rng); err != nil {
+	rng = limits.see(rng, a.Now())
+	if err := limits.checkLength(rng); err != nil {
 		return p, err
 	}
 	if p.Limit, err = limitParam(r); err != nil {
@@ -64,7 +78,7 @@ func (a *API) rangeParams(r *http.Request, e logql.Expr) (logql.Params, error) {
 	if p.Direction, err = directionParam(r); err != nil {
 		return p, err
 	}
-	step, err := a.step(r, rng)
+	step, err := limits.step(r, rng)
 	if err != nil {
 		return p, err
 	}
@@ -78,8 +92,8 @@ func (a *API) rangeParams(r *http.Request, e logql.Expr) (logql.Params, error) {
 		p.End = -floorTo(-p.End, int64(step))
 		return p, nil
 	}
-	if p.Limit > a.Limits.MaxEntries {
-		return p, api.Invalid("max entries limit per query exceeded, limit > max_entries_limit_per_query (%d > %d)", p.Limit, a.Limits.MaxEntries)
+	if p.Limit > limits.MaxEntries {
+		return p, api.Invalid("max entries limit per query exceeded, limit > max_entries_limit_per_query (%d > %d)", p.Limit, limits.MaxEntries)
 	}
 	return p, nil
 }
@@ -94,15 +108,15 @@ func floorTo(t, step int64) int64 {
 }
 
 // run evaluates e and writes the answer.
-func (a *API) run(w http.ResponseWriter, r *http.Request, text string, e logql.Expr, p logql.Params) error {
+func (a *API) run(w http.ResponseWriter, r *http.Request, src *source, text string, e logql.Expr, p logql.Params) error {
 	flags, categorize := encodingFlags(r)
 	p.Categorize = categorize
-	p.MaxSeries = a.Limits.MaxSeries
+	p.MaxSeries = src.limits.MaxSeries
 	p.PartialSeries = strings.Contains(r.Header.Get("X-Query-Tags"), "Source=grafana-lokiexplore-app")
 	var res *logql.Result
-	st, err := a.do(r, text, func(ctx context.Context, tenant model.Tenant, acct *store.Account) (err error) {
+	st, err := a.do(r, src, text, func(ctx context.Context, acct *store.Account) (err error) {
 		p.Account = acct
-		res, err = a.engine.Query(ctx, tenant, e, p)
+		res, err = src.engine.Query(ctx, src.name, e, p)
 		return err
 	})
 	if err != nil {

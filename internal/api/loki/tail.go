@@ -40,6 +40,7 @@ type tailRequest struct {
 	flags      []string
 	categorize bool
 	tenant     model.Tenant
+	limits     Limits
 }
 
 func (a *API) tailParams(r *http.Request) (*tailRequest, error) {
@@ -48,14 +49,18 @@ func (a *API) tailParams(r *http.Request) (*tailRequest, error) {
 	if t.tenant, err = a.Tenancy.Of(r); err != nil {
 		return nil, err
 	}
+	t.limits = a.limits([]model.Tenant{t.tenant})
 	if t.expr, err = logql.Parse(t.text); err != nil {
+		return nil, err
+	}
+	if err := t.limits.checkQuery(t.expr); err != nil {
 		return nil, err
 	}
 	if t.limit, err = limitParam(r); err != nil {
 		return nil, err
 	}
-	if t.limit > a.Limits.MaxEntries {
-		return nil, api.Invalid("max entries limit per query exceeded, limit > max_entries_limit_per_query (%d > %d)", t.limit, a.Limits.MaxEntries)
+	if t.limit > t.limits.MaxEntries {
+		return nil, api.Invalid("max entries limit per query exceeded, limit > max_entries_limit_per_query (%d > %d)", t.limit, t.limits.MaxEntries)
 	}
 	if t.start, err = timeParam(r, "start", a.Now().Add(-time.Hour).UnixNano()); err != nil {
 		return nil, err
@@ -78,8 +83,8 @@ func (a *API) tail(w http.ResponseWriter, r *http.Request) error {
 	if r.Header.Get("Upgrade") == "" {
 		return api.Invalid("Bad Request: tail needs a WebSocket")
 	}
-	if !a.takeTail(t.tenant) {
-		writeError(w, http.StatusTooManyRequests, fmt.Errorf("max concurrent tail requests limit exceeded, count > limit (%d > %d)", a.Limits.MaxTails+1, a.Limits.MaxTails))
+	if !a.takeTail(t) {
+		writeError(w, http.StatusTooManyRequests, fmt.Errorf("max concurrent tail requests limit exceeded, count > limit (%d > %d)", t.limits.MaxTails+1, t.limits.MaxTails))
 		return nil
 	}
 	defer a.giveTail(t.tenant)
@@ -88,7 +93,7 @@ func (a *API) tail(w http.ResponseWriter, r *http.Request) error {
 		return nil // Accept has answered
 	}
 	defer func() { _ = conn.CloseNow() }()
-	ctx, cancel := context.WithTimeoutCause(conn.CloseRead(r.Context()), a.Limits.MaxTailTime, errTailOver)
+	ctx, cancel := context.WithTimeoutCause(conn.CloseRead(r.Context()), t.limits.MaxTailTime, errTailOver)
 	defer cancel()
 	err = a.follow(ctx, conn, t)
 	switch cause := context.Cause(ctx); {
@@ -106,13 +111,13 @@ func closeReason(err error) string {
 	return s[:min(len(s), 120)]
 }
 
-func (a *API) takeTail(tenant model.Tenant) bool {
+func (a *API) takeTail(t *tailRequest) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.tails[tenant] >= a.Limits.MaxTails {
+	if a.tails[t.tenant] >= t.limits.MaxTails {
 		return false
 	}
-	a.tails[tenant]++
+	a.tails[t.tenant]++
 	return true
 }
 

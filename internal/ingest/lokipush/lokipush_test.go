@@ -166,7 +166,7 @@ func TestPushJSON(t *testing.T) {
 		{name: "long line", body: line(`["1700000000000000000","` + strings.Repeat("x", 262145) + `"]`), status: 400, text: "max entry size '262144' bytes exceeded"},
 		{name: "bomb", encoding: "gzip", body: line(`["1700000000000000000","` + strings.Repeat("x", 2<<20) + `"]`), status: 413},
 		{name: "no type", contentType: "-", body: line(""), status: 400, text: "Content-Type"},
-		{name: "tenant", tenantID: "a b", body: line(""), status: 401, text: "tenant"},
+		{name: "tenant", tenantID: "a b", body: line(""), status: 400, text: "tenant"},
 		{name: "legacy", body: `{"streams":[{"labels":"{app=\"x\"}","entries":[{"ts":"2023-11-14T22:13:20Z","line":"hello"}]}]}`, status: 204, want: []string{one}},
 		{name: "overloaded", body: line(`["1700000000000000000","hello"]`), storeErr: store.ErrOverloaded, status: 503, want: []string{one}},
 		{

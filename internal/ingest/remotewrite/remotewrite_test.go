@@ -401,7 +401,7 @@ func TestHandler(t *testing.T) {
 		{name: "truncated", body: s2.EncodeSnappy(nil, marshalV1(t, randomV1(rand.New(rand.NewPCG(1, 1)), 5))[:100]), want: 400, text: "at byte"},
 		{name: "snappy bomb", body: s2.EncodeSnappy(nil, make([]byte, 2<<20)), want: 413, text: "1048576"},
 		{name: "snappy lie", body: []byte{0x80, 0x80, 0x10, 0x00, 0x41}, want: 400, text: "promises"},
-		{name: "tenant", body: v1, header: []string{"X-Scope-OrgID", "a/b"}, want: 401, text: "tenant"},
+		{name: "tenant", body: v1, header: []string{"X-Scope-OrgID", "a/b"}, want: 400, text: "tenant"},
 		{name: "refused", body: v1, err: &store.Refused{Kept: 3, Refusals: []store.Refusal{{Reason: store.ReasonTooOld, Count: 2, Sample: "series x"}}}, want: 400, text: "2 greater_than_max_sample_age"},
 		{name: "read-only", body: v1, err: fmt.Errorf("append: %w", store.ErrReadOnly), want: 503, text: "read-only"},
 		{name: "overloaded", body: v1, err: store.ErrOverloaded, want: 503},

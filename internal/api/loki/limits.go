@@ -1,0 +1,117 @@
+package loki
+
+import (
+	"cmp"
+	"time"
+
+	promModel "github.com/prometheus/common/model"
+
+	"github.com/pharos-o11y/pharos/internal/api"
+	"github.com/pharos-o11y/pharos/internal/logql"
+	"github.com/pharos-o11y/pharos/internal/model"
+)
+
+// Limits bound what one request of a tenant may ask for. The names in comments are those
+// of Loki's limits_config, and a zero field has Loki's default.
+type Limits struct {
+	MaxEntries      int           // max_entries_limit_per_query: entries of a log query; 0 means 5,000
+	MaxSeries       int           // max_query_series: series of a metric query; 0 means 500
+	MaxPoints       int           // points of a series; 0 means 11,000
+	MaxLength       time.Duration // max_query_length: between start and end; 0 means 721 h, negative no limit
+	MaxRange        time.Duration // max_query_range: the longest [range]; 0 means no limit
+	MaxLookback     time.Duration // max_query_lookback: how far before now a query sees; 0 means no limit
+	MaxMatchers     int           // max_streams_matchers_per_query; 0 means 1,000
+	QueryTimeout    time.Duration // query_timeout; 0 means that of the front door
+	VolumeMaxSeries int           // volume_max_series: of an answer about volume; 0 means 1,000
+	MaxTails        int           // max_concurrent_tail_requests; 0 means 10
+	MaxTailTime     time.Duration // tail_max_duration; 0 means 1 h
+
+	// The rest is only shown to clients.
+	Retention           time.Duration // retention_period; 0 means for ever
+	MaxLineSizeTruncate bool          // max_line_size_truncate
+}
+
+func (l Limits) withDefaults() Limits {
+	l.MaxEntries = cmp.Or(l.MaxEntries, 5000)
+	l.MaxSeries = cmp.Or(l.MaxSeries, 500)
+	l.MaxPoints = cmp.Or(l.MaxPoints, 11000)
+	l.MaxLength = cmp.Or(l.MaxLength, 721*time.Hour)
+	l.MaxMatchers = cmp.Or(l.MaxMatchers, 1000)
+	l.VolumeMaxSeries = cmp.Or(l.VolumeMaxSeries, 1000)
+	l.MaxTails = cmp.Or(l.MaxTails, 10)
+	l.MaxTailTime = cmp.Or(l.MaxTailTime, time.Hour)
+	return l
+}
+
+// limits returns what holds for a request that reads tenants: of each limit the
+// strictest.
+func (a *API) limits(tenants []model.Tenant) Limits {
+	var out Limits
+	for i, t := range tenants {
+		var l Limits
+		if a.Limits != nil {
+			l = a.Limits(t)
+		}
+		l = l.withDefaults()
+		if i == 0 {
+			out = l
+			continue
+		}
+		out.MaxEntries = min(out.MaxEntries, l.MaxEntries)
+		out.MaxSeries = min(out.MaxSeries, l.MaxSeries)
+		out.MaxPoints = min(out.MaxPoints, l.MaxPoints)
+		out.MaxLength = stricter(out.MaxLength, l.MaxLength)
+		out.MaxRange = stricter(out.MaxRange, l.MaxRange)
+		out.MaxLookback = stricter(out.MaxLookback, l.MaxLookback)
+		out.MaxMatchers = min(out.MaxMatchers, l.MaxMatchers)
+		out.QueryTimeout = stricter(out.QueryTimeout, l.QueryTimeout)
+		out.VolumeMaxSeries = min(out.VolumeMaxSeries, l.VolumeMaxSeries)
+	}
+	return out
+}
+
+// stricter returns the shorter of a and b, where 0 and less mean no limit.
+func stricter(a, b time.Duration) time.Duration {
+	if a <= 0 || b > 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// checkLength refuses ranges that are too long for a query.
+func (l *Limits) checkLength(rng model.TimeRange) error {
+	length := time.Duration(rng.To - rng.From)
+	if length < 0 { // it overflows
+		return api.Invalid("the time range from %d to %d is too long", rng.From, rng.To)
+	}
+	if l.MaxLength > 0 && length > l.MaxLength {
+		return api.Invalid("the query time range exceeds the limit (query length: %s, limit: %s)",
+			length.Truncate(time.Millisecond), promModel.Duration(l.MaxLength))
+	}
+	return nil
+}
+
+// checkQuery refuses queries that are too wide whatever their time range is.
+func (l *Limits) checkQuery(e logql.Expr) error {
+	n := 0
+	for _, ms := range logql.Selectors(e) {
+		n += len(ms)
+	}
+	if n > l.MaxMatchers {
+		return api.Invalid("max streams matchers per query exceeded, matchers-count > limit (%d > %d)", n, l.MaxMatchers)
+	}
+	if longest := logql.LongestRange(e); l.MaxRange > 0 && longest > l.MaxRange {
+		return api.Invalid("the query time range exceeds the limit (interval: [%s], limit: %s)",
+			promModel.Duration(longest), promModel.Duration(l.MaxRange))
+	}
+	return nil
+}
+
+// see cuts rng to what a query may see.
+func (l *Limits) see(rng model.TimeRange, now time.Time) model.TimeRange {
+	if l.MaxLookback <= 0 {
+		return rng
+	}
+	oldest := now.Add(-l.MaxLookback).UnixNano()
+	return model.TimeRange{From: max(rng.From, oldest), To: max(rng.To, oldest)}
+}
