@@ -386,3 +386,51 @@ func FuzzOpenFile(f *testing.F) {
 		}
 	})
 }
+
+// TestRewrite has a store ask for a merge that drops words, down to none.
+func TestRewrite(t *testing.T) {
+	dir, unwanted := t.TempDir(), "b"
+	opts := testOptions()
+	opts.Rewrite = func(tenant model.Tenant, d Day, ps []*Part[[]Ref]) []*Part[[]Ref] {
+		if tenant != "t1" || d != day {
+			t.Errorf("asked about %s/%s", tenant, d)
+		}
+		return slices.DeleteFunc(slices.Clone(ps), func(p *Part[[]Ref]) bool {
+			return !slices.Contains(readWords(p), unwanted)
+		})
+	}
+	opts.Merge = func(_ context.Context, in []*Part[[]Ref], w *Writer) (*Finished, error) {
+		var keep []string
+		for _, p := range in {
+			keep = append(keep, slices.DeleteFunc(readWords(p), func(word string) bool { return word == unwanted })...)
+		}
+		if len(keep) == 0 {
+			return nil, nil
+		}
+		return writeWords(w, keep)
+	}
+	s := openSet(t, dir, opts)
+	flush(t, s, 1, "a", "b", "c")
+	flush(t, s, 2, "d")
+	for _, want := range []struct {
+		drop   string
+		merges int
+		words  []string
+		files  int
+	}{{"b", 1, []string{"d", "a", "c"}, 2}, {"d", 1, []string{"a", "c"}, 1}, {"x", 0, []string{"a", "c"}, 1}} {
+		unwanted = want.drop
+		if n, err := s.MergeOnce(t.Context()); n != want.merges || err != nil {
+			t.Fatalf("drop %q: merged %d times, error %v", want.drop, n, err)
+		}
+		if got, _ := words(s); !slices.Equal(got, want.words) {
+			t.Errorf("drop %q: got %q, want %q", want.drop, got, want.words)
+		}
+		if m := files(t, dir, partFiles); len(m) != want.files {
+			t.Errorf("drop %q: files %q", want.drop, m)
+		}
+	}
+	s = openSet(t, dir, opts)
+	if got, _ := words(s); !slices.Equal(got, []string{"a", "c"}) {
+		t.Errorf("after reopen: got %q", got)
+	}
+}

@@ -54,8 +54,11 @@ func (s *Set[T]) MergeOnce(ctx context.Context) (int, error) {
 	n := 0
 	var errs []error
 	for _, key := range s.partitions() {
-		for {
-			in := s.pick(key)
+		for ctx.Err() == nil {
+			in := s.pickRewrite(key)
+			if len(in) == 0 {
+				in = s.pick(key)
+			}
 			if len(in) == 0 {
 				break
 			}
@@ -82,7 +85,7 @@ func (s *Set[T]) partitions() []partition {
 	defer s.mu.Unlock()
 	var keys []partition
 	for key, ps := range s.parts {
-		if len(ps) > 1 {
+		if len(ps) > 1 || len(ps) == 1 && s.opts.Rewrite != nil {
 			keys = append(keys, key)
 		}
 	}
@@ -90,6 +93,26 @@ func (s *Set[T]) partitions() []partition {
 		return cmp.Or(cmp.Compare(a.tenant, b.tenant), cmp.Compare(a.day, b.day))
 	})
 	return keys
+}
+
+// pickRewrite asks the store for parts to merge next. Each is referenced.
+func (s *Set[T]) pickRewrite(key partition) []*Part[T] {
+	if s.opts.Rewrite == nil {
+		return nil
+	}
+	s.mu.Lock()
+	ps := slices.Clone(s.parts[key])
+	for _, p := range ps {
+		p.refs.Add(1)
+	}
+	s.mu.Unlock()
+	in := s.opts.Rewrite(key.tenant, key.day, ps)
+	for _, p := range ps {
+		if !slices.Contains(in, p) {
+			p.release()
+		}
+	}
+	return in
 }
 
 // pick chooses the parts to merge next: mergeWidth or more of similar size in the
@@ -142,11 +165,19 @@ func (s *Set[T]) merge(ctx context.Context, key partition, in []*Part[T]) error 
 		w.Abort()
 		return err
 	}
+	var add []*Finished
+	if done == nil {
+		w.Abort()
+	} else {
+		add = append(add, done)
+	}
 	if err := s.keepDamaged(in); err != nil {
-		done.Discard()
+		for _, f := range add {
+			f.Discard()
+		}
 		return err
 	}
-	if err := s.commit(0, []*Finished{done}, in); err != nil {
+	if err := s.commit(0, add, in); err != nil {
 		return err
 	}
 	s.metrics.merges.Inc()

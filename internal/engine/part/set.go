@@ -28,8 +28,14 @@ type Options[T any] struct {
 	Load func(*File) (T, error)
 	// Merge writes the rows of in, oldest part first, to w and finishes it. It drops
 	// duplicates and skips blocks that File.Read calls corrupt after reporting them with
-	// Part.Damaged. nil means parts are never merged.
+	// Part.Damaged. If no row is left it returns nil, and the parts go without a
+	// successor. nil means parts are never merged.
 	Merge func(ctx context.Context, in []*Part[T], w *Writer) (*Finished, error)
+	// Rewrite returns those of the parts of a tenant's day, oldest first, that are to be
+	// merged into one now whatever their size, because what Merge makes of them is no
+	// longer what they hold: rows were deleted, have expired or are thinned out. nil asks
+	// for nothing. It must be cheap, and return nil once that merge is done.
+	Rewrite func(tenant model.Tenant, day Day, ps []*Part[T]) []*Part[T]
 	// Retention returns how long the data of a tenant is kept; nil or 0 means for ever.
 	Retention func(model.Tenant) time.Duration
 
