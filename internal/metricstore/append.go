@@ -22,6 +22,12 @@ type item struct {
 	exs     []store.Exemplar
 }
 
+// definition is a series whose labels go into the record being written, and its ref.
+type definition struct {
+	s   *series
+	ref uint32
+}
+
 // appender is the working memory of one Append.
 type appender struct {
 	now     int64 // Unix milliseconds
@@ -30,11 +36,10 @@ type appender struct {
 	day     part.Day
 	limits  Limits
 	items   []item
-	hashes  []uint64
-	keys    []byte
-	keyEnd  []int
+	keys    []byte // of series without a Key
+	keyEnd  []int  // where the one of series i ends, up to the last that has none
 	labels  model.Labels
-	defs    []*series
+	defs    []definition
 	meta    []store.MetricMetadata
 	kept    []store.Sample // those of series of which some were refused
 	refused store.Refused
@@ -98,14 +103,14 @@ func (a *appender) reset() {
 	clear(a.labels)
 	clear(a.defs)
 	clear(a.meta)
-	a.items, a.hashes, a.keys, a.keyEnd = a.items[:0], a.hashes[:0], a.keys[:0], a.keyEnd[:0]
+	a.items, a.keys, a.keyEnd = a.items[:0], a.keys[:0], a.keyEnd[:0]
 	a.labels, a.defs, a.meta, a.kept = a.labels[:0], a.defs[:0], a.meta[:0], a.kept[:0]
 	a.refused = store.Refused{}
 }
 
 // write logs, applies and commits b.
 func (s *Store) write(ctx context.Context, t *tenant, a *appender, b *store.MetricBatch) error {
-	a.hash(b)
+	a.makeKeys(b)
 	for {
 		gen, epoch := s.resolve(t, a, b)
 		if len(a.items) == 0 && len(a.meta) == 0 {
@@ -128,7 +133,7 @@ func (s *Store) write(ctx context.Context, t *tenant, a *appender, b *store.Metr
 		if len(a.defs) > 0 {
 			t.mu.Lock()
 			for _, x := range a.defs {
-				x.defined = max(x.defined, gen)
+				x.s.defined = max(x.s.defined, gen)
 			}
 			t.mu.Unlock()
 		}
@@ -156,19 +161,16 @@ func (s *Store) put(t *tenant, a *appender, rec []byte, epoch int) (pos wal.Pos,
 	return pos, true, nil
 }
 
-// hash computes the key hash of every series of b.
-func (a *appender) hash(b *store.MetricBatch) {
-	dec := decoderID(b.Decode)
+// makeKeys makes keys for the series of b that have none.
+func (a *appender) makeKeys(b *store.MetricBatch) {
 	for i := range b.Series {
-		w := &b.Series[i]
-		if w.Key != nil {
-			a.hashes = append(a.hashes, keyHash(dec, w.Key))
-		} else {
-			from := len(a.keys)
+		if w := &b.Series[i]; w.Key == nil {
+			for len(a.keyEnd) < i {
+				a.keyEnd = append(a.keyEnd, len(a.keys))
+			}
 			a.keys = labelKey(a.keys, w.Labels)
-			a.hashes = append(a.hashes, keyHash(0, a.keys[from:]))
+			a.keyEnd = append(a.keyEnd, len(a.keys))
 		}
-		a.keyEnd = append(a.keyEnd, len(a.keys))
 	}
 }
 
@@ -194,24 +196,27 @@ func (s *Store) resolve(t *tenant, a *appender, b *store.MetricBatch) (gen uint6
 	t.mu.RLock()
 	gen, epoch = t.walGen, t.epoch
 	ready := gen != 0
+	var prev *keyEntry
 	for i := range b.Series {
 		w := &b.Series[i]
 		if len(w.Samples)+len(w.Histograms)+len(w.Exemplars) == 0 {
 			continue
 		}
 		key, dec := a.key(b, i, dec)
-		x := t.lookup(a.hashes[i], dec, key)
-		it := item{s: x, samples: w.Samples, hists: w.Histograms, exs: w.Exemplars}
-		switch {
-		case x == nil:
+		a.items = append(a.items, item{samples: w.Samples, hists: w.Histograms, exs: w.Exemplars})
+		it := &a.items[len(a.items)-1]
+		e := t.after(prev, dec, key)
+		if e == nil {
 			unknown++
 			it.ref = uint32(i) // for create
-		case x.defined == gen && ready:
-			it.ref = x.walRef
-		default:
+			continue
+		}
+		prev, it.s = e, e.s
+		if it.s.defined == gen && ready {
+			it.ref = it.s.walRef
+		} else {
 			ready = false
 		}
-		a.items = append(a.items, it)
 	}
 	for i := range b.Metadata {
 		if t.meta.isNew(&b.Metadata[i], a.day) {
@@ -245,7 +250,7 @@ func (s *Store) prepare(t *tenant, a *appender, b *store.MetricBatch, dec uintpt
 		if it.s == nil {
 			at := int(it.ref)
 			key, dec := a.key(b, at, dec)
-			x, err := s.createSeries(t, a, b, at, a.hashes[at], dec, key)
+			x, err := s.createSeries(t, a, b, at, dec, key)
 			if err != nil {
 				a.refuse(it, err)
 				continue
@@ -258,10 +263,12 @@ func (s *Store) prepare(t *tenant, a *appender, b *store.MetricBatch, dec uintpt
 			x.walGen, x.walRef = t.walGen, t.nextRef
 		}
 		it.ref = x.walRef
-		if x.defined != t.walGen && (len(a.defs) == 0 || a.defs[len(a.defs)-1] != x) {
-			a.defs = append(a.defs, x)
+		if x.defined != t.walGen && (len(a.defs) == 0 || a.defs[len(a.defs)-1].s != x) {
+			a.defs = append(a.defs, definition{x, x.walRef})
 		}
-		a.items[n] = *it
+		if n != i {
+			a.items[n] = *it
+		}
 		n++
 	}
 	clear(a.items[n:])
@@ -279,9 +286,10 @@ func (a *appender) refuse(it *item, err error) {
 	a.refused.Add(reason, len(it.samples)+len(it.hists)+len(it.exs), err.Error)
 }
 
-func (s *Store) createSeries(t *tenant, a *appender, b *store.MetricBatch, i int, hash uint64, dec uintptr, key []byte) (*series, error) {
-	if x := t.lookup(hash, dec, key); x != nil {
-		return x, nil // another Append was faster
+func (s *Store) createSeries(t *tenant, a *appender, b *store.MetricBatch, i int, dec uintptr, key []byte) (*series, error) {
+	hash := keyHash(dec, key)
+	if e := t.lookup(hash, dec, key); e != nil {
+		return e.s, nil // another Append was faster, or it is twice in the batch
 	}
 	var err error
 	if w := &b.Series[i]; w.Key == nil {
@@ -316,7 +324,9 @@ func (a *appender) check() {
 		a.checkOthers(it)
 		if kept := len(it.samples) + len(it.hists) + len(it.exs); kept > 0 {
 			a.refused.Kept += kept
-			a.items[n] = *it
+			if n != i {
+				a.items[n] = *it
+			}
 			n++
 		}
 	}

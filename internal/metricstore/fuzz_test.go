@@ -64,7 +64,7 @@ func FuzzReplay(f *testing.F) {
 	s := &series{labels: testLabels(1), walRef: 1}
 	items := []item{{s: s, ref: 1, samples: []store.Sample{{Time: 1, Value: 2}}, hists: testHistograms(), exs: []store.Exemplar{{Time: 1, Value: 2, Labels: testLabels(2)}}}}
 	mds := []store.MetricMetadata{{Metric: "m", Type: "counter", Help: "h"}}
-	rec := w.encode(5, 1, []*series{s}, items, mds, nil)
+	rec := w.encode(5, 1, []definition{{s, 1}}, items, mds, nil)
 	f.Add(rec)
 	e := openEngine(f, f.TempDir(), testOptions())
 	f.Cleanup(func() { e.close(f) })
@@ -90,7 +90,7 @@ func TestReplayOfEveryKindOfItem(t *testing.T) {
 	items := []item{{s: s, ref: 1, samples: []store.Sample{{Time: at, Value: 2}}, hists: testHistograms(), exs: []store.Exemplar{{Time: at, Value: 2, Labels: testLabels(2)}}}}
 	e := openEngine(t, t.TempDir(), testOptions())
 	defer e.close(t)
-	rec := w.encode(5, 1, []*series{s}, items, nil, e.z)
+	rec := w.encode(5, 1, []definition{{s, 1}}, items, nil, e.z)
 	if err := e.Replay(wal.Record{Tenant: testTenant, Data: rec}); err != nil {
 		t.Fatal(err)
 	}

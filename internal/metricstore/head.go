@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/zeebo/xxh3"
@@ -18,10 +19,10 @@ import (
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
-// series is one series of the head. Its tenant's lock guards everything but labels.
+// series is one series of the head. Its tenant's lock guards everything but labels,
+// which never change.
 type series struct {
 	labels model.Labels
-	ref    uint32 // in the tenant's index
 
 	// walRef names the series in the records of generation walGen. defined is the
 	// generation of which a record with its labels is known to be durable.
@@ -63,6 +64,13 @@ type keyEntry struct {
 	key  []byte
 	s    *series
 	next *keyEntry // same hash
+	// follow is the key that came behind this one the last time. Senders keep an order,
+	// so that it is nearly always the next one again, found without hash and map.
+	follow atomic.Pointer[keyEntry]
+}
+
+func (e *keyEntry) is(dec uintptr, key []byte) bool {
+	return e != nil && e.dec == dec && bytes.Equal(e.key, key)
 }
 
 func newTenant(name model.Tenant) *tenant {
@@ -79,14 +87,29 @@ func decoderID(f func([]byte, model.Labels) (model.Labels, error)) uintptr {
 
 func keyHash(dec uintptr, key []byte) uint64 { return xxh3.HashSeed(key, uint64(dec)) }
 
-// lookup finds the series of key. The caller holds mu.
-func (t *tenant) lookup(hash uint64, dec uintptr, key []byte) *series {
+// lookup finds the entry of key. The caller holds mu.
+func (t *tenant) lookup(hash uint64, dec uintptr, key []byte) *keyEntry {
 	for e := t.byKey[hash]; e != nil; e = e.next {
-		if e.dec == dec && bytes.Equal(e.key, key) {
-			return e.s
+		if e.is(dec, key) {
+			return e
 		}
 	}
 	return nil
+}
+
+// after finds the entry of key given the entry of the key before it, which may be nil.
+// The caller holds mu.
+func (t *tenant) after(prev *keyEntry, dec uintptr, key []byte) *keyEntry {
+	if prev == nil {
+		return t.lookup(keyHash(dec, key), dec, key)
+	}
+	e := prev.follow.Load()
+	if !e.is(dec, key) {
+		if e = t.lookup(keyHash(dec, key), dec, key); e != nil {
+			prev.follow.Store(e)
+		}
+	}
+	return e
 }
 
 // labelKey encodes labels as a key.
@@ -163,17 +186,15 @@ func (t *tenant) create(ls model.Labels, limit int) (*series, bool, error) {
 	if over(len(t.series)+1, limit) {
 		return nil, false, errSeriesLimit
 	}
-	ref, stored, _ := t.index.Add(ls)
-	s := &series{labels: stored, ref: ref}
+	_, stored, _ := t.index.Add(ls)
+	s := &series{labels: stored}
 	t.series = append(t.series, s)
 	return s, true, nil
 }
 
-// remember makes key lead to s. The caller holds mu for writing.
+// remember makes key, which no entry has, lead to s. The caller holds mu for writing.
 func (t *tenant) remember(hash uint64, dec uintptr, key []byte, s *series) {
-	if t.lookup(hash, dec, key) == nil {
-		t.byKey[hash] = &keyEntry{dec: dec, key: bytes.Clone(key), s: s, next: t.byKey[hash]}
-	}
+	t.byKey[hash] = &keyEntry{dec: dec, key: bytes.Clone(key), s: s, next: t.byKey[hash]}
 }
 
 // buffer returns the buffer of s for new data. The caller holds mu for writing.
@@ -203,7 +224,7 @@ func (t *tenant) forget() {
 	idx := index.NewMem()
 	for _, s := range t.series {
 		if !s.isIdle() {
-			s.ref, s.labels, _ = idx.Add(s.labels)
+			idx.Adopt(s.labels)
 			live = append(live, s)
 		}
 	}

@@ -35,7 +35,6 @@ type selection struct {
 // headSeries is a series with its buffers at the moment of the query.
 type headSeries struct {
 	*series
-	labels      model.Labels // as series.labels, which may be replaced by an equal set
 	frozen, cur *buffer
 }
 
@@ -173,7 +172,7 @@ func (x *selection) openHead(q *index.Query, exemplars bool) {
 				continue // made after the query began
 			}
 		}
-		h := headSeries{series: all[ref], labels: all[ref].labels, frozen: all[ref].frozen, cur: all[ref].cur}
+		h := headSeries{series: all[ref], frozen: all[ref].frozen, cur: all[ref].cur}
 		if !h.frozen.overlaps(x.r, exemplars) {
 			h.frozen = nil
 		}

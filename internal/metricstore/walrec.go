@@ -29,12 +29,12 @@ type recordWriter struct {
 }
 
 // encode encodes items and metadata. defs are the series to define.
-func (w *recordWriter) encode(gen uint64, day part.Day, defs []*series, items []item, mds []store.MetricMetadata, z *codec.Zstd) []byte {
+func (w *recordWriter) encode(gen uint64, day part.Day, defs []definition, items []item, mds []store.MetricMetadata, z *codec.Zstd) []byte {
 	b := w.body[:0]
 	b = binary.AppendUvarint(b, uint64(len(defs)))
-	for _, s := range defs {
-		b = binary.AppendUvarint(b, uint64(s.walRef))
-		b = appendLabels(b, s.labels)
+	for _, x := range defs {
+		b = binary.AppendUvarint(b, uint64(x.ref))
+		b = appendLabels(b, x.s.labels)
 	}
 	b = w.samples(b, items)
 	b = appendHistograms(b, items)

@@ -67,6 +67,17 @@ func (m *Mem) All() []model.Labels {
 // Add returns the ref of ls, and the copy of ls that the index keeps. If ls is new it
 // gets the next ref, and added is true.
 func (m *Mem) Add(ls model.Labels) (ref uint32, stored model.Labels, added bool) {
+	return m.add(ls, true)
+}
+
+// Adopt is Add for labels that another Mem keeps: if they are new they are kept as they
+// are, not copied.
+func (m *Mem) Adopt(ls model.Labels) (ref uint32, added bool) {
+	ref, _, added = m.add(ls, false)
+	return ref, added
+}
+
+func (m *Mem) add(ls model.Labels, clone bool) (ref uint32, stored model.Labels, added bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.scratch = appendKey(m.scratch[:0], ls)
@@ -75,9 +86,15 @@ func (m *Mem) Add(ls model.Labels) (ref uint32, stored model.Labels, added bool)
 		return ref, m.labels[ref], false
 	}
 	ref = uint32(len(m.labels))
-	stored = make(model.Labels, len(ls))
+	stored = ls
+	if clone {
+		stored = make(model.Labels, len(ls))
+	}
 	for i, l := range ls {
-		stored[i] = m.post(ref, l)
+		l = m.post(ref, l, clone)
+		if clone {
+			stored[i] = l
+		}
 	}
 	m.labels = append(m.labels, stored)
 	if _, taken := m.byHash[h]; taken {
@@ -115,15 +132,21 @@ func (m *Mem) find(h uint64, ls model.Labels) (uint32, bool) {
 
 // post adds ref to the postings of l and returns l as the index keeps it: equal strings
 // are kept once. The caller holds mu.
-func (m *Mem) post(ref uint32, l model.Label) model.Label {
+func (m *Mem) post(ref uint32, l model.Label, clone bool) model.Label {
+	own := func(s string) string {
+		if clone {
+			return strings.Clone(s)
+		}
+		return s
+	}
 	n := m.names[l.Name]
 	if n == nil {
-		n = &memName{name: strings.Clone(l.Name), values: map[string]*memValue{}}
+		n = &memName{name: own(l.Name), values: map[string]*memValue{}}
 		m.names[n.name] = n
 	}
 	v := n.values[l.Value]
 	if v == nil {
-		v = &memValue{value: strings.Clone(l.Value)}
+		v = &memValue{value: own(l.Value)}
 		n.values[v.value] = v
 	}
 	v.refs = append(v.refs, ref)

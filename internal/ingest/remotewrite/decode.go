@@ -1,7 +1,9 @@
 package remotewrite
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"unicode/utf8"
 
@@ -41,9 +43,9 @@ const keepArena = 1 << 17
 func (d *decoder) reset(createdZero int64) {
 	d.batch.Reset()
 	d.counts, d.refused = counts{}, store.Refused{}
-	d.samples, d.histograms = keep(d.samples), keep(d.histograms)
-	d.exemplars, d.labels = keep(d.exemplars), keep(d.labels)
-	d.keys, d.symbols = keep(d.keys), keep(d.symbols)
+	d.samples, d.keys = keepPlain(d.samples), keepPlain(d.keys)
+	d.histograms, d.exemplars = keep(d.histograms), keep(d.exemplars)
+	d.labels, d.symbols = keep(d.labels), keep(d.symbols)
 	d.createdZero, d.lastMeta, d.expanded = createdZero, metaRefs{}, 0
 }
 
@@ -56,10 +58,21 @@ func keep[T any](s []T) []T {
 	return s[:0]
 }
 
+// keepPlain is keep for elements without pointers.
+func keepPlain[T any](s []T) []T {
+	if cap(s) > keepArena {
+		return nil
+	}
+	return s[:0]
+}
+
 // v1 decodes a prometheus.WriteRequest.
 func (d *decoder) v1(body []byte) error {
 	r := wire.NewReader(body)
 	for r.More() {
+		if d.plainSeries(&r) {
+			continue
+		}
 		num, typ, err := r.Field()
 		if err != nil {
 			return err
@@ -108,6 +121,75 @@ func (d *decoder) add(m marks, key []byte) {
 	d.counts.samples += len(w.Samples)
 	d.counts.histograms += len(w.Histograms)
 	d.counts.exemplars += len(w.Exemplars)
+}
+
+// plainSeries decodes a TimeSeries of the form that is nearly all of the traffic: short
+// label fields, then samples, each with a value and a time in this order. It returns
+// false, and has done nothing, when the next field is anything else; series reads all.
+func (d *decoder) plainSeries(r *wire.Reader) bool {
+	b := r.Rest()
+	body, size := plainField(b, 0x0a)
+	if size == 0 {
+		return false
+	}
+	at := 0
+	for at < len(body) && body[at] == 0x0a {
+		_, n := plainField(body[at:], 0x0a)
+		if n == 0 {
+			return false
+		}
+		at += n
+	}
+	key, had := body[:at:at], len(d.samples)
+	for at < len(body) {
+		msg, n := plainField(body[at:], 0x12)
+		if n == 0 {
+			break
+		}
+		var s store.Sample
+		if len(msg) > 9 && msg[0] == 0x09 { // a value of 0 is left out
+			s.Value = math.Float64frombits(binary.LittleEndian.Uint64(msg[1:]))
+			msg = msg[9:]
+		}
+		if len(msg) == 0 || msg[0] != 0x10 {
+			break
+		}
+		t, m := binary.Uvarint(msg[1:])
+		if m != len(msg)-1 {
+			break
+		}
+		s.Time = int64(t)
+		d.samples = append(d.samples, s)
+		at += n
+	}
+	if at < len(body) || len(key) == 0 {
+		d.samples = d.samples[:had]
+		return false
+	}
+	r.Advance(size)
+	n := len(d.samples)
+	d.batch.Series = append(d.batch.Series, store.SeriesWrite{Key: key, Samples: d.samples[had:n:n]})
+	d.counts.samples += n - had
+	return true
+}
+
+// plainField returns the content of the length-delimited field at the start of b and the
+// size of the whole, 0 if its tag is not tag, it is 16 KiB or longer, or it is cut off.
+func plainField(b []byte, tag byte) (content []byte, size int) {
+	if len(b) < 2 || b[0] != tag {
+		return nil, 0
+	}
+	n, head := int(b[1]), 2
+	if n >= 0x80 {
+		if len(b) < 3 || b[2] >= 0x80 {
+			return nil, 0
+		}
+		n, head = n&0x7f|int(b[2])<<7, 3
+	}
+	if n > len(b)-head {
+		return nil, 0
+	}
+	return b[head : head+n], head + n
 }
 
 // series decodes a version 1.0 TimeSeries. Its key is the run of its label fields as

@@ -55,6 +55,9 @@ func (r *Reader) Range(from, to int) []byte { return r.buf[from:to:to] }
 // Rest returns the bytes of the message that are still unread.
 func (r *Reader) Rest() []byte { return r.buf[r.i:r.end:r.end] }
 
+// Advance passes over n bytes of [Reader.Rest] that the caller has read.
+func (r *Reader) Advance(n int) { r.i += n }
+
 // Errorf returns an error at the current offset.
 func (r *Reader) Errorf(format string, args ...any) error {
 	return fmt.Errorf("%w at byte %d: %s", ErrMalformed, r.i, fmt.Sprintf(format, args...))
