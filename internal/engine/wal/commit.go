@@ -35,11 +35,15 @@ func (l *Log) commit(ctx context.Context, pos Pos, sync bool) error {
 			if l.pending == nil {
 				model.Bug("wal position %d was never written", pos)
 			}
-			c, l.writing, l.pending = l.pending, l.pending, nil
-			c.size = Pos(len(c.buf))
+			c, l.writing = l.pending, l.pending
+			if sync && c.records < l.crowd {
+				c.want, c.full = l.crowd, make(chan struct{})
+			}
 		}
 		l.mu.Unlock()
 		if lead {
+			c.gather()
+			l.take(c)
 			l.lead(c, sync)
 		} else {
 			select {
@@ -52,6 +56,33 @@ func (l *Log) commit(ctx context.Context, pos Pos, sync bool) error {
 			return c.err
 		} // else the record is still pending and needs one more round
 	}
+}
+
+// gatherTime is the longest that a leader waits for the writers that shared the commits
+// before: one sync for all of them costs as much as one for each.
+const gatherTime = 5 * time.Millisecond
+
+// gather waits for the records that the leader of c hopes for.
+func (c *commit) gather() {
+	if c.full == nil {
+		return
+	}
+	t := time.NewTimer(gatherTime)
+	defer t.Stop()
+	select {
+	case <-c.full:
+	case <-t.C:
+	}
+}
+
+// take ends the gathering of c. The next leader hopes for as many records as c has, and
+// for more once more came while c was being written.
+func (l *Log) take(c *commit) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pending = nil
+	l.crowd = c.records
+	c.want, c.size = 0, Pos(len(c.buf))
 }
 
 // outcome tells whether the fate of pos is decided. The caller holds mu.

@@ -9,7 +9,8 @@
 //
 // Commits are shared: the first caller that finds no write in progress becomes the leader,
 // writes and syncs everything buffered so far, and wakes all whose records it covered.
-// Under load one fsync carries the records of every waiting writer; a lone writer never
+// Under load one fsync carries the records of every waiting writer: a leader gives as many
+// writers as shared the last commit a few milliseconds to come again. A lone writer never
 // waits for a timer.
 //
 // A position is a byte offset in the endless log. It never goes back, not even after a
@@ -96,6 +97,7 @@ type Log struct {
 	writing  *commit              // guarded by mu; the leader's, nil when there is none
 	closed   bool                 // guarded by mu
 	spare    []byte               // guarded by mu; buffer of the last finished commit
+	crowd    int                  // guarded by mu; records of the last commit
 	failed   []failure            // guarded by mu; position ranges that were lost, oldest first
 	released map[model.Signal]Pos // guarded by mu
 	lost     []string             // guarded by mu; what replay could not read
@@ -114,6 +116,10 @@ type commit struct {
 	size  Pos           // of buf when the leader took it; buf is reused afterwards
 	done  chan struct{} // closed when the commit has succeeded or failed
 	err   error         // set before done is closed
+
+	records int
+	want    int           // records that the leader waits for, 0 for none
+	full    chan struct{} // closed when they are there
 }
 
 // end returns the position after the last record of a commit that a leader has taken.
@@ -225,6 +231,9 @@ func (l *Log) Write(sig model.Signal, tenant model.Tenant, data []byte) (Pos, er
 	before := len(l.pending.buf)
 	l.pending.buf = appendRecord(l.pending.buf, sig, tenant, data)
 	l.next += Pos(len(l.pending.buf) - before)
+	if l.pending.records++; l.pending.records == l.pending.want {
+		close(l.pending.full)
+	}
 	return l.next, nil
 }
 
