@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/engine/part"
@@ -215,6 +216,7 @@ func (s *Store) resolve(t *tenant, a *appender, b *store.MetricBatch) (gen uint6
 	a.items, a.defs, a.meta, a.kept = a.items[:0], a.defs[:0], a.meta[:0], a.kept[:0]
 	a.refused = store.Refused{}
 	dec := decoderID(b.Decode)
+	a.items = slices.Grow(a.items, len(b.Series))
 	unknown := 0
 	t.mu.RLock()
 	gen, epoch = t.walGen, t.epoch

@@ -14,17 +14,18 @@ import (
 // guards it; after the cut it does not change any more. All its slices only grow, so that
 // a reader that copied their headers under the lock may read on without it.
 type buffer struct {
-	open   []store.Sample // in order, behind every chunk
+	// What a sample touches comes first, in one line of the cache.
+	open       []store.Sample // in order, behind every chunk
+	last       int64          // newest time in open and chunks
+	lastValue  float64
+	minT, maxT int64 // of all samples and histograms
+
 	chunks []headChunk    // in order, without overlaps
 	late   []store.Sample // not newer than some sample before them; in order of arrival
 	hists  []store.HistogramSample
 	exs    []store.Exemplar
-
-	last       int64 // newest time in open and chunks
-	lastValue  float64
-	minT, maxT int64 // of all samples and histograms
-	exMin      int64 // of the exemplars
-	exMax      int64
+	exMin  int64 // of the exemplars
+	exMax  int64
 }
 
 // headChunk is a run of samples, compressed: a column of times, a column of values.
