@@ -19,11 +19,12 @@ var version = "dev"
 
 // cli is the table of subcommands.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Run the server."`
-	Demo    demoCmd    `cmd:"" help:"Run the server with a synthetic shop that sends it telemetry."`
-	Query   queryCmd   `cmd:"" help:"Ask a running server in PromQL, LogQL or TraceQL."`
-	Config  configCmd  `cmd:"" help:"Check, print or document the configuration."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve      serveCmd      `cmd:"" help:"Run the server."`
+	Demo       demoCmd       `cmd:"" help:"Run the server with a synthetic shop that sends it telemetry."`
+	Query      queryCmd      `cmd:"" help:"Ask a running server in PromQL, LogQL or TraceQL."`
+	Dashboards dashboardsCmd `cmd:"" help:"Import, export and list dashboards of a running server."`
+	Config     configCmd     `cmd:"" help:"Check, print or document the configuration."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
 // streams is where a subcommand reads and writes.

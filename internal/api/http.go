@@ -1,6 +1,7 @@
 // Package api is the plumbing that the HTTP APIs share: handlers that return errors, the
 // only table from errors to statuses, tenants, time parameters, compression. The APIs
-// themselves are the packages below it, one for each dialect: prom, loki, tempo, native.
+// themselves are the packages below it, one for each dialect: prom, loki, tempo, grafana,
+// native.
 package api
 
 import (
@@ -14,7 +15,9 @@ import (
 
 	"github.com/klauspost/compress/gzhttp"
 
+	"github.com/pharos-o11y/pharos/internal/dashboard"
 	"github.com/pharos-o11y/pharos/internal/logql"
+	"github.com/pharos-o11y/pharos/internal/meta"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/promql"
 	"github.com/pharos-o11y/pharos/internal/query"
@@ -60,6 +63,12 @@ var statuses = []struct {
 	{store.ErrUnsupported, http.StatusNotImplemented},
 	{store.ErrOverloaded, http.StatusServiceUnavailable},
 	{store.ErrReadOnly, http.StatusServiceUnavailable},
+	{dashboard.ErrInvalid, http.StatusBadRequest},
+	{dashboard.ErrProvisioned, http.StatusBadRequest},
+	{dashboard.ErrTitleTaken, http.StatusPreconditionFailed},
+	{meta.ErrVersion, http.StatusPreconditionFailed},
+	{meta.ErrNotEmpty, http.StatusBadRequest},
+	{meta.ErrNotFound, http.StatusNotFound},
 	{query.ErrCanceled, http.StatusServiceUnavailable},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout},
 	{context.Canceled, statusClientClosed},

@@ -26,11 +26,13 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/api"
 	"github.com/pharos-o11y/pharos/internal/config"
+	"github.com/pharos-o11y/pharos/internal/dashboard"
 	"github.com/pharos-o11y/pharos/internal/demo"
 	"github.com/pharos-o11y/pharos/internal/engine/wal"
 	"github.com/pharos-o11y/pharos/internal/ingest/derive"
 	"github.com/pharos-o11y/pharos/internal/ingest/meter"
 	"github.com/pharos-o11y/pharos/internal/logstore"
+	"github.com/pharos-o11y/pharos/internal/meta"
 	"github.com/pharos-o11y/pharos/internal/metricstore"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/pipeline"
@@ -67,6 +69,8 @@ type App struct {
 	door     *query.Door
 	tracing  *telemetry.Tracing
 	shop     *demo.Shop
+	meta     *meta.DB
+	library  *dashboard.Library
 
 	listeners []net.Listener
 	ready     atomic.Bool
@@ -95,6 +99,9 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	}()
 	limit := a.limitMemory(cfg)
 	if err := a.openStores(ctx, cfg, limit); err != nil {
+		return nil, err
+	}
+	if err := a.openLibrary(ctx, cfg); err != nil {
 		return nil, err
 	}
 	a.meter = meter.New(a.reg, nil)
@@ -196,6 +203,7 @@ func (a *App) Run(ctx context.Context) error {
 	g.Add("logs", a.logs.Run)
 	g.Add("traces", a.traces.Run)
 	g.Add("derive", a.derive.Run)
+	g.Add("dashboards", a.library.Run)
 	g.Add("pipeline", a.pipeline.Run)
 	if a.tracing != nil {
 		g.Add("tracing", a.tracing.Run)
@@ -232,6 +240,9 @@ func (a *App) close(ctx context.Context) error {
 		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if a.meta != nil {
+		errs = append(errs, a.meta.Close())
 	}
 	if a.traces != nil {
 		errs = append(errs, a.traces.Close())

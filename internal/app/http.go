@@ -106,10 +106,11 @@ func (a *App) handler() http.Handler {
 	a.queryRoutes(mux, cfg)
 	a.adminRoutes(mux, cfg)
 	mux.Handle("/", webui.Handler(web.Dist()))
+	h := a.dashboardRoutes(mux, cfg)
 	if a.tracing == nil {
-		return mux
+		return h
 	}
-	return a.tracing.Wrap(mux)
+	return a.tracing.Wrap(h)
 }
 
 func (a *App) ingestRoutes(mux *http.ServeMux, cfg *config.Config) {

@@ -15,21 +15,22 @@ import (
 
 // Config is the whole configuration.
 type Config struct {
-	Data        string    `yaml:"data" doc:"Directory of everything that is stored. One process at a time may use it."`
-	Listen      string    `yaml:"listen" doc:"Address of the web UI and all HTTP APIs."`
-	CompatPorts bool      `yaml:"compat_ports" doc:"Also listen on 9090 and 8428 (Prometheus, VictoriaMetrics), 3100 (Loki) and 3200 (Tempo), on the host of listen, so that existing agents need no change."`
-	AllowOpen   bool      `yaml:"allow_open" doc:"Permit listening beyond loopback although nothing authenticates the clients."`
-	OTLP        OTLP      `yaml:"otlp" doc:"Addresses of the OTLP receivers of the built-in pipeline. Ignored when pipeline is set: it then has its own receivers."`
-	Tenancy     Tenancy   `yaml:"tenancy" doc:"Separation of tenants by the header X-Scope-OrgID."`
-	Retention   Retention `yaml:"retention" doc:"How long data is kept. Whole UTC days are dropped once they are older."`
-	WAL         WAL       `yaml:"wal" doc:"Durability of writes."`
-	Traces      Traces    `yaml:"traces" doc:"Metrics derived from spans as they arrive, with Tempo's names. Sampling in the pipeline comes before; spans that ended more than 30s ago are not counted."`
-	Limits      Limits    `yaml:"limits" doc:"What is refused at the door. Refusals are counted by reason and answered with the reason."`
-	Query       Query     `yaml:"query" doc:"Bounds of queries."`
-	Memory      Memory    `yaml:"memory" doc:"Memory of the process."`
-	Log         Log       `yaml:"log" doc:"The log of Pharos itself, on standard error."`
-	Telemetry   Telemetry `yaml:"telemetry" doc:"How Pharos observes itself. Its metrics are always at /metrics."`
-	Pipeline    Pipeline  `yaml:"pipeline" doc:"A standard OpenTelemetry Collector configuration. Its exporter pharos writes to the stores. A configuration without service (only processors, say) is completed with the OTLP receivers and that exporter. When absent, OTLP goes straight to the stores."`
+	Data        string     `yaml:"data" doc:"Directory of everything that is stored. One process at a time may use it."`
+	Listen      string     `yaml:"listen" doc:"Address of the web UI and all HTTP APIs."`
+	CompatPorts bool       `yaml:"compat_ports" doc:"Also listen on 9090 and 8428 (Prometheus, VictoriaMetrics), 3100 (Loki) and 3200 (Tempo), on the host of listen, so that existing agents need no change."`
+	AllowOpen   bool       `yaml:"allow_open" doc:"Permit listening beyond loopback although nothing authenticates the clients."`
+	OTLP        OTLP       `yaml:"otlp" doc:"Addresses of the OTLP receivers of the built-in pipeline. Ignored when pipeline is set: it then has its own receivers."`
+	Tenancy     Tenancy    `yaml:"tenancy" doc:"Separation of tenants by the header X-Scope-OrgID."`
+	Retention   Retention  `yaml:"retention" doc:"How long data is kept. Whole UTC days are dropped once they are older."`
+	WAL         WAL        `yaml:"wal" doc:"Durability of writes."`
+	Traces      Traces     `yaml:"traces" doc:"Metrics derived from spans as they arrive, with Tempo's names. Sampling in the pipeline comes before; spans that ended more than 30s ago are not counted."`
+	Limits      Limits     `yaml:"limits" doc:"What is refused at the door. Refusals are counted by reason and answered with the reason."`
+	Query       Query      `yaml:"query" doc:"Bounds of queries."`
+	Memory      Memory     `yaml:"memory" doc:"Memory of the process."`
+	Log         Log        `yaml:"log" doc:"The log of Pharos itself, on standard error."`
+	Telemetry   Telemetry  `yaml:"telemetry" doc:"How Pharos observes itself. Its metrics are always at /metrics."`
+	Dashboards  Dashboards `yaml:"dashboards" doc:"Dashboards that users save, and those of files."`
+	Pipeline    Pipeline   `yaml:"pipeline" doc:"A standard OpenTelemetry Collector configuration. Its exporter pharos writes to the stores. A configuration without service (only processors, say) is completed with the OTLP receivers and that exporter. When absent, OTLP goes straight to the stores."`
 }
 
 // OTLP is the addresses of the OTLP receivers.
@@ -135,6 +136,13 @@ type Log struct {
 	Format string `yaml:"format" doc:"text or json."`
 }
 
+// Dashboards configures dashboards.
+type Dashboards struct {
+	Postgres  string `yaml:"postgres" doc:"Connection string of a PostgreSQL database for saved dashboards, such as postgres://user:password@host/db. Empty keeps them in the file meta.db of the data directory."`
+	Provision string `yaml:"provision" doc:"Directory of dashboard JSON files (subdirectories become folders), or a provisioning YAML in Grafana's form. Looked at every five seconds; these dashboards are read-only in the UI."`
+	Shipped   bool   `yaml:"shipped" doc:"Offer the dashboards that come with Pharos."`
+}
+
 // Telemetry configures self-observation.
 type Telemetry struct {
 	Traces bool `yaml:"traces" doc:"Store traces of Pharos' own HTTP requests in itself, as service pharos."`
@@ -167,7 +175,8 @@ func Default() Config {
 			Timeout: Duration(2 * time.Minute), Lookback: Duration(5 * time.Minute), MaxSamples: 50_000_000,
 			Slow: Duration(5 * time.Second),
 		},
-		Log: Log{Level: "info", Format: "text"},
+		Log:        Log{Level: "info", Format: "text"},
+		Dashboards: Dashboards{Shipped: true},
 	}
 }
 
