@@ -35,7 +35,8 @@ type merger struct {
 	in   []*mergeInput
 	size int
 	emit func(*group) error
-	stop func() error // asked between traces; nil never stops
+	stop func() error                      // asked between traces; nil never stops
+	keep func(model.TraceID) (bool, error) // asked in ascending order; nil keeps all
 	b    *builder
 
 	segs  []*segment // reused
@@ -96,7 +97,7 @@ func (m *merger) run() error {
 		if !ok {
 			return m.flush()
 		}
-		if err := m.trace(id); err != nil {
+		if err := m.one(id); err != nil {
 			return err
 		}
 		if m.stop == nil {
@@ -106,6 +107,28 @@ func (m *merger) run() error {
 			return err
 		}
 	}
+}
+
+// one merges a trace, or leaves it out.
+func (m *merger) one(id model.TraceID) error {
+	keep := true
+	if m.keep != nil {
+		var err error
+		if keep, err = m.keep(id); err != nil {
+			return err
+		}
+	}
+	if keep {
+		return m.trace(id)
+	}
+	for _, in := range m.in {
+		for in.cur != nil && in.trace() == id {
+			if err := in.advance(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // least returns the smallest current trace id.

@@ -8,6 +8,7 @@ type metrics struct {
 	flushes prometheus.Counter
 	traces  prometheus.Counter
 	unread  prometheus.Counter
+	thinned prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
@@ -24,6 +25,9 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 		unread: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pharos_tracestore_wal_records_unread_total", Help: "Records of the write-ahead log that could not be read back.",
 		}),
+		thinned: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pharos_tracestore_traces_thinned_total", Help: "Traces of a day removed by sampling after the fact.",
+		}),
 	}
 	if reg != nil {
 		gauge := func(name, help string, f func(*head) int64) prometheus.Collector {
@@ -33,7 +37,7 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 				return float64(f(s.head))
 			})
 		}
-		reg.MustRegister(m.spans, m.flushes, m.traces, m.unread,
+		reg.MustRegister(m.spans, m.flushes, m.traces, m.unread, m.thinned,
 			gauge("pharos_tracestore_head_bytes", "Bytes of the spans in memory.", func(h *head) int64 { return h.bytes }),
 			gauge("pharos_tracestore_head_spans", "Spans in memory.", func(h *head) int64 { return h.rows }))
 	}

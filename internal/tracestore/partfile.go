@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 
@@ -17,13 +18,15 @@ import (
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
-// indexVersion is the first byte of a part's index.
-const indexVersion = 1
+// indexVersion is the first byte of a part's index. Version 1 does not tell how often the
+// part was thinned: never.
+const indexVersion = 2
 
 // partIndex is what is kept in memory of a part: one entry a group, in order of trace id.
 type partIndex struct {
-	groups []groupMeta
-	attrs  []store.Attr // that occur in the part
+	groups  []groupMeta
+	attrs   []store.Attr // that occur in the part
+	thinned int          // steps of thinning that have been applied
 
 	mu      sync.Mutex
 	damaged map[int]bool // guarded by mu; groups reported
@@ -44,14 +47,15 @@ type openPart = part.Part[*partIndex]
 
 // partWriter writes groups to a part.
 type partWriter struct {
-	w     *part.Writer
-	e     encoder
-	index []byte
-	n     int
-	attrs map[store.Attr]struct{}
-	st    part.Stats
-	res   resources
-	buf   []byte
+	w       *part.Writer
+	e       encoder
+	index   []byte
+	n       int
+	thinned int
+	attrs   map[store.Attr]struct{}
+	st      part.Stats
+	res     resources
+	buf     []byte
 }
 
 func newPartWriter(w *part.Writer, z *codec.Zstd) *partWriter {
@@ -104,6 +108,7 @@ func (p *partWriter) finish() (*part.Finished, error) {
 	for _, a := range slices.SortedFunc(maps.Keys(p.attrs), compareAttrs) {
 		b = codec.AppendBytes(append(b, byte(a.Scope)), a.Name)
 	}
+	b = binary.AppendUvarint(b, uint64(p.thinned))
 	return p.w.Finish(b, p.st)
 }
 
@@ -122,8 +127,9 @@ func loadIndex(f *part.File) (*partIndex, error) {
 
 func parseIndex(b []byte) (*partIndex, error) {
 	r := codec.NewReader(b)
-	if v := r.Byte(); v != indexVersion {
-		r.Fail("index of version %d, this program reads %d", v, indexVersion)
+	version := r.Byte()
+	if version < 1 || version > indexVersion {
+		r.Fail("index of version %d, this program reads 1 to %d", version, indexVersion)
 	}
 	idx := &partIndex{damaged: map[int]bool{}}
 	n := r.Count(r.Len())
@@ -143,6 +149,9 @@ func parseIndex(b []byte) (*partIndex, error) {
 	}
 	for range r.Count(r.Len()) {
 		idx.attrs = append(idx.attrs, store.Attr{Scope: store.AttrScope(r.Byte()), Name: string(r.Bytes())})
+	}
+	if version > 1 {
+		idx.thinned = r.Count(1 << 20)
 	}
 	return idx, r.Err()
 }
@@ -212,15 +221,31 @@ func partStream(p *openPart, z *codec.Zstd) stream {
 	}
 }
 
-// mergeParts is the merge of the kit: in becomes one part.
+// mergeParts is the merge of the kit: in, parts of one tenant's day, becomes one part. It
+// applies the steps of thinning that are due to all of them.
 func (s *Store) mergeParts(ctx context.Context, in []*openPart, w *part.Writer) (*part.Finished, error) {
 	out := newPartWriter(w, s.zMerge)
 	m := &merger{size: groupRows, emit: out.add, stop: ctx.Err}
+	info := in[0].Info
+	done, due := math.MaxInt, s.stepsDue(info.Day)
 	for _, p := range in {
 		m.in = append(m.in, &mergeInput{next: partStream(p, s.z)})
+		done = min(done, p.Data.thinned)
+	}
+	out.thinned = max(done, due)
+	if due > done {
+		t, err := s.newThinning(ctx, info.Tenant, info.Day, done, due)
+		if err != nil {
+			return nil, err
+		}
+		defer t.stop()
+		m.keep = t.keep
 	}
 	if err := m.run(); err != nil {
 		return nil, err
+	}
+	if out.n == 0 {
+		return nil, nil
 	}
 	return out.finish()
 }

@@ -27,6 +27,11 @@ type Options struct {
 	// called on every append and must be cheap. nil means the same limits for all.
 	TenantLimits func(model.Tenant) (Limits, bool)
 
+	// Thin is the steps of sampling after the fact, in ascending order of After. The
+	// referenced policy asks References; nil means that nothing is.
+	Thin       []ThinStep
+	References References
+
 	Logger     *slog.Logger     // nil discards
 	Now        func() time.Time // nil means time.Now; tests replace it
 	Registerer prometheus.Registerer
@@ -84,6 +89,11 @@ func (o Options) validate() error {
 	if o.HeadAge < 0 {
 		errs = append(errs, fmt.Errorf("head age %s is negative", o.HeadAge))
 	}
+	for i, step := range o.Thin {
+		if step.After < 0 || step.Sampler == nil || i > 0 && step.After <= o.Thin[i-1].After {
+			errs = append(errs, fmt.Errorf("step %d of thinning: after %s; want a sampler, and steps in ascending order of time", i+1, step.After))
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -127,6 +137,7 @@ func Open(dir string, log *wal.Log, opts Options) (*Store, error) {
 		Signal:     model.Traces,
 		Load:       loadIndex,
 		Merge:      s.mergeParts,
+		Rewrite:    s.toThin,
 		Retention:  func(t model.Tenant) time.Duration { return max(0, s.limits(t).Retention) },
 		Logger:     opts.Logger,
 		Now:        opts.Now,
