@@ -156,7 +156,11 @@ func (a *App) openStores(ctx context.Context, cfg *config.Config, limit int64) e
 	if a.logs, err = logstore.Open(filepath.Join(cfg.Data, model.Logs.String()), a.wal, a.logOptions(cfg, limit)); err != nil {
 		return err
 	}
-	if a.traces, err = tracestore.Open(filepath.Join(cfg.Data, model.Traces.String()), a.wal, a.traceOptions(cfg, limit)); err != nil {
+	traceOptions, err := a.traceOptions(cfg, limit)
+	if err != nil {
+		return err
+	}
+	if a.traces, err = tracestore.Open(filepath.Join(cfg.Data, model.Traces.String()), a.wal, traceOptions); err != nil {
 		return err
 	}
 	type replayer struct {

@@ -8,6 +8,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/metricstore"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/tracestore"
+	"github.com/pharos-o11y/pharos/internal/tracestore/sampling"
 )
 
 // What is older than its retention would be dropped at once, so each store refuses
@@ -37,8 +38,17 @@ func (a *App) logOptions(cfg *config.Config, limit int64) logstore.Options {
 	}
 }
 
-func (a *App) traceOptions(cfg *config.Config, limit int64) tracestore.Options {
+func (a *App) traceOptions(cfg *config.Config, limit int64) (tracestore.Options, error) {
+	var thin []tracestore.ThinStep
+	for _, step := range cfg.Traces.Sampling {
+		s, err := sampling.New(step.Policies)
+		if err != nil {
+			return tracestore.Options{}, err
+		}
+		thin = append(thin, tracestore.ThinStep{After: time.Duration(step.After), Sampler: s})
+	}
 	return tracestore.Options{
+		Thin: thin, References: a.traceReferences,
 		HeadSize: headSize(limit) / 2,
 		TenantLimits: func(t model.Tenant) (tracestore.Limits, bool) {
 			keep := a.retention(model.Traces, t)
@@ -48,7 +58,7 @@ func (a *App) traceOptions(cfg *config.Config, limit int64) tracestore.Options {
 			}, true
 		},
 		Logger: a.logger, Registerer: a.reg,
-	}
+	}, nil
 }
 
 // maxAge is the age at which data is refused when it is kept for keep, 0 for ever.

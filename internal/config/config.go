@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pharos-o11y/pharos/internal/ingest/derive"
+	"github.com/pharos-o11y/pharos/internal/tracestore/sampling"
 )
 
 // Config is the whole configuration.
@@ -73,7 +74,14 @@ type Traces struct {
 	MaxSeries       int           `yaml:"max_series" doc:"Derived series of one tenant. Operations beyond it share the span name __cardinality_overflow__."`
 	ExemplarLabel   string        `yaml:"exemplar_label" doc:"Label of exemplars that holds the trace id."`
 	SpanMetrics     SpanMetrics   `yaml:"span_metrics" doc:"Rate, errors, duration and size of every operation: traces_spanmetrics_calls_total, _latency, _size_total."`
+	Sampling        []Sampling    `yaml:"sampling" doc:"Sampling after the fact: steps of after (how long a UTC day is over) and policies (those of the Collector's tail_sampling processor, and referenced: an exemplar or a log entry names the trace). A trace stays if any policy wants it; see docs/sampling.md."`
 	ServiceGraphs   ServiceGraphs `yaml:"service_graphs" doc:"Calls between services: traces_service_graph_request_total, _failed_total, _server_seconds, _client_seconds."`
+}
+
+// Sampling says which traces of a day stay once it is over for some time.
+type Sampling struct {
+	After    Duration          `yaml:"after"`
+	Policies []sampling.Policy `yaml:"policies"`
 }
 
 // SpanMetrics configures the metrics of operations.
@@ -251,6 +259,15 @@ func (t *Traces) check(bad func(key, format string, args ...any)) {
 		}
 		if len(x.buckets) == 0 || len(x.buckets) > 200 {
 			bad(x.key+".histogram_buckets", "has %d bounds; want 1 to 200", len(x.buckets))
+		}
+	}
+	for i, step := range t.Sampling {
+		key := fmt.Sprintf("traces.sampling[%d]", i)
+		if i > 0 && step.After <= t.Sampling[i-1].After {
+			bad(key+".after", "%s does not come after the step before, %s", step.After, t.Sampling[i-1].After)
+		}
+		if _, err := sampling.New(step.Policies); err != nil {
+			bad(key+".policies", "%v", err)
 		}
 	}
 	if t.ExemplarLabel == "" {

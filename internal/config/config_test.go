@@ -50,6 +50,9 @@ func TestMistakesAreNamed(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{"unknown key", "lissten: x", "line 1: unknown key lissten; did you mean listen?"},
 		{"unknown nested key", "wal:\n  synk: commit", "line 2: unknown key wal.synk; did you mean sync?"},
+		{"unknown key in a list", "traces: {sampling: [{after: 1d, policies: [{name: a, type: latency, latency: {threshold: 5}}]}]}", "unknown key traces.sampling[0].policies[0].latency.threshold"},
+		{"policy", "traces: {sampling: [{after: 1d, policies: [{name: a, type: latncy}]}]}", `traces.sampling[0].policies: policy "a" of type latncy`},
+		{"order of steps", "traces: {sampling: [{after: 2d, policies: [{type: always_sample}]}, {after: 1d, policies: [{type: always_sample}]}]}", "traces.sampling[1].after: 1d does not come after the step before, 2d"},
 		{"unknown key of a tenant", "retention: {tenants: {a: {metric: 1d}}}", "unknown key retention.tenants.a.metric; did you mean metrics?"},
 		{"bad duration", "retention: {logs: 5 days}", `line 1: "5 days" is not a duration`},
 		{"bad size", "limits: {max_body: big}", `"big" is not a size`},

@@ -68,6 +68,16 @@ func unknownKeys(n *yaml.Node, t reflect.Type, path string) []error {
 		}
 		return errs
 	}
+	if t.Kind() == reflect.Slice && n.Kind == yaml.SequenceNode {
+		var errs []error
+		for i, item := range n.Content {
+			errs = append(errs, unknownKeys(item, t.Elem(), fmt.Sprintf("%s[%d].", strings.TrimSuffix(path, "."), i))...)
+		}
+		return errs
+	}
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	if !isSection(t) || n.Kind != yaml.MappingNode {
 		return nil
 	}
