@@ -163,6 +163,7 @@ func (a *App) configText() string {
 
 func (a *App) adminRoutes(mux *http.ServeMux, cfg *config.Config) {
 	opts := native.Options{
+		Traces: a.traces, Logs: a.logs,
 		Door: a.door, Meter: a.meter, Tenancy: a.tenancy, Version: a.version, Logger: a.logger, Warnings: a.warnings,
 		Disk: map[model.Signal]func() int64{
 			model.Metrics: a.metrics.DiskSize, model.Logs: a.logs.DiskSize, model.Traces: a.traces.DiskSize,

@@ -20,7 +20,7 @@ type comparer struct {
 	filter   int // id of the selection's filter
 	byName   map[string]*comparedAttr
 	attrs    []*comparedAttr
-	names    map[store.Attr]string // as written in a query
+	names    attrNames
 	overflow bool
 }
 
@@ -42,7 +42,7 @@ type comparedValue struct {
 func (m *metricRun) compare(ctx context.Context, q *metricQuery) ([]line, error) {
 	pl := newPlan(q.pipe, m.grid.timeRange(), m.acct)
 	b := &binder{slots: pl.slots, filters: pl.filters}
-	k := &comparer{run: m, cmp: q.cmp, filter: b.filter(q.cmp.sel.expr), byName: map[string]*comparedAttr{}, names: map[store.Attr]string{}}
+	k := &comparer{run: m, cmp: q.cmp, filter: b.filter(q.cmp.sel.expr), byName: map[string]*comparedAttr{}, names: attrNames{}}
 	pl.finish(b)
 	pl.sel.AllAttrs, pl.sel.Events, pl.sel.Links = true, true, true
 	f := newFrame(pl.slots, pl.filters)
@@ -131,7 +131,7 @@ func (k *comparer) columns(f *frame, attrs []store.AttrColumn, lo, hi int32, cou
 		if col.Type == store.ValueOther {
 			continue
 		}
-		name := k.name(col.Attr)
+		name := k.names.of(col.Attr)
 		for r := lo; r < hi; r++ {
 			if !col.Has[r] {
 				continue
@@ -148,9 +148,11 @@ func (k *comparer) columns(f *frame, attrs []store.AttrColumn, lo, hi int32, cou
 	}
 }
 
-// name returns the attribute as written in a query.
-func (k *comparer) name(a store.Attr) string {
-	name, ok := k.names[a]
+// attrNames is stored attributes as written in a query.
+type attrNames map[store.Attr]string
+
+func (n attrNames) of(a store.Attr) string {
+	name, ok := n[a]
 	if !ok {
 		a.Name = strings.Clone(a.Name)
 		for s := scopeSpan; s <= scopeInstrumentation; s++ {
@@ -158,7 +160,7 @@ func (k *comparer) name(a store.Attr) string {
 				name = fieldText(&attribute{scope: s, name: a.Name})
 			}
 		}
-		k.names[a] = name
+		n[a] = name
 	}
 	return name
 }

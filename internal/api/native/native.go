@@ -22,8 +22,10 @@ type Fault interface {
 	SetFault(on bool)
 }
 
-// Options configures an API. Door, Meter and Tenancy are required.
+// Options configures an API. Door, Meter, Traces and Tenancy are required.
 type Options struct {
+	Traces   store.TraceReader
+	Logs     store.LogReader // nil: explanations come without logs
 	Door     *query.Door
 	Meter    *meter.Meter
 	Tenancy  api.Tenancy
@@ -58,6 +60,8 @@ func (a *API) Register(mux *http.ServeMux) {
 	mux.Handle("GET /api/pharos/v1/status", d.Handle(a.status))
 	mux.Handle("GET /api/pharos/v1/queries", d.Handle(a.queries))
 	mux.Handle("DELETE /api/pharos/v1/queries/{id}", d.Handle(a.cancel))
+	mux.Handle("GET /api/pharos/v1/traces/explain", d.Handle(a.explain))
+	mux.Handle("POST /api/pharos/v1/traces/explain", d.Handle(a.explain))
 	if a.Fault != nil {
 		mux.Handle("GET /api/pharos/v1/demo/fault", d.Handle(a.fault))
 		mux.Handle("POST /api/pharos/v1/demo/fault", d.Handle(a.setFault))
