@@ -12,7 +12,7 @@ import { ExemplarPopover, PointPopover } from '@/pages/metrics/exemplar';
 import { Icon } from '@/ui/icons';
 import { Spark } from '@/ui/kit';
 import { TimeChart } from '@/viz/chart';
-import type { ChartPoint, ChartSeries } from '@/viz/chart';
+import type { ChartMark, ChartPoint, ChartSeries } from '@/viz/chart';
 import { latest } from './golden';
 import type { Golden, GoldenState } from './golden';
 import { useTime } from './time';
@@ -30,13 +30,14 @@ const charts: { key: Key; title: string; unit: Unit }[] = [
 export const shortName = (name: string) => name.replace(/^.*\//, '');
 
 /** `service` is the one that all series belong to; without it every series is a service. */
-export function GoldenCharts({ golden, service, via }: { golden: GoldenState; service?: string; via: string }): JSX.Element {
+export function GoldenCharts({ golden, service, via, marks }: { golden: GoldenState; service?: string; via: string; marks?: ChartMark[] }): JSX.Element {
   const time = useTime();
   const services = service === undefined;
   const [point, setPoint] = useState<{ key: Key; p: ChartPoint; at: { x: number; y: number } }>();
   const [picked, setPicked] = useState<{ e: Exemplar; at: { x: number; y: number } }>();
   const series = useMemo(() => {
-    const colors = services ? golden.rows.map((g) => serviceColor(shortName(g.name))) : assign(golden.rows.map((g) => g.name));
+    const colors = services ? golden.rows.map((g) => serviceColor(shortName(g.name))) : // Red means failure, so no operation is red.
+        assign(golden.rows.map((g) => g.name)).map((c) => (c === 7 ? 12 : c));
     const make = (key: Key): ChartSeries[] =>
       golden.rows.map((g, i) => ({
         key: g.name,
@@ -65,6 +66,7 @@ export function GoldenCharts({ golden, service, via }: { golden: GoldenState; se
               height={176}
               label={`${c.title} by ${services ? 'service' : 'operation'}`}
               sync="golden"
+              {...(marks ? { marks } : {})}
               onZoom={time.zoomTo}
               onZoomOut={time.zoomOut}
               onPoint={(p, at) => setPoint({ key: c.key, p, at })}
@@ -81,7 +83,7 @@ export function GoldenCharts({ golden, service, via }: { golden: GoldenState; se
 
 type SortKey = 'name' | 'rate' | 'errors' | 'p50' | 'p95' | 'p99';
 
-export function GoldenTable({ golden, label, full, extra = [] }: { golden: GoldenState; label: string; full?: boolean; extra?: string[] }): JSX.Element {
+export function GoldenTable({ golden, label, full, extra = [], via }: { golden: GoldenState; label: string; full?: boolean; extra?: string[]; via: string }): JSX.Element {
   const [sort, setSort] = useState<{ key: SortKey; up: boolean }>({ key: 'errors', up: false });
   const rows = useMemo(() => {
     const last = (g: Golden) => ({ rate: latest(g.rate), errors: latest(g.errors), p50: latest(g.p50), p95: latest(g.p95), p99: latest(g.p99) });
@@ -132,7 +134,7 @@ export function GoldenTable({ golden, label, full, extra = [] }: { golden: Golde
               <td>
                 <span className="row" style={{ gap: 8 }}>
                   <span className="dot" style={{ background: `var(--s${serviceColor(name)})` }} />
-                  <GoLink to="/services" search={{ name: g.name }}>
+                  <GoLink to={`/services/${encodeURIComponent(name)}`} search={{ svc: name }}>
                     {name}
                   </GoLink>
                 </span>
@@ -149,7 +151,7 @@ export function GoldenTable({ golden, label, full, extra = [] }: { golden: Golde
               <td className="r">{v.p95 === undefined ? '–' : seconds(v.p95)}</td>
               {full && <td className="r muted">{v.p99 === undefined ? '–' : seconds(v.p99)}</td>}
               <td className="r">
-                <Links service={name} matcher={metricMatcher(name, label)} errors={bad} />
+                <Links service={name} matcher={metricMatcher(name, label)} errors={bad} via={via} />
               </td>
             </tr>
           );
@@ -166,7 +168,7 @@ export function GoldenTable({ golden, label, full, extra = [] }: { golden: Golde
               no request metrics
             </td>
             <td className="r">
-              <Links service={name} matcher={metricMatcher(name, label)} errors={false} />
+              <Links service={name} matcher={metricMatcher(name, label)} errors={false} via={via} />
             </td>
           </tr>
         ))}
@@ -175,23 +177,23 @@ export function GoldenTable({ golden, label, full, extra = [] }: { golden: Golde
   );
 }
 
-function Links({ service, matcher, errors }: { service: string; matcher: string; errors: boolean }): JSX.Element {
+function Links({ service, matcher, errors, via }: { service: string; matcher: string; errors: boolean; via: string }): JSX.Element {
   return (
     <span className="rowlinks">
       {errors && (
-        <GoLink to="/traces" search={{ q: tracesForService(service, 'status = error'), via: service }}>
+        <GoLink to="/traces" search={{ q: tracesForService(service, 'status = error'), via, svc: service }}>
           Failed traces
         </GoLink>
       )}
       {matcher && (
-        <GoLink to="/explore/metrics" search={{ match: matcher, via: service }}>
+        <GoLink to="/explore/metrics" search={{ match: matcher, via, svc: service }}>
           Metrics
         </GoLink>
       )}
-      <GoLink to="/traces" search={{ q: tracesForService(service), via: service }}>
+      <GoLink to="/traces" search={{ q: tracesForService(service), via, svc: service }}>
         Traces
       </GoLink>
-      <GoLink to="/logs" search={{ q: logsForService(service), via: service }}>
+      <GoLink to="/logs" search={{ q: logsForService(service), via, svc: service }}>
         Logs
       </GoLink>
     </span>

@@ -26,6 +26,7 @@ const tree = root.addChildren([
   page('/traces', () => import('@/pages/traces/traces')),
   page('/trace/$id', () => import('@/pages/trace/trace')),
   page('/services', () => import('@/pages/services/services')),
+  page('/services/$name', () => import('@/pages/services/service')),
 ]);
 
 export const router = createRouter({

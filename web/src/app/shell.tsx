@@ -1,36 +1,20 @@
 /** The frame of every page: navigation, context, time, help. */
-import { Outlet, useNavigate, useRouterState } from '@tanstack/react-router';
+import { Outlet, useRouterState } from '@tanstack/react-router';
 import { Dialog, Tooltip } from 'radix-ui';
 import { useEffect, useState } from 'react';
 import type { JSX } from 'react';
 import { formatValue } from '@/core/units/units';
 import type { Signal } from '@/core/api/pharos';
 import { Icon, Logo } from '@/ui/icons';
-import type { IconName } from '@/ui/icons';
 import { copyText, ErrorBox, IconButton, Tip } from '@/ui/kit';
 import { CommandPalette } from './command';
 import { focusQuery, useKeys } from './keys';
 import { useStatus } from './queries';
-import { setTheme, useTheme } from './theme';
+import { navigation } from './navigation';
+import { useAbsoluteLink, TopBar } from './topbar';
 import { TimeProvider, useTime } from './time';
-import { TimePicker } from './timepicker';
 import { GoLink, useUrl } from './url';
-
-export interface NavItem {
-  to: string;
-  label: string;
-  icon: IconName;
-  key: string;
-}
-
-/** Only pages that exist and work are listed. */
-export const navigation: NavItem[] = [
-  { to: '/', label: 'Home', icon: 'home', key: 'h' },
-  { to: '/explore/metrics', label: 'Metrics', icon: 'metrics', key: 'm' },
-  { to: '/logs', label: 'Logs', icon: 'logs', key: 'l' },
-  { to: '/traces', label: 'Traces', icon: 'traces', key: 't' },
-  { to: '/services', label: 'Services', icon: 'services', key: 's' },
-];
+import { useZone } from './zone';
 
 export function Shell(): JSX.Element {
   return (
@@ -56,9 +40,11 @@ function Frame(): JSX.Element {
   const [picker, setPicker] = useState(false);
   const [palette, setPalette] = useState(false);
   const [help, setHelp] = useState(false);
+  const [share, setShare] = useState(false);
   const time = useTime();
+  const zone = useZone();
   const { go } = useUrl();
-  const share = useShare();
+  const link = useAbsoluteLink();
 
   useKeys({
     ...Object.fromEntries(navigation.map((n) => [`g ${n.key}`, () => go(n.to)])),
@@ -68,13 +54,16 @@ function Frame(): JSX.Element {
     '[': () => time.shift(-1),
     ']': () => time.shift(1),
     r: time.refresh,
-    y: share,
+    y: () => void copyText(link()),
+    '{': time.previous,
+    '}': time.next,
+    f: time.freeze,
     '?': () => setHelp(true),
     'Ctrl-k': () => setPalette((p) => !p),
   });
 
   useEffect(() => {
-    const name = navigation.find((n) => n.to === path)?.label ?? (path.startsWith('/trace/') ? 'Trace' : '');
+    const name = navigation.find((n) => n.to === path || (n.to !== '/' && path.startsWith(`${n.to}/`)))?.label ?? (path.startsWith('/trace/') ? 'Trace' : '');
     document.title = name ? `${name} · Pharos` : 'Pharos';
   }, [path]);
 
@@ -95,9 +84,10 @@ function Frame(): JSX.Element {
       </a>
       <Rail path={path} onToggle={toggleRail} small={rail === 'small'} />
       <div className="main">
-        <TopBar path={path} picker={picker} onPicker={setPicker} onPalette={() => setPalette(true)} onHelp={() => setHelp(true)} onShare={share} />
+        <TopBar path={path} picker={picker} onPicker={setPicker} share={share} onShare={setShare} onPalette={() => setPalette(true)} onHelp={() => setHelp(true)} />
         <main className="content" id="content" tabIndex={-1}>
-          <Outlet />
+          {/* Everything that shows a time is made anew in another zone. */}
+          <Outlet key={zone} />
         </main>
       </div>
       <CommandPalette open={palette} onOpenChange={setPalette} />
@@ -122,8 +112,7 @@ function Rail({ path, onToggle, small }: { path: string; onToggle: () => void; s
       </GoLink>
       <ul>
         {navigation.map((n) => {
-          const active = n.to === '/' ? path === '/' : path.startsWith(n.to.replace(/s$/, ''));
-          const on = n.to === '/services' ? path === n.to : n.to === '/traces' ? /^\/traces?(\/|$)/.test(path) : active;
+          const on = path === n.to || (n.to !== '/' && path.startsWith(`${n.to}/`)) || (n.to === '/traces' && path.startsWith('/trace/'));
           const link = (
             <GoLink to={n.to} className={`nav${on ? ' active' : ''}`} aria-current={on ? 'page' : undefined} aria-label={n.label}>
               <Icon name={n.icon} size={16} />
@@ -162,74 +151,6 @@ function Rail({ path, onToggle, small }: { path: string; onToggle: () => void; s
   );
 }
 
-interface TopProps {
-  path: string;
-  picker: boolean;
-  onPicker: (open: boolean) => void;
-  onPalette: () => void;
-  onHelp: () => void;
-  onShare: () => void;
-}
-
-function TopBar({ path, picker, onPicker, onPalette, onHelp, onShare }: TopProps): JSX.Element {
-  const theme = useTheme();
-  return (
-    <header className="top">
-      <Crumbs path={path} />
-      <span className="grow" />
-      <button type="button" className="btn quiet hide-small" onClick={onPalette}>
-        <Icon name="search" /> Jump to <kbd>Ctrl K</kbd>
-      </button>
-      <TimePicker open={picker} onOpenChange={onPicker} />
-      <div className="row" style={{ gap: 0 }}>
-        <IconButton icon="share" kind="quiet" label="Copy link with absolute times" hint="y" onClick={onShare} className="hide-small" />
-        <IconButton icon="help" kind="quiet" label="Keyboard shortcuts" hint="?" onClick={onHelp} className="hide-small" />
-        <IconButton icon={theme === 'dark' ? 'sun' : 'moon'} kind="quiet" label={theme === 'dark' ? 'Light theme' : 'Dark theme'} onClick={() => setTheme(theme === 'dark' ? 'light' : 'dark')} />
-      </div>
-    </header>
-  );
-}
-
-/** Where the user came from, when a correlation link brought them here. */
-function Crumbs({ path }: { path: string }): JSX.Element {
-  const { search } = useUrl();
-  const navigate = useNavigate();
-  const title = navigation.find((n) => n.to === path)?.label ?? (path.startsWith('/trace/') ? 'Trace' : 'Not found');
-  const via = typeof search['via'] === 'string' ? search['via'] : undefined;
-  return (
-    <div className="crumbs">
-      {path.startsWith('/trace/') && (
-        <>
-          <GoLink to="/traces">Traces</GoLink>
-          <span className="faint">/</span>
-        </>
-      )}
-      <h1 className="clip">{path.startsWith('/trace/') ? path.slice(7, 15) : title}</h1>
-      {via && (
-        <span className="chip hide-small">
-          <span className="clip">
-            from <b>{via}</b>
-          </span>
-          <button type="button" aria-label="Forget where this came from" onClick={() => void navigate({ to: '.', search: ((o: object) => ({ ...o, via: undefined })) as never, replace: true })}>
-            <Icon name="x" size={12} />
-          </button>
-        </span>
-      )}
-    </div>
-  );
-}
-
-function useShare(): () => void {
-  const time = useTime();
-  return () => {
-    const url = new URL(location.href);
-    url.searchParams.set('from', String(time.range.from));
-    url.searchParams.set('to', String(time.range.to));
-    url.searchParams.delete('refresh');
-    void copyText(url.toString());
-  };
-}
-
 const shortcuts: [string, string][] = [
   ...navigation.map((n): [string, string] => [`g ${n.key}`, n.label]),
   ['Ctrl K', 'Search and jump'],
@@ -238,11 +159,14 @@ const shortcuts: [string, string][] = [
   ['t', 'Time range'],
   ['z', 'Zoom out'],
   ['[  ]', 'Earlier, later'],
+  ['{  }', 'Previous, next range'],
+  ['f', 'Freeze the range'],
   ['r', 'Refresh'],
   ['j  k', 'Next, previous row'],
   ['Enter', 'Open the row'],
   ['Esc', 'Close'],
   ['e', 'Expand or collapse'],
+  ['n  N', 'Next, previous match'],
   ['y', 'Copy link'],
   ['?', 'This list'],
 ];

@@ -2,6 +2,7 @@
 import { useSyncExternalStore } from 'react';
 
 export type Theme = 'dark' | 'light';
+export type ThemeChoice = Theme | 'system';
 
 const listeners = new Set<() => void>();
 
@@ -14,27 +15,34 @@ function apply(theme: Theme): void {
   for (const l of listeners) l();
 }
 
-export function setTheme(theme: Theme): void {
+function chosen(): ThemeChoice {
   try {
-    localStorage.setItem('pharos.theme', theme);
+    const c = localStorage.getItem('pharos.theme');
+    return c === 'dark' || c === 'light' ? c : 'system';
+  } catch {
+    return 'system';
+  }
+}
+
+const system = (): Theme => (matchMedia('(prefers-color-scheme: light)').matches ? 'light' : 'dark');
+
+export function setTheme(choice: ThemeChoice): void {
+  try {
+    localStorage.setItem('pharos.theme', choice);
   } catch {
     // The choice lasts for this page then.
   }
-  apply(theme);
+  apply(choice === 'system' ? system() : choice);
 }
 
 /** Follows the system while no choice has been made. */
 export function followSystem(): void {
-  const media = matchMedia('(prefers-color-scheme: light)');
-  media.addEventListener('change', () => {
-    let chosen: string | null = null;
-    try {
-      chosen = localStorage.getItem('pharos.theme');
-    } catch {
-      // Storage is blocked, so nothing can have been chosen before.
-    }
-    if (!chosen || chosen === 'system') apply(media.matches ? 'light' : 'dark');
-  });
+  matchMedia('(prefers-color-scheme: light)').addEventListener('change', () => chosen() === 'system' && apply(system()));
+}
+
+export function useThemeChoice(): { choice: ThemeChoice; theme: Theme } {
+  const theme = useTheme();
+  return { choice: chosen(), theme };
 }
 
 export function useTheme(): Theme {

@@ -22,6 +22,13 @@ export interface Time {
   shift: (direction: -1 | 1) => void;
   refresh: () => void;
   setEvery: (text: string) => void;
+  /** The range before this one, as in a browser's history but of ranges alone. */
+  previous: () => void;
+  next: () => void;
+  hasPrevious: boolean;
+  hasNext: boolean;
+  /** Makes a moving range stand still. */
+  freeze: () => void;
 }
 
 const Context = createContext<Time | undefined>(undefined);
@@ -60,12 +67,33 @@ export function TimeProvider({ children }: { children: ReactNode }): JSX.Element
     return () => clearInterval(id);
   }, [every, client]);
 
+  // The ladder of ranges: what is visited is pushed, steps back and forth are not.
+  const ladder = useRef<{ list: RangeText[]; at: number }>({ list: [], at: -1 });
+  const here = ladder.current.list[ladder.current.at];
+  if (here?.from !== from || here.to !== to) {
+    const kept = ladder.current.list.slice(0, ladder.current.at + 1);
+    const list = [...kept, { from, to }].slice(-50);
+    ladder.current = { list, at: list.length - 1 };
+  }
+
   const value = useMemo<Time>(() => {
     const setRange = (r: RangeText) => {
       setAnchor(Date.now());
       set({ from: r.from, to: r.to });
     };
+    const step = (by: -1 | 1) => {
+      const l = ladder.current;
+      const r = l.list[l.at + by];
+      if (!r) return;
+      l.at += by;
+      setRange(r);
+    };
     return {
+      previous: () => step(-1),
+      next: () => step(1),
+      hasPrevious: ladder.current.at > 0,
+      hasNext: ladder.current.at < ladder.current.list.length - 1,
+      freeze: () => setRange({ from: String(range.from), to: String(range.to) }),
       text,
       range,
       every,

@@ -4,9 +4,11 @@ import type { JSX } from 'react';
 import { parseRangeText } from '@/core/time/parse';
 import type { RangeText } from '@/core/time/parse';
 import { describeRange, formatTime, quickRanges } from '@/core/time/range';
+import { setZone, zoneName, zoneNames } from '@/core/time/zone';
 import { Icon } from '@/ui/icons';
 import { Button, IconButton, Popover } from '@/ui/kit';
 import { useTime } from './time';
+import { useZone } from './zone';
 
 const recentKey = 'pharos.recentRanges';
 
@@ -75,6 +77,30 @@ function parseMs(text: string): number {
   return Number.parseInt(text, 10) * (text.endsWith('m') ? 60_000 : 1000);
 }
 
+function ZoneSelect(): JSX.Element {
+  const current = useZone();
+  const [names, setNames] = useState<string[]>([]);
+  const fixed = ['browser', 'utc'];
+  const rest = names.length > 0 ? names : fixed.includes(current) ? [] : [current];
+  return (
+    <label className="row" style={{ gap: 6 }}>
+      <span className="faint" style={{ fontSize: 11.5 }}>
+        Zone
+      </span>
+      {/* Several hundred names: made only for whoever looks. */}
+      <select className="select" style={{ height: 24, maxWidth: 170 }} value={current} onFocus={() => setNames(zoneNames())} onChange={(e) => setZone(e.target.value)} data-testid="zone">
+        <option value="browser">{zoneName('browser')} (browser)</option>
+        <option value="utc">UTC</option>
+        {rest.map((n) => (
+          <option key={n} value={n}>
+            {n}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
 function PickerBody({ onDone }: { onDone: () => void }): JSX.Element {
   const time = useTime();
   const [value, setValue] = useState('');
@@ -137,12 +163,20 @@ function PickerBody({ onDone }: { onDone: () => void }): JSX.Element {
         </div>
       )}
       <div className="row" style={{ borderTop: '1px solid var(--line)', paddingTop: 8 }}>
-        <Button small onClick={() => choose({ from: String(time.range.from), to: String(time.range.to) })}>
+        <IconButton small icon="left" label="Previous range" hint="{" disabled={!time.hasPrevious} onClick={time.previous} />
+        <IconButton small icon="chevron" label="Next range" hint="}" disabled={!time.hasNext} onClick={time.next} />
+        <Button
+          small
+          title="Turns the relative range into these absolute times (f)"
+          onClick={() => {
+            time.freeze();
+            onDone();
+          }}
+        >
           Freeze
         </Button>
-        <span className="faint" style={{ fontSize: 11.5 }}>
-          {Intl.DateTimeFormat().resolvedOptions().timeZone}
-        </span>
+        <span className="grow" />
+        <ZoneSelect />
       </div>
     </div>
   );

@@ -8,6 +8,7 @@ import { token, useTheme } from '@/app/theme';
 import type { Exemplar, Labels } from '@/core/api/prometheus';
 import type { Range } from '@/core/time/parse';
 import { formatTime } from '@/core/time/range';
+import { offsetAt, zone } from '@/core/time/zone';
 import { formatValue } from '@/core/units/units';
 import type { Unit } from '@/core/units/units';
 import { IconButton } from '@/ui/kit';
@@ -174,6 +175,7 @@ function optionsFor(live: Live, width: number): uPlot.Options {
     width,
     height: p.height,
     legend: { show: false },
+    tzDate: (ts) => zonedDate(ts),
     padding: [8, 16, 0, 0],
     cursor: {
       drag: { x: true, y: false, setScale: false },
@@ -228,6 +230,13 @@ function optionsFor(live: Live, width: number): uPlot.Options {
       draw: [(u) => drawMarks(u, live), (u) => drawExemplars(u, live)],
     },
   };
+}
+
+/** A date whose local fields are those of the page's zone, which is how the axis finds round times. */
+function zonedDate(ts: number): Date {
+  const t = ts * 1000;
+  const d = new Date(t + offsetAt(t, zone()));
+  return new Date(d.getUTCFullYear(), d.getUTCMonth(), d.getUTCDate(), d.getUTCHours(), d.getUTCMinutes(), d.getUTCSeconds(), d.getUTCMilliseconds());
 }
 
 /** Draw single points only when hardly anything else would be seen. */

@@ -3,6 +3,7 @@ import { useMemo, useRef, useState } from 'react';
 import type { JSX, PointerEvent } from 'react';
 import type { Range } from '@/core/time/parse';
 import { formatTime } from '@/core/time/range';
+import { offsetAt, zone } from '@/core/time/zone';
 import { count, formatValue } from '@/core/units/units';
 import { useWidth } from './use-width';
 
@@ -139,8 +140,8 @@ export function timeTicks(range: Range, n: number): number[] {
   const want = (range.to - range.from) / n;
   const step = tickSteps.find((s) => s >= want) ?? want;
   const out: number[] = [];
-  // Round in local time, so that ticks of hours and days fall on them.
-  const shift = new Date(range.from).getTimezoneOffset() * 60_000;
+  // Round in the time of the zone, so that ticks of hours and days fall on them.
+  const shift = -offsetAt(range.from, zone());
   for (let t = Math.ceil((range.from - shift) / step) * step + shift; t <= range.to; t += step) out.push(t);
   return out;
 }

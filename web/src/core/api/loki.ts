@@ -1,5 +1,5 @@
 /** The Loki HTTP API. */
-import { getJSON } from './http';
+import { ApiError, getJSON } from './http';
 import type { Cost } from './http';
 import { toSeries } from './prometheus';
 import type { Labels, Series } from './prometheus';
@@ -102,6 +102,35 @@ export async function lokiLabelValues(label: string, r: Range, query?: string, s
     signal,
   );
   return body.data ?? [];
+}
+
+export interface LogPattern {
+  pattern: string;
+  level: string;
+  /** Seconds and counts. */
+  times: Float64Array;
+  counts: Float64Array;
+  total: number;
+}
+
+/** The line patterns of the streams that a selector matches, the most frequent first; undefined when the server keeps none. */
+export async function logPatterns(selector: string, r: Range, step: number, signal?: AbortSignal): Promise<LogPattern[] | undefined> {
+  let body: { data?: { pattern: string; level?: string; samples: [number, number][] }[] };
+  try {
+    ({ body } = await getJSON<typeof body>('/loki/api/v1/patterns', { query: selector, start: ns(r.from), end: ns(r.to), step: `${step}s` }, signal));
+  } catch (err) {
+    if (err instanceof ApiError && err.status === 404) return undefined;
+    throw err;
+  }
+  return (body.data ?? [])
+    .map((p) => ({
+      pattern: p.pattern,
+      level: p.level ?? '',
+      times: Float64Array.from(p.samples, (x) => x[0]),
+      counts: Float64Array.from(p.samples, (x) => x[1]),
+      total: p.samples.reduce((n, x) => n + x[1], 0),
+    }))
+    .sort((a, b) => b.total - a.total);
 }
 
 /** The address of the live tail for a query. */

@@ -151,3 +151,28 @@ export async function durationHeatmap(q: string, r: Range, step: number, signal?
   const { body } = await getJSON<{ series?: RawMetricSeries[] }>('/api/metrics/query_range', { q: `${base} | histogram_over_time(duration)`, start, end, step: `${step}s`, exemplars: 0 }, signal);
   return toHeatmap(body.series ?? []);
 }
+
+export interface TraceSeries {
+  labels: Record<string, string>;
+  /** Seconds. */
+  times: Float64Array;
+  values: Float64Array;
+}
+
+interface RawLabel {
+  key: string;
+  value?: { stringValue?: string; intValue?: string | number; doubleValue?: number; boolValue?: boolean };
+}
+
+/** A TraceQL metrics query over time. */
+export async function traceMetrics(q: string, r: Range, step: number, signal?: AbortSignal): Promise<{ series: TraceSeries[]; cost: Cost }> {
+  const start = Math.floor(r.from / 1000 / step) * step;
+  const end = Math.ceil(r.to / 1000 / step) * step;
+  const { body, cost } = await getJSON<{ series?: { labels?: RawLabel[]; samples?: { timestampMs: string; value?: number }[] }[] }>('/api/metrics/query_range', { q, start, end, step: `${step}s`, exemplars: 0 }, signal);
+  const series = (body.series ?? []).map((s) => ({
+    labels: Object.fromEntries((s.labels ?? []).map((l) => [l.key, String(l.value?.stringValue ?? l.value?.intValue ?? l.value?.doubleValue ?? l.value?.boolValue ?? '')])),
+    times: Float64Array.from(s.samples ?? [], (x) => Number(x.timestampMs) / 1000),
+    values: Float64Array.from(s.samples ?? [], (x) => x.value ?? 0),
+  }));
+  return { series, cost };
+}

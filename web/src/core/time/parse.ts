@@ -1,6 +1,7 @@
 /** Parsing of times and time ranges as people type, paste or link them. */
 
-export type Zone = 'browser' | 'utc';
+import { fromWall, offsetAt, zone as pageZone } from './zone';
+import type { Zone } from './zone';
 
 /** A range as written in the URL: each side is relative (`now-1h`) or epoch milliseconds. */
 export interface RangeText {
@@ -61,15 +62,12 @@ interface Parts {
 }
 
 function toEpoch(p: Parts, zone: Zone): number {
-  if (zone === 'utc') return Date.UTC(p.y, p.mo, p.d, p.h, p.mi, p.s, p.ms);
-  return new Date(p.y, p.mo, p.d, p.h, p.mi, p.s, p.ms).getTime();
+  return fromWall(Date.UTC(p.y, p.mo, p.d, p.h, p.mi, p.s, p.ms), zone);
 }
 
 function fromEpoch(t: number, zone: Zone): Parts & { wd: number } {
-  const d = new Date(t);
-  return zone === 'utc'
-    ? { y: d.getUTCFullYear(), mo: d.getUTCMonth(), d: d.getUTCDate(), h: d.getUTCHours(), mi: d.getUTCMinutes(), s: d.getUTCSeconds(), ms: d.getUTCMilliseconds(), wd: d.getUTCDay() }
-    : { y: d.getFullYear(), mo: d.getMonth(), d: d.getDate(), h: d.getHours(), mi: d.getMinutes(), s: d.getSeconds(), ms: d.getMilliseconds(), wd: d.getDay() };
+  const d = new Date(t + offsetAt(t, zone));
+  return { y: d.getUTCFullYear(), mo: d.getUTCMonth(), d: d.getUTCDate(), h: d.getUTCHours(), mi: d.getUTCMinutes(), s: d.getUTCSeconds(), ms: d.getUTCMilliseconds(), wd: d.getUTCDay() };
 }
 
 function addUnits(t: number, n: number, unit: string, zone: Zone): number {
@@ -123,7 +121,7 @@ function fraction(text: string | undefined): number {
  * Parses one moment: `now-6h/d`, `2026-11-23 14:00`, RFC 3339, `14:05`, or an epoch in seconds, milli-, micro- or
  * nanoseconds. `up` picks the end of a rounded unit or of a day written without a time.
  */
-export function parseTime(text: string, now: number, zone: Zone = 'browser', up = false): number | undefined {
+export function parseTime(text: string, now: number, zone: Zone = pageZone(), up = false): number | undefined {
   const s = text.trim();
   const rel = relative.exec(s);
   if (rel) {
@@ -178,7 +176,7 @@ function side(text: string, now: number, zone: Zone, up: boolean): string | unde
  * Parses what the time box accepts: `1h`, `last 15m`, `today`, `yesterday`, `now-1d/d`, `A to B`, or one pasted
  * timestamp, which becomes the ten minutes around it.
  */
-export function parseRangeText(text: string, now: number, zone: Zone = 'browser'): RangeText | undefined {
+export function parseRangeText(text: string, now: number, zone: Zone = pageZone()): RangeText | undefined {
   const s = text.trim().replace(/^last\s+/i, '');
   if (s === '') return undefined;
   if (/^today$/i.test(s)) return { from: 'now/d', to: 'now' };
@@ -219,7 +217,7 @@ function relativeOf(ms: number): string {
 }
 
 /** Turns a range text into epoch milliseconds at the given moment. */
-export function resolveRange(r: RangeText, now: number, zone: Zone = 'browser'): Range | undefined {
+export function resolveRange(r: RangeText, now: number, zone: Zone = pageZone()): Range | undefined {
   const from = parseTime(r.from, now, zone, false);
   const to = parseTime(r.to, now, zone, true);
   if (from === undefined || to === undefined || from >= to) return undefined;

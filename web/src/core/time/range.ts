@@ -1,6 +1,7 @@
 /** Arithmetic on ranges: zooming, shifting, steps. */
 import { formatDuration, isRelative, parseTime } from './parse';
 import type { Range, RangeText } from './parse';
+import { offsetAt, zone } from './zone';
 
 const ladder = ['5m', '15m', '30m', '1h', '3h', '6h', '12h', '24h', '2d', '7d', '30d', '90d'];
 const ladderMs = [5, 15, 30, 60, 180, 360, 720, 1440, 2880, 10080, 43200, 129600].map((m) => m * 60_000);
@@ -56,10 +57,9 @@ const pad = (n: number, w = 2) => String(n).padStart(w, '0');
 
 /** `2026-11-23 14:00:05` or with milliseconds. */
 export function formatTime(t: number, opts: { utc?: boolean; ms?: boolean; date?: boolean } = {}): string {
-  const d = new Date(t);
-  const g = opts.utc
-    ? [d.getUTCFullYear(), d.getUTCMonth() + 1, d.getUTCDate(), d.getUTCHours(), d.getUTCMinutes(), d.getUTCSeconds(), d.getUTCMilliseconds()]
-    : [d.getFullYear(), d.getMonth() + 1, d.getDate(), d.getHours(), d.getMinutes(), d.getSeconds(), d.getMilliseconds()];
+  const z = opts.utc ? 'utc' : zone();
+  const d = new Date(t + offsetAt(t, z));
+  const g = [d.getUTCFullYear(), d.getUTCMonth() + 1, d.getUTCDate(), d.getUTCHours(), d.getUTCMinutes(), d.getUTCSeconds(), d.getUTCMilliseconds()];
   const time = `${pad(g[3]!)}:${pad(g[4]!)}:${pad(g[5]!)}${opts.ms ? `.${pad(g[6]!, 3)}` : ''}`;
   return opts.date === false ? time : `${g[0]}-${pad(g[1]!)}-${pad(g[2]!)} ${time}`;
 }
@@ -74,7 +74,7 @@ export function describeRange(text: RangeText, now: number): string {
   if (text.from === 'now-1d/d' && text.to === 'now-1d/d') return 'Yesterday';
   const show = (s: string, up: boolean) => {
     if (isRelative(s)) return s;
-    const t = parseTime(s, now, 'browser', up);
+    const t = parseTime(s, now, zone(), up);
     return t === undefined ? s : formatTime(t);
   };
   const from = show(text.from, false);

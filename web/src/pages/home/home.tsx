@@ -161,7 +161,7 @@ function Health(): JSX.Element {
           <span className="muted num">{golden.rows.length}</span>
           <span className="faint">worst first</span>
         </header>
-        <GoldenTable golden={golden} label={label} />
+        <GoldenTable golden={golden} label={label} via="Home" />
       </section>
     </>
   );

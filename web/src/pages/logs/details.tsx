@@ -46,16 +46,16 @@ export function Details({ row, columns, onFilter, onColumn, onClose }: DetailsPr
       </pre>
       <div className="row wrap" style={{ padding: '0 12px 10px', gap: 6 }}>
         {trace && (
-          <GoLink className="btn primary small" to={`/trace/${trace}`} search={{ span, via, ...around(row.time) }} data-testid="open-trace">
+          <GoLink className="btn primary small" to={`/trace/${trace}`} search={{ span, via, ...(service ? { svc: service } : {}), ...around(row.time) }} data-testid="open-trace">
             Open trace
           </GoLink>
         )}
         {service && (
           <>
-            <GoLink className="btn small" to="/traces" search={{ q: tracesForService(service), via, ...around(row.time) }}>
+            <GoLink className="btn small" to="/traces" search={{ q: tracesForService(service), via, svc: service, ...around(row.time) }}>
               Traces of {service}
             </GoLink>
-            <GoLink className="btn small" to="/explore/metrics" search={{ match: metricMatcher(service, label), via, ...around(row.time) }}>
+            <GoLink className="btn small" to="/explore/metrics" search={{ match: metricMatcher(service, label), via, svc: service, ...around(row.time) }}>
               Metrics
             </GoLink>
           </>

@@ -5,6 +5,8 @@ import type { JSX } from 'react';
 import { useKeys } from '@/app/keys';
 import { useTime } from '@/app/time';
 import { useUrl } from '@/app/url';
+import { contextLogs, contextOf } from '@/core/context/context';
+import { rememberQuery } from '@/core/recent';
 import { addFilter, isLogQuery } from '@/core/logs/logql';
 import type { Field, LogRow } from '@/core/logs/rows';
 import { assign, labelKey } from '@/core/palette/palette';
@@ -29,7 +31,7 @@ const maxLimit = 5000;
 export default function LogsPage(): JSX.Element {
   const { search, set } = useUrl();
   const time = useTime();
-  const query = one(search['q']) ?? everything;
+  const query = one(search['q']) ?? contextLogs(contextOf(search)) ?? everything;
   const live = one(search['live']) === '1' && isLogQuery(query);
   const columns = useMemo(() => (one(search['cols']) ?? '').split(',').filter(Boolean), [search['cols']]);
   const [draft, setDraft] = useState(query);
@@ -41,7 +43,11 @@ export default function LogsPage(): JSX.Element {
   const volume = useVolume(query, time.range, !live, lines.rows);
   const tail = useTail(query, live);
 
-  const run = (q: string) => (q === query ? time.refresh() : set({ q }));
+  const run = (q: string) => {
+    rememberQuery('/logs', q);
+    if (q === query) time.refresh();
+    else set({ q });
+  };
   const filter = (f: Field, include: boolean) => set({ q: addFilter(query, f.kind, f.name, f.value, include) });
   const column = (name: string) => {
     const next = columns.includes(name) ? columns.filter((c) => c !== name) : [...columns, name];

@@ -75,7 +75,8 @@ export function Browse({ onChoose, matchers, onClear }: { onChoose: (m: Metric) 
   );
 }
 
-function Card({ metric, matchers, onChoose }: { metric: Metric; matchers: string; onChoose: (m: Metric) => void }): JSX.Element {
+/** One metric as a small chart. */
+export function Card({ metric, matchers, onChoose }: { metric: Metric; matchers: string; onChoose: (m: Metric) => void }): JSX.Element {
   const ref = useRef<HTMLButtonElement>(null);
   const [seen, setSeen] = useState(false);
   const { range } = useTime();

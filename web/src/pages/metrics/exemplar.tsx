@@ -95,10 +95,10 @@ export function PointPopover({ point, at, unit, service, via, onClose }: { point
             {point.series.name}
           </div>
           <div className="row">
-            <GoLink className="btn primary" to="/traces" search={{ q: service ? tracesForService(service) : undefined, ...window, via }} data-testid="traces-at">
+            <GoLink className="btn primary" to="/traces" search={{ q: service ? tracesForService(service) : undefined, ...window, via, ...(service ? { svc: service } : {}) }} data-testid="traces-at">
               Traces at this moment
             </GoLink>
-            <GoLink className="btn" to="/logs" search={{ q: service ? logsForService(service) : undefined, ...window, via }}>
+            <GoLink className="btn" to="/logs" search={{ q: service ? logsForService(service) : undefined, ...window, via, ...(service ? { svc: service } : {}) }}>
               Logs
             </GoLink>
           </div>

@@ -2,8 +2,11 @@
 import './metrics.css';
 import { useEffect, useMemo, useState } from 'react';
 import type { JSX } from 'react';
+import { useServiceLabel } from '@/app/queries';
 import { useTime } from '@/app/time';
 import { useUrl } from '@/app/url';
+import { contextMetrics, contextOf } from '@/core/context/context';
+import { rememberQuery } from '@/core/recent';
 import { addMatcher, defaultQuery, metricOf } from '@/core/metrics/promql';
 import type { Metric } from '@/core/metrics/promql';
 import { parseDuration } from '@/core/time/parse';
@@ -25,10 +28,12 @@ export default function MetricsPage(): JSX.Element {
   useNamedMetric(one(search['m']));
   const options = useRowOptions(run.length);
 
-  const match = one(search['match']) ?? '';
+  const label = useServiceLabel();
+  const match = one(search['match']) ?? contextMetrics(contextOf(search), label) ?? '';
 
   const commit = (list: string[]) => {
     const next = list.filter((q) => q.trim() !== '');
+    for (const q of next) rememberQuery('/explore/metrics', q);
     if (next.length === run.length && next.every((q, i) => q === run[i])) refresh();
     else set({ q: next, m: undefined, ...(next.length < run.length ? { hide: undefined } : {}) });
   };
@@ -55,7 +60,7 @@ export default function MetricsPage(): JSX.Element {
         )}
       </div>
       <Editors drafts={drafts} errors={errors} setDrafts={setDrafts} commit={commit} {...options} />
-      {run.length === 0 ? <Browse onChoose={choose} matchers={match} onClear={() => set({ match: undefined })} /> : <Results exprs={run} options={options} onExprs={commit} onErrors={setErrors} />}
+      {run.length === 0 ? <Browse onChoose={choose} matchers={match} onClear={() => set({ match: undefined, svc: undefined })} /> : <Results exprs={run} options={options} onExprs={commit} onErrors={setErrors} />}
     </div>
   );
 }

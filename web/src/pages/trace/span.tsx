@@ -38,13 +38,13 @@ export function SpanDrawer({ tree: t, row: r, startMs, onClose }: { tree: TraceT
         </div>
         <div className="opfull">{t.name[r]}</div>
         <div className="row wrap" style={{ gap: 6 }}>
-          <GoLink className="btn primary small" to="/logs" search={{ q: logsForTrace(t.id, { service, spanId: t.spanId[r] }), ...around(at, end, 60_000), via }} data-testid="logs-for-span">
+          <GoLink className="btn primary small" to="/logs" search={{ q: logsForTrace(t.id, { service, spanId: t.spanId[r] }), ...around(at, end, 60_000), via, svc: service }} data-testid="logs-for-span">
             Logs for span
           </GoLink>
-          <GoLink className="btn small" to="/explore/metrics" search={{ ...metrics, ...around(at, end), via }} data-testid="metrics-for-service">
+          <GoLink className="btn small" to="/explore/metrics" search={{ ...metrics, ...around(at, end), via, svc: service }} data-testid="metrics-for-service">
             Metrics for service
           </GoLink>
-          <GoLink className="btn small" to="/traces" search={{ q: `{ resource.service.name = "${escapeString(service)}" && name = "${escapeString(t.name[r]!)}" }`, ...around(at, end, 900_000), via }}>
+          <GoLink className="btn small" to="/traces" search={{ q: `{ resource.service.name = "${escapeString(service)}" && name = "${escapeString(t.name[r]!)}" }`, ...around(at, end, 900_000), via, svc: service }}>
             Similar
           </GoLink>
         </div>

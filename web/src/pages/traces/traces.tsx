@@ -9,6 +9,8 @@ import { useTime } from '@/app/time';
 import { GoLink, useUrl } from '@/app/url';
 import { durationHeatmap, searchTraces, traceTagValues } from '@/core/api/tempo';
 import type { TraceSummary } from '@/core/api/tempo';
+import { contextOf, contextTraces } from '@/core/context/context';
+import { rememberQuery } from '@/core/recent';
 import { serviceColor } from '@/core/palette/palette';
 import { emptyForm, formatForm, isDuration, parseForm, withTraceDuration } from '@/core/trace/builder';
 import type { Form } from '@/core/trace/builder';
@@ -26,7 +28,7 @@ const limits = [50, 200, 500, 1000];
 export default function TracesPage(): JSX.Element {
   const { search, set, go } = useUrl();
   const time = useTime();
-  const query = one(search['q']) ?? '{}';
+  const query = one(search['q']) ?? contextTraces(contextOf(search)) ?? '{}';
   const limit = Number(one(search['limit']) ?? 200) || 200;
   const [draft, setDraft] = useState(query);
   const [hovered, setHovered] = useState<string>();
@@ -45,7 +47,11 @@ export default function TracesPage(): JSX.Element {
     retry: false,
     enabled: parseForm(query) !== undefined,
   });
-  const run = (text: string) => (text === query ? time.refresh() : set({ q: text === '{}' ? undefined : text }));
+  const run = (text: string) => {
+    rememberQuery('/traces', text);
+    if (text === query) time.refresh();
+    else set({ q: text });
+  };
   const result = q.error ? undefined : q.data;
   const traces = result?.traces ?? [];
   const open = (t: TraceSummary) => go(`/trace/${t.traceID.padStart(32, '0')}`, { via: one(search['via']) });
