@@ -266,7 +266,7 @@ describe('the interface', { timeout: 900_000 }, () => {
     await page.waitForURL(/\/trace\/[0-9a-f]{32}/);
     const traceId = /\/trace\/([0-9a-f]{32})/.exec(page.url())[1];
     await page.locator('.wf-row').first().waitFor();
-    await page.getByText('from http_server_request_duration_seconds').waitFor();
+    await page.getByRole('navigation', { name: 'Breadcrumb' }).getByRole('button', { name: /^http_server_request_duration_seconds/ }).waitFor();
 
     await page.getByTestId('logs-for-trace').click();
     await page.waitForURL(/\/logs\?/);
@@ -297,7 +297,7 @@ describe('the interface', { timeout: 900_000 }, () => {
     assert.deepEqual(await axe(page), []);
     await shot(page, 'services');
     await rows.first().locator('a').first().click();
-    await page.waitForURL(/name=/);
+    await page.waitForURL(/\/services\/\w+/);
     await page.getByRole('heading', { name: 'Operations' }).waitFor();
     await shot(page, 'service');
     await clean();
@@ -345,7 +345,8 @@ describe('the interface', { timeout: 900_000 }, () => {
       await light.page.locator('.logrow').nth(5).waitFor();
       assert.deepEqual(await axe(light.page), []);
       await shot(light.page, 'logs-light');
-      await light.page.getByRole('button', { name: 'Dark theme' }).click();
+      await light.page.getByRole('button', { name: 'Theme' }).click();
+      await light.page.getByRole('button', { name: 'Dark' }).click();
       await light.page.reload({ waitUntil: 'commit' });
       await until('the stored theme', () => light.page.evaluate(() => document.documentElement.dataset.theme === 'dark'));
       assert.deepEqual(light.problems(), []);

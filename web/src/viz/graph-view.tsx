@@ -10,8 +10,11 @@ import { serviceColor } from '@/core/palette/palette';
 import type { Edge, Graph, Node } from '@/core/services/graph';
 import { formatValue, seconds } from '@/core/units/units';
 
-const nodeW = 172;
+const nodeW = 176;
 const nodeH = 46;
+
+/** Pixels of the drawer beside the map. */
+const cover = 340;
 
 interface Placed {
   nodes: { n: Node; x: number; y: number }[];
@@ -22,7 +25,7 @@ interface Placed {
 
 function place(g: Graph): Placed {
   const d = new graphlib.Graph({ multigraph: false });
-  d.setGraph({ rankdir: 'LR', nodesep: 18, ranksep: 76, marginx: 16, marginy: 16 });
+  d.setGraph({ rankdir: 'LR', nodesep: 22, ranksep: 48, marginx: 16, marginy: 16 });
   d.setDefaultEdgeLabel(() => ({}));
   for (const n of g.nodes) d.setNode(n.id, { width: nodeW, height: nodeH });
   for (const e of g.edges) if (e.from !== e.to) d.setEdge(e.from, e.to);
@@ -76,8 +79,20 @@ export default function GraphView({ graph, selected, onSelect, label, detail }: 
   const fit = useMemo(() => fitted(placed, size), [placed, size]);
   const [view, setView] = useState<View>();
   const [hover, setHover] = useState<string>();
+  const [edge, setEdge] = useState(-1);
   useEffect(() => setView(undefined), [fit]);
   const v = view ?? fit;
+  const now = useRef(v);
+  now.current = v;
+  // The drawer covers the right side: a node under it moves into view.
+  useEffect(() => {
+    const at = placed.nodes.find((p) => p.n.id === selected);
+    if (!at) return;
+    const scale = now.current.w / size.w;
+    const right = now.current.x + now.current.w - (cover + 20) * scale;
+    const over = at.x + nodeW / 2 - right;
+    if (over > 0) setView({ ...now.current, x: now.current.x + over });
+  }, [selected, placed, size.w]);
 
   useEffect(() => {
     const el = box.current!;
@@ -86,8 +101,6 @@ export default function GraphView({ graph, selected, onSelect, label, detail }: 
     return () => ro.disconnect();
   }, []);
 
-  const now = useRef(v);
-  now.current = v;
   useEffect(() => {
     const el = box.current!;
     // React's wheel handler is passive and could not keep the page from scrolling.
@@ -142,21 +155,20 @@ export default function GraphView({ graph, selected, onSelect, label, detail }: 
             <path d="M0 0.5 7.5 4 0 7.5z" fill="context-stroke" />
           </marker>
         </defs>
-        {placed.edges.map(({ e, d, mid }) => (
+        {placed.edges.map(({ e, d }, k) => (
           <g key={`${e.from}\n${e.to}\n${e.kind}`} className="gedge" data-dim={dimEdge(e) || undefined} data-bad={e.errors >= 0.01 || undefined}>
             <path d={d} strokeWidth={1 + 5 * (Math.log1p(e.rate) / Math.log1p(maxRate))} markerEnd="url(#arrow)" />
-            {near !== undefined && !dimEdge(e) && (
-              <text x={mid.x} y={mid.y - 6} textAnchor="middle">
-                {formatValue(e.rate, 'perSecond')}
-                {e.errors >= 0.001 ? ` · ${formatValue(e.errors, 'ratio')} failed` : ''}
-                {e.p95 !== undefined ? ` · ${seconds(e.p95)}` : ''}
-              </text>
-            )}
+            <path className="hit" d={d} onPointerEnter={() => setEdge(k)} onPointerLeave={() => setEdge(-1)} />
           </g>
         ))}
         {placed.nodes.map(({ n, x, y }) => (
           <NodeShape key={n.id} n={n} x={x} y={y} detail={detail} selected={n.id === selected} dim={near !== undefined && n.id !== near && !neighbours.has(n.id)} onHover={setHover} onSelect={onSelect} />
         ))}
+        {placed.edges[edge] && (
+          <text className="edgetext" x={placed.edges[edge].mid.x} y={placed.edges[edge].mid.y - 8} textAnchor="middle">
+            {edgeText(placed.edges[edge].e)}
+          </text>
+        )}
       </svg>
       <div className="group zoomers">
         <button type="button" className="btn small icon" aria-label="Zoom in" onClick={() => zoom(1 / 1.3)}>
@@ -171,6 +183,10 @@ export default function GraphView({ graph, selected, onSelect, label, detail }: 
       </div>
     </div>
   );
+}
+
+function edgeText(e: Edge): string {
+  return `${e.from} → ${e.to}: ${formatValue(e.rate, 'perSecond')}${e.errors >= 0.001 ? ` · ${formatValue(e.errors, 'ratio')} failed` : ''}${e.p95 !== undefined ? ` · p95 ${seconds(e.p95)}` : ''}`;
 }
 
 /** Everything on the screen, but never larger than life. */
@@ -198,7 +214,7 @@ function NodeShape({ n, x, y, detail, selected, dim, onHover, onSelect }: NodePr
   const name = n.kind === 'group' ? n.namespace : n.id;
   const text = detail?.(n) ?? `${formatValue(n.rate, 'perSecond')}${n.p95 !== undefined ? ` · ${seconds(n.p95)}` : ''}`;
   const share = Math.min(1, Math.max(0, n.errors));
-  const shown = name.length > 19 ? `${name.slice(0, 18)}…` : name;
+  const shown = name.length > 17 ? `${name.slice(0, 16)}…` : name;
   return (
     <g
       className="gnode"

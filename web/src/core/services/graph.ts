@@ -68,8 +68,10 @@ function nodeOf(id: string, edges: Edge[], k: Known | undefined): Node {
   const some = into.length > 0 ? into : out;
   const rate = some.reduce((n, e) => n + e.rate, 0);
   const failed = into.reduce((n, e) => n + e.rate * e.errors, 0);
-  const kinds = new Set(into.map((e) => e.kind));
-  const kind = k || out.length > 0 ? 'service' : kinds.has('database') ? 'database' : kinds.has('messaging_system') ? 'queue' : kinds.has('virtual_node') ? 'external' : 'service';
+  // What sends no metrics of its own is told from the kind of all its connections.
+  const kinds = new Set([...into, ...out].map((e) => e.kind));
+  const only = kinds.size === 1 ? [...kinds][0] : '';
+  const kind = k ? 'service' : only === 'database' ? 'database' : only === 'messaging_system' ? 'queue' : only === 'virtual_node' ? 'external' : 'service';
   const worst = into.reduce<number | undefined>((m, e) => (e.p95 !== undefined && (m === undefined || e.p95 > m) ? e.p95 : m), undefined);
   return { id, namespace: k?.namespace ?? '', kind, rate: k?.rate ?? rate, errors: k?.errors ?? (into.length > 0 && rate > 0 ? failed / rate : 0), p95: k?.p95 ?? worst, members: [] };
 }

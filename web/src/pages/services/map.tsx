@@ -75,7 +75,7 @@ export default function ServiceMap({ golden, toggle }: { golden: GoldenState; to
             The map is derived from the traces that services send.
           </Empty>
         ) : (
-          <div className="mapbody" data-drawer={node ? true : undefined}>
+          <div className="mapbody">
             <GraphView graph={graph} selected={selected} onSelect={setSelected} label={`${graph.nodes.length} services and ${graph.edges.length} connections; the list view has the same services as a table`} />
             {node && (
               <NodeDrawer
