@@ -105,8 +105,9 @@ func (a *App) handler() http.Handler {
 	a.ingestRoutes(mux, cfg)
 	a.queryRoutes(mux, cfg)
 	a.adminRoutes(mux, cfg)
-	mux.Handle("/", webui.Handler(web.Dist()))
-	h := a.dashboardRoutes(mux, cfg)
+	ui := webui.Handler(web.Dist())
+	mux.Handle("/", ui)
+	h := webui.Pages(a.dashboardRoutes(mux, cfg), ui, "/services")
 	if a.tracing == nil {
 		return h
 	}

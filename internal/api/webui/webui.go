@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -48,6 +49,18 @@ func Handler(dist fs.FS) http.Handler {
 			h.Set("Content-Type", "text/html; charset=utf-8")
 			_, _ = w.Write([]byte(notBuilt)) // the client is gone if it fails
 		}
+	})
+}
+
+// Pages gives paths that an API also has, such as Loki's /services, to browsers: who asks
+// for HTML there gets ui, all others get next.
+func Pages(next, ui http.Handler, paths ...string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if slices.Contains(paths, r.URL.Path) && r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") {
+			ui.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 
