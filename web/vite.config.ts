@@ -50,7 +50,8 @@ export default defineConfig({
       output: {
         codeSplitting: {
           groups: [
-            { name: 'editor', test: /node_modules\/(@codemirror|@lezer|@prometheus-io|@grafana|crelt|style-mod|w3c-keyname|@marijn)/ },
+            // The languages stay apart: a page loads the one it speaks.
+            { name: 'editor', test: /node_modules\/(@codemirror|@lezer|crelt|style-mod|w3c-keyname|@marijn)/ },
             { name: 'react', test: /node_modules\/(react|react-dom|scheduler)\// },
           ],
         },

@@ -20,7 +20,7 @@ const named = [...html.matchAll(/(?:src|href)="\/([^"]+\.(?:js|css))"/g)].map((m
 const shell = named.reduce((n, f) => n + size(f), size('index.html'));
 
 const assets = readdirSync(join(dist, 'assets')).filter((f) => /\.(js|css)$/.test(f));
-const isPage = (f) => /^(home|metrics|logs|traces|trace|services)-.*\.js$/.test(f);
+const isPage = (f) => /^(home|metrics|logs|traces|trace|services|service|map|admin|dashboards|dashboard)-.*\.js$/.test(f);
 // What a page loads: its static imports and what they load on demand, but not the other pages.
 const closure = (entry, seen = new Set()) => {
   if (seen.has(entry)) return seen;

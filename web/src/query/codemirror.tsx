@@ -4,14 +4,13 @@ import { defaultKeymap, history, historyKeymap } from '@codemirror/commands';
 import { bracketMatching, HighlightStyle, syntaxHighlighting } from '@codemirror/language';
 import { setDiagnostics } from '@codemirror/lint';
 import { EditorState, Prec } from '@codemirror/state';
+import type { Extension } from '@codemirror/state';
 import { EditorView, keymap, placeholder } from '@codemirror/view';
 import { tags as t } from '@lezer/highlight';
 import { useEffect, useRef } from 'react';
 import type { JSX } from 'react';
 import type { Position } from '@/core/api/http';
 import type { Range } from '@/core/time/parse';
-import { languageExtension } from './languages';
-import type { Language } from './languages';
 
 const highlight = HighlightStyle.define([
   { tag: t.comment, color: 'var(--faint)', fontStyle: 'italic' },
@@ -45,7 +44,6 @@ const look = EditorView.theme({
 });
 
 export interface EditorProps {
-  language: Language;
   value: string;
   onChange: (v: string) => void;
   onRun: (v: string) => void;
@@ -55,7 +53,7 @@ export interface EditorProps {
   error?: { message: string; position: Position } | undefined;
 }
 
-export default function CodeMirrorEditor({ language, value, onChange, onRun, label, hint, range, error }: EditorProps): JSX.Element {
+export function CodeMirrorEditor({ language, value, onChange, onRun, label, hint, range, error }: EditorProps & { language: (range: () => Range) => Extension }): JSX.Element {
   const host = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView>(undefined);
   const latest = useRef({ onChange, onRun, range });
@@ -84,7 +82,7 @@ export default function CodeMirrorEditor({ language, value, onChange, onRun, lab
           keymap.of([...closeBracketsKeymap, ...completionKeymap, ...defaultKeymap, ...historyKeymap]),
           bracketMatching(),
           syntaxHighlighting(highlight),
-          languageExtension(language, () => latest.current.range),
+          language(() => latest.current.range),
           EditorView.lineWrapping,
           EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false', autocapitalize: 'off' }),
           hint ? placeholder(hint) : [],

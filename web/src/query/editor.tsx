@@ -1,18 +1,15 @@
-/** The query editor with its frame; shows the text at once and becomes editable when the editor chunk has arrived. */
-import { lazy, Suspense } from 'react';
+/** An editor for a language that is known only at run time, as in dashboard panels. Pages with one language import theirs. */
 import type { JSX } from 'react';
-import { ApiError } from '@/core/api/http';
-import type { EditorProps } from './codemirror';
+import type { FrameProps } from './frame';
+import { LogqlEditor } from './logql';
+import { PromqlEditor } from './promql';
+import { TraceqlEditor } from './traceql';
 
-const CodeMirrorEditor = lazy(() => import('./codemirror'));
+export type Language = 'promql' | 'logql' | 'traceql';
 
-export function QueryEditor({ error, ...rest }: Omit<EditorProps, 'error'> & { error?: unknown }): JSX.Element {
-  const at = error instanceof ApiError && error.position ? { message: error.message, position: error.position } : undefined;
-  return (
-    <div className="editor grow" data-query data-error={error ? true : undefined}>
-      <Suspense fallback={<pre className="editor-wait">{rest.value || rest.hint}</pre>}>
-        <CodeMirrorEditor {...rest} error={at} />
-      </Suspense>
-    </div>
-  );
+const editors = { promql: PromqlEditor, logql: LogqlEditor, traceql: TraceqlEditor };
+
+export function QueryEditor({ language, ...props }: FrameProps & { language: Language }): JSX.Element {
+  const Editor = editors[language];
+  return <Editor {...props} />;
 }

@@ -14,7 +14,7 @@ import { seriesNames } from '@/core/metrics/promql';
 import { formatTime } from '@/core/time/range';
 import { count, formatValue, guessUnit } from '@/core/units/units';
 import { one } from '@/core/url/search';
-import { QueryEditor } from '@/query/editor';
+import { LogqlEditor } from '@/query/logql';
 import { Button, CostLine, Empty, ErrorBox, IconButton, Loading, LoadingBar, Partial } from '@/ui/kit';
 import { TimeChart } from '@/viz/chart';
 import { Histogram } from '@/viz/histogram';
@@ -57,7 +57,7 @@ export default function LogsPage(): JSX.Element {
   return (
     <div className="page fill">
       <div className="row" style={{ alignItems: 'flex-start' }}>
-        <QueryEditor language="logql" label="LogQL query" hint='LogQL, for example {service_name="checkout"} |= "error" | json' value={draft} range={time.range} onChange={setDraft} onRun={run} error={lines.error} />
+        <LogqlEditor label="LogQL query" hint='LogQL, for example {service_name="checkout"} |= "error" | json' value={draft} range={time.range} onChange={setDraft} onRun={run} error={lines.error} />
         <Button kind="primary" icon="play" style={{ height: 32 }} onClick={() => run(draft)} data-testid="run">
           Run
         </Button>

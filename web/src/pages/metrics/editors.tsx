@@ -4,7 +4,7 @@ import type { JSX } from 'react';
 import { useTime } from '@/app/time';
 import { formatPromForm, parsePromForm } from '@/core/metrics/builder';
 import { formatDuration, parseDuration } from '@/core/time/parse';
-import { QueryEditor } from '@/query/editor';
+import { PromqlEditor } from '@/query/promql';
 import { Button, IconButton, Popover, Segmented } from '@/ui/kit';
 import { PromBuilder } from './builder';
 
@@ -71,8 +71,7 @@ export function Editors({ drafts, errors, setDrafts, commit, ...options }: Edito
                 }}
               />
             ) : (
-              <QueryEditor
-                language="promql"
+              <PromqlEditor
                 label={`PromQL query ${letter(i)}`}
                 hint="PromQL, for example sum by (job) (rate(http_server_request_duration_seconds_count[$__rate_interval]))"
                 value={d}

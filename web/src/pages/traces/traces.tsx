@@ -17,7 +17,7 @@ import type { Form } from '@/core/trace/builder';
 import { formatTime, niceStep } from '@/core/time/range';
 import { count, formatValue, seconds } from '@/core/units/units';
 import { one } from '@/core/url/search';
-import { QueryEditor } from '@/query/editor';
+import { TraceqlEditor } from '@/query/traceql';
 import { Icon } from '@/ui/icons';
 import { Button, CostLine, Empty, ErrorBox, Loading, LoadingBar } from '@/ui/kit';
 import { Scatter } from '@/viz/scatter';
@@ -62,7 +62,7 @@ export default function TracesPage(): JSX.Element {
   return (
     <div className="page">
       <div className="row" style={{ alignItems: 'flex-start' }}>
-        <QueryEditor language="traceql" label="TraceQL query" hint='TraceQL, for example { resource.service.name = "checkout" && duration > 500ms }' value={draft} range={time.range} onChange={setDraft} onRun={run} error={q.error} />
+        <TraceqlEditor label="TraceQL query" hint='TraceQL, for example { resource.service.name = "checkout" && duration > 500ms }' value={draft} range={time.range} onChange={setDraft} onRun={run} error={q.error} />
         <Button kind="primary" icon="play" style={{ height: 32 }} onClick={() => run(draft)} data-testid="run">
           Run
         </Button>

@@ -1,0 +1,11 @@
+/** The PromQL editor in its frame. */
+import { lazy } from 'react';
+import type { JSX } from 'react';
+import { EditorFrame } from './frame';
+import type { FrameProps } from './frame';
+
+const Editor = lazy(() => import('./promql-editor'));
+
+export function PromqlEditor(props: FrameProps): JSX.Element {
+  return <EditorFrame {...props} editor={Editor} />;
+}
