@@ -19,6 +19,7 @@ func (a *App) metricOptions(cfg *config.Config, limit int64) metricstore.Options
 	return metricstore.Options{
 		Retention: func(t model.Tenant) time.Duration { return a.retention(model.Metrics, t) },
 		Limits:    func(model.Tenant) metricstore.Limits { return limits },
+		Dedup:     func(model.Tenant) time.Duration { return time.Duration(cfg.Dedup.MinScrapeInterval) },
 		MaxFuture: time.Duration(cfg.Limits.MaxFuture), HeadBytes: headSize(limit),
 		Logger: a.logger, Registerer: a.reg,
 	}

@@ -23,6 +23,7 @@ type Config struct {
 	OTLP        OTLP       `yaml:"otlp" doc:"Addresses of the OTLP receivers of the built-in pipeline. Ignored when pipeline is set: it then has its own receivers."`
 	Tenancy     Tenancy    `yaml:"tenancy" doc:"Separation of tenants by the header X-Scope-OrgID."`
 	Retention   Retention  `yaml:"retention" doc:"How long data is kept. Whole UTC days are dropped once they are older."`
+	Dedup       Dedup      `yaml:"dedup" doc:"De-duplication of metric samples, for pairs of scrapers that send the same series."`
 	WAL         WAL        `yaml:"wal" doc:"Durability of writes."`
 	Traces      Traces     `yaml:"traces" doc:"Metrics derived from spans as they arrive, with Tempo's names. Sampling in the pipeline comes before; spans that ended more than 30s ago are not counted."`
 	Limits      Limits     `yaml:"limits" doc:"What is refused at the door. Refusals are counted by reason and answered with the reason."`
@@ -58,6 +59,11 @@ type TenantRetention struct {
 	Metrics Duration `yaml:"metrics" doc:"Metric samples and exemplars."`
 	Logs    Duration `yaml:"logs" doc:"Log entries."`
 	Traces  Duration `yaml:"traces" doc:"Spans."`
+}
+
+// Dedup configures de-duplication.
+type Dedup struct {
+	MinScrapeInterval Duration `yaml:"min_scrape_interval" doc:"Of each interval this long, the newest sample of a series counts, and of several with that time the biggest, as VictoriaMetrics' flag of this name says. 0 keeps all samples."`
 }
 
 // WAL configures the write-ahead log.

@@ -63,6 +63,9 @@ type sealer struct {
 // add appends samples and returns how many bytes the buffer grew and how many samples
 // came late.
 func (b *buffer) add(samples []store.Sample, sl *sealer) (grown, late int) {
+	if len(b.hists) > 0 {
+		b.overwrite(samples)
+	}
 	for _, x := range samples {
 		b.minT, b.maxT = min(b.minT, x.Time), max(b.maxT, x.Time)
 		if x.Time <= b.last {
@@ -177,8 +180,21 @@ func (b *buffer) snapshot() buffer {
 	return c
 }
 
-// sortLate returns late samples in order of time, of equal times the last one.
-func sortLate(late []store.Sample) []store.Sample {
+// sortLate returns late samples in order of time, of equal times the last one, or the
+// biggest.
+func sortLate(late []store.Sample, big bool) []store.Sample {
+	if big { // sorted so that the biggest of each time is the last of it
+		late = slices.Clone(late)
+		slices.SortStableFunc(late, func(a, b store.Sample) int {
+			switch {
+			case beats(a.Value, b.Value):
+				return 1
+			case beats(b.Value, a.Value):
+				return -1
+			}
+			return 0
+		})
+	}
 	return lastOfEach(late, func(x store.Sample) int64 { return x.Time })
 }
 

@@ -44,7 +44,7 @@ type piece struct {
 const headPrio = math.MaxUint32 + 1
 
 // pieces returns what holds float samples in the range, in order of time.
-func (s *selected) pieces(buf []piece) []piece {
+func (s *selected) pieces(buf []piece, frozen, cur *buffer) []piece {
 	for _, pr := range s.parts {
 		cs := s.x.parts[pr.part].t.of(pr.ref)
 		for i := range cs {
@@ -53,17 +53,17 @@ func (s *selected) pieces(buf []piece) []piece {
 			}
 		}
 	}
-	if s.head != nil {
-		frozen, cur := s.snapshots()
-		buf = s.headPieces(buf, &frozen, headPrio)
-		buf = s.headPieces(buf, &cur, headPrio+2)
-	}
+	buf = s.headPieces(buf, frozen, headPrio)
+	buf = s.headPieces(buf, cur, headPrio+2)
 	slices.SortStableFunc(buf, func(a, b piece) int { return cmp.Compare(a.minT, b.minT) })
 	return buf
 }
 
 // snapshots returns copies of the buffers that may be read without the lock.
 func (s *selected) snapshots() (frozen, cur buffer) {
+	if s.head == nil {
+		return frozen, cur
+	}
 	s.x.t.mu.RLock()
 	defer s.x.t.mu.RUnlock()
 	if s.head.frozen != nil {
@@ -82,7 +82,7 @@ func (s *selected) headPieces(buf []piece, b *buffer, prio uint64) []piece {
 			buf = append(buf, piece{minT: c.minT, maxT: c.maxT, prio: prio, part: -1, head: c})
 		}
 	}
-	for i, raw := range [2][]store.Sample{b.open, sortLate(b.late)} {
+	for i, raw := range [2][]store.Sample{b.open, sortLate(b.late, s.x.dedup > 0)} {
 		if n := len(raw); n > 0 && r.Overlaps(raw[0].Time, raw[n-1].Time) {
 			buf = append(buf, piece{minT: raw[0].Time, maxT: raw[n-1].Time, prio: prio + uint64(i), part: -1, raw: raw})
 		}
@@ -103,8 +103,17 @@ func (s *selected) Samples(ts []int64, vs []float64) ([]int64, []float64, error)
 		s.x.acct.Matched(int64(len(open)))
 		return ts, vs, s.x.acct.Scanned(int64(len(open))*sampleBytes, int64(len(open)))
 	}
+	frozen, cur := s.snapshots()
+	if s.isMixed(&frozen, &cur) {
+		fts, fvs, _, err := s.decodeMixed(&frozen, &cur)
+		if err == nil {
+			fts, fvs = dedup(fts, fvs, 0, s.x.dedup)
+			ts, vs = append(ts, fts...), append(vs, fvs...)
+		}
+		return ts, vs, err
+	}
 	var space [16]piece
-	ps := s.pieces(space[:0])
+	ps := s.pieces(space[:0], &frozen, &cur)
 	dec := s.x.s.decoders.Get().(*codec.FloatDecoder) //nolint:forcetypeassert // the pool holds nothing else
 	defer s.x.s.decoders.Put(dec)
 	var err error
@@ -124,6 +133,7 @@ func (s *selected) Samples(ts []int64, vs []float64) ([]int64, []float64, error)
 		}
 		from = to
 	}
+	ts, vs = dedup(ts, vs, had, s.x.dedup)
 	s.x.acct.Matched(int64(len(ts) - had))
 	return ts, vs, nil
 }
@@ -131,14 +141,14 @@ func (s *selected) Samples(ts []int64, vs []float64) ([]int64, []float64, error)
 // newest returns the samples in the range if all of them are in the uncompressed end of
 // the head: the case of nearly every instant query.
 func (s *selected) newest() ([]store.Sample, bool) {
-	if s.head == nil || len(s.parts) > 0 || s.head.frozen != nil {
+	if s.head == nil || len(s.parts) > 0 || s.x.dedup > 0 || s.head.frozen != nil {
 		return nil, false
 	}
 	r := s.x.r
 	s.x.t.mu.RLock()
 	b := s.head.cur
 	open := b.open[:len(b.open):len(b.open)]
-	ok := len(b.late) == 0 && (len(b.chunks) == 0 || b.chunks[len(b.chunks)-1].maxT < r.From)
+	ok := len(b.late) == 0 && len(b.hists) == 0 && (len(b.chunks) == 0 || b.chunks[len(b.chunks)-1].maxT < r.From)
 	s.x.t.mu.RUnlock()
 	if !ok {
 		return nil, false
@@ -159,7 +169,7 @@ func (s *selected) decodeMerged(ps []piece, ts []int64, vs []float64, dec *codec
 		}
 		runs[i] = run{rts, rvs, ps[i].prio}
 	}
-	ts, vs = mergeRuns(ts, vs, runs)
+	ts, vs = mergeRuns(ts, vs, runs, s.x.dedup > 0)
 	return ts, vs, nil
 }
 
@@ -230,17 +240,68 @@ func trim(ts []int64, vs []float64, had int, r model.TimeRange) ([]int64, []floa
 	return ts[:had+hi-lo], vs[:had+off+hi-lo]
 }
 
+// histSource is histograms of one generation.
+type histSource struct {
+	gen uint32
+	hs  []store.HistogramSample
+}
+
 // Histograms implements [store.Series].
 func (s *selected) Histograms(dst []store.HistogramSample) ([]store.HistogramSample, error) {
 	x := s.x
 	if err := x.ctx.Err(); err != nil {
 		return dst, err
 	}
-	type source struct {
-		gen uint32
-		hs  []store.HistogramSample
+	frozen, cur := s.snapshots()
+	var all []store.HistogramSample
+	if s.isMixed(&frozen, &cur) {
+		_, _, hs, err := s.decodeMixed(&frozen, &cur)
+		if err != nil {
+			return dst, err
+		}
+		all = hs
+	} else {
+		sources, err := s.partHistograms()
+		if err != nil {
+			return dst, err
+		}
+		for _, src := range sources {
+			all = append(all, src.hs...)
+		}
+		if all, err = s.headHistograms(all, &frozen, &cur); err != nil {
+			return dst, err
+		}
+		all = sortHistograms(all)
 	}
-	var sources []source
+	had := len(dst)
+	for _, h := range dedupHistograms(all, x.dedup) {
+		if x.r.Contains(h.Time) {
+			dst = append(dst, h)
+		}
+	}
+	resetHints(dst[had:])
+	return dst, nil
+}
+
+// headHistograms appends copies of the histograms of the head.
+func (s *selected) headHistograms(dst []store.HistogramSample, bufs ...*buffer) ([]store.HistogramSample, error) {
+	n := len(dst)
+	for _, b := range bufs {
+		if len(b.hists) > 0 {
+			dst = append(dst, b.histograms()...)
+		}
+	}
+	for i := n; i < len(dst); i++ {
+		dst[i] = cloneHistogram(dst[i])
+	}
+	return dst, s.x.acct.Scanned(int64(len(dst)-n)*200, int64(len(dst)-n))
+}
+
+// partHistograms returns the histograms of chunks that overlap the range, in order of
+// generation.
+func (s *selected) partHistograms() ([]histSource, error) {
+	x := s.x
+	var sources []histSource
 	for _, pr := range s.parts {
 		sp := x.parts[pr.part]
 		for i := range sp.t.of(pr.ref) {
@@ -259,31 +320,43 @@ func (s *selected) Histograms(dst []store.HistogramSample) ([]store.HistogramSam
 				err = x.acct.Scanned(int64(c.size), int64(len(hs)))
 			}
 			if err != nil {
-				return dst, err
+				return nil, err
 			}
-			sources = append(sources, source{c.gen, hs})
+			sources = append(sources, histSource{c.gen, hs})
 		}
 	}
-	slices.SortStableFunc(sources, func(a, b source) int { return cmp.Compare(a.gen, b.gen) })
-	var all []store.HistogramSample
+	slices.SortStableFunc(sources, func(a, b histSource) int { return cmp.Compare(a.gen, b.gen) })
+	return sources, nil
+}
+
+// decodeMixed returns the floats and histograms of a series that has both.
+func (s *selected) decodeMixed(frozen, cur *buffer) ([]int64, []float64, []store.HistogramSample, error) {
+	m := newMixed(s.x.dedup > 0)
+	dec := s.x.s.decoders.Get().(*codec.FloatDecoder) //nolint:forcetypeassert // the pool holds nothing else
+	defer s.x.s.decoders.Put(dec)
+	ps := s.pieces(nil, frozen, cur)
+	slices.SortStableFunc(ps, func(a, b piece) int { return cmp.Compare(a.prio, b.prio) })
+	for i := range ps {
+		ts, vs, err := s.decode(&ps[i], nil, nil, dec)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		m.addFloats(ts, vs, floatRank(ps[i].prio))
+	}
+	sources, err := s.partHistograms()
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	for _, src := range sources {
-		all = append(all, src.hs...)
+		m.addHistograms(src.hs, histRank(uint64(src.gen)))
 	}
-	if s.head != nil {
-		frozen, cur := s.snapshots()
-		n := len(all)
-		all = append(append(all, frozen.hists...), cur.hists...)
-		for i := n; i < len(all); i++ {
-			all[i] = cloneHistogram(all[i])
+	for i, b := range []*buffer{frozen, cur} {
+		hs, err := s.headHistograms(nil, b)
+		if err != nil {
+			return nil, nil, nil, err
 		}
-		if err := x.acct.Scanned(int64(len(all)-n)*200, int64(len(all)-n)); err != nil {
-			return dst, err
-		}
+		m.addHistograms(hs, histRank(headPrio+2*uint64(i)+1)) // behind the late samples of b
 	}
-	for _, h := range sortHistograms(all) {
-		if x.r.Contains(h.Time) {
-			dst = append(dst, h)
-		}
-	}
-	return dst, nil
+	ts, vs, hs := m.result(nil, nil)
+	return ts, vs, hs, nil
 }

@@ -145,6 +145,7 @@ type dayWriters struct {
 	s       *Store
 	tenant  model.Tenant
 	gen     uint32
+	dedup   int64 // interval, 0 for none
 	open    map[part.Day]*partWriter
 	written map[part.Day]bool // by earlier passes
 	more    bool              // some days are left
@@ -203,7 +204,7 @@ func (s *Store) writeTenant(ctx context.Context, t *tenant, gen uint32) ([]*part
 	meta := t.frozenMeta
 	t.mu.RUnlock()
 	slices.SortFunc(frozen, func(a, b *series) int { return a.labels.Compare(b.labels) })
-	d := &dayWriters{s: s, tenant: t.name, gen: gen, open: map[part.Day]*partWriter{}, written: map[part.Day]bool{}}
+	d := &dayWriters{s: s, tenant: t.name, gen: gen, dedup: s.dedupOf(t.name), open: map[part.Day]*partWriter{}, written: map[part.Day]bool{}}
 	var done []*part.Finished
 	for more := true; more; more = d.more {
 		d.more = false
@@ -252,9 +253,16 @@ const nsPerMs = int64(time.Millisecond)
 // buffer does not change, so no lock is needed.
 func (d *dayWriters) series(x *series, dec *bufferDecoder) error {
 	b := x.frozen
-	ts, vs, err := dec.samples(b)
+	ts, vs, err := dec.samples(b, d.dedup)
 	if err != nil {
 		return err
+	}
+	hs := dedupHistograms(b.histograms(), d.dedup)
+	if len(hs) > 0 && len(ts) > 0 {
+		m := newMixed(d.dedup > 0)
+		m.addFloats(ts, vs, 0)
+		m.addHistograms(hs, 1)
+		ts, vs, hs = m.result(nil, nil)
 	}
 	for len(ts) > 0 {
 		day := dayOf(ts[0])
@@ -272,7 +280,7 @@ func (d *dayWriters) series(x *series, dec *bufferDecoder) error {
 		}
 		ts, vs = ts[n:], vs[n:]
 	}
-	for _, run := range splitDays(sortHistograms(b.hists), func(h store.HistogramSample) int64 { return h.Time }) {
+	for _, run := range splitDays(hs, func(h store.HistogramSample) int64 { return h.Time }) {
 		w, err := d.get(dayOf(run[0].Time))
 		if err != nil {
 			return err
@@ -317,7 +325,7 @@ type bufferDecoder struct {
 	dec codec.FloatDecoder
 }
 
-func (d *bufferDecoder) samples(b *buffer) ([]int64, []float64, error) {
+func (d *bufferDecoder) samples(b *buffer, interval int64) ([]int64, []float64, error) {
 	ts, vs := d.ts[:0], d.vs[:0]
 	var err error
 	for i := range b.chunks {
@@ -330,13 +338,15 @@ func (d *bufferDecoder) samples(b *buffer) ([]int64, []float64, error) {
 	}
 	d.ts, d.vs = ts, vs
 	if len(b.late) == 0 {
+		ts, vs = dedup(ts, vs, 0, interval)
 		return ts, vs, nil
 	}
-	late := sortLate(b.late)
+	late := sortLate(b.late, interval > 0)
 	lts, lvs := make([]int64, len(late)), make([]float64, len(late))
 	for i, x := range late {
 		lts[i], lvs[i] = x.Time, x.Value
 	}
-	ts, vs = mergeRuns(nil, nil, []run{{ts: ts, vs: vs, prio: 0}, {ts: lts, vs: lvs, prio: 1}})
+	ts, vs = mergeRuns(nil, nil, []run{{ts: ts, vs: vs, prio: 0}, {ts: lts, vs: lvs, prio: 1}}, interval > 0)
+	ts, vs = dedup(ts, vs, 0, interval)
 	return ts, vs, nil
 }

@@ -76,7 +76,7 @@ func FuzzReplay(f *testing.F) {
 				continue
 			}
 			var dec bufferDecoder
-			if _, _, err := dec.samples(s.cur); err != nil {
+			if _, _, err := dec.samples(s.cur, 0); err != nil {
 				t.Error(err)
 			}
 		}
@@ -124,7 +124,7 @@ func FuzzBuffer(f *testing.F) {
 			b.add([]store.Sample{{Time: at, Value: v}}, &sl)
 		}
 		var dec bufferDecoder
-		ts, vs, err := dec.samples(b)
+		ts, vs, err := dec.samples(b, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ type mergeInput struct {
 // neighbours and overlapping ones are combined.
 func (s *Store) merge(ctx context.Context, in []*openPart, w *part.Writer) (*part.Finished, error) {
 	pw := newPartWriter(w, s.z)
-	m := &merger{s: s, w: pw, combine: s.mayCombine(in)}
+	m := &merger{s: s, w: pw, combine: s.mayCombine(in), dedup: s.dedupOf(in[0].Info.Tenant)}
 	for _, p := range in {
 		if err := m.add(p); err != nil {
 			return nil, err
@@ -83,6 +83,7 @@ type merger struct {
 	s       *Store
 	w       *partWriter
 	combine bool
+	dedup   int64 // interval, 0 for none
 	in      []*mergeInput
 	found   []mergeChunk
 	dec     codec.FloatDecoder
@@ -178,6 +179,9 @@ func (m *merger) series() (bool, error) {
 	slices.SortStableFunc(m.found, func(a, b mergeChunk) int {
 		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.minT, b.minT))
 	})
+	if m.combine && m.isMixed() {
+		return true, m.rewriteMixed()
+	}
 	return true, m.chunks()
 }
 
@@ -293,6 +297,7 @@ func (m *merger) rewrite(group []mergeChunk) error {
 		spans = append(spans, span{from, uint64(c.gen)})
 	}
 	if !overlap {
+		m.ts, m.vs = dedup(m.ts, m.vs, 0, m.dedup)
 		return m.w.samples(m.ts, m.vs, gen)
 	}
 	runs := make([]run, len(spans))
@@ -303,7 +308,8 @@ func (m *merger) rewrite(group []mergeChunk) error {
 		}
 		runs[i] = run{m.ts[sp.from:to], m.vs[sp.from:to], sp.prio}
 	}
-	ts, vs := mergeRuns(nil, nil, runs)
+	ts, vs := mergeRuns(nil, nil, runs, m.dedup > 0)
+	ts, vs = dedup(ts, vs, 0, m.dedup)
 	return m.w.samples(ts, vs, gen)
 }
 
@@ -329,5 +335,58 @@ func (m *merger) rewriteHistograms(group []mergeChunk) error {
 		}
 		gen = max(gen, c.gen)
 	}
-	return m.w.histograms(sortHistograms(hs), gen)
+	return m.w.histograms(dedupHistograms(sortHistograms(hs), m.dedup), gen)
+}
+
+// isMixed reports whether floats of the found chunks may have the times of histograms.
+func (m *merger) isMixed() bool {
+	i := slices.IndexFunc(m.found, func(c mergeChunk) bool { return c.kind == chunkHistogram }) // floats come first
+	for n := range max(i, 0) {
+		for _, h := range m.found[i:] {
+			if m.found[n].minT <= h.maxT && h.minT <= m.found[n].maxT {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// rewriteMixed writes the found chunks anew, of a float and a histogram with one time the
+// later one.
+func (m *merger) rewriteMixed() error {
+	x := newMixed(m.dedup > 0)
+	var gen uint32
+	for i := range m.found {
+		c := &m.found[i]
+		data, ok, err := m.read(c)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		if c.kind == chunkHistogram {
+			var hs []store.HistogramSample
+			if hs, err = decodeHistogramChunk(nil, data); err == nil {
+				x.addHistograms(hs, histRank(uint64(c.gen)))
+			}
+		} else {
+			if m.ts, m.vs, err = decodeFloatChunk(m.ts[:0], m.vs[:0], data, c.count, &m.dec); err == nil {
+				x.addFloats(m.ts, m.vs, floatRank(uint64(c.gen)))
+			}
+		}
+		if err != nil {
+			if err := skipDamage(c.from.p, c.from.t.blocks[c.block].Off, fmt.Errorf("part %s: %w", c.from.p.Name(), err)); err != nil {
+				return err
+			}
+			continue
+		}
+		gen = max(gen, c.gen)
+	}
+	ts, vs, hs := x.result(nil, nil)
+	ts, vs = dedup(ts, vs, 0, m.dedup)
+	if err := m.w.samples(ts, vs, gen); err != nil {
+		return err
+	}
+	return m.w.histograms(dedupHistograms(hs, m.dedup), gen)
 }

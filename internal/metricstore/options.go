@@ -21,6 +21,10 @@ type Options struct {
 	// Limits returns what a tenant may write; nil means the zero Limits.
 	Limits func(model.Tenant) Limits
 
+	// Dedup returns the interval of a tenant in which one sample of a series is kept, as
+	// VictoriaMetrics' dedup.minScrapeInterval; nil or 0 keeps all.
+	Dedup func(model.Tenant) time.Duration
+
 	HeadBytes int64         // samples in memory before the head is cut; 0 means 256 MiB
 	HeadAge   time.Duration // longest time between cuts; 0 means 1 hour
 	MaxWAL    int64         // size of the whole log that makes this store cut early; 0 means 1 GiB

@@ -14,14 +14,17 @@ type run struct {
 	prio uint64
 }
 
-// mergeRuns appends the samples of all runs, in order, without duplicates.
-func mergeRuns(ts []int64, vs []float64, runs []run) ([]int64, []float64) {
+// mergeRuns appends the samples of all runs, in order, without duplicates. If big is set,
+// the biggest value of a time counts, whatever its priority.
+func mergeRuns(ts []int64, vs []float64, runs []run, big bool) ([]int64, []float64) {
 	runs = slices.DeleteFunc(runs, func(r run) bool { return len(r.ts) == 0 })
 	for len(runs) > 1 {
 		best := 0
 		next := runs[0].ts[0]
 		for i := 1; i < len(runs); i++ {
-			if t := runs[i].ts[0]; t < next || t == next && runs[i].prio > runs[best].prio {
+			t := runs[i].ts[0]
+			wins := t == next && (!big && runs[i].prio > runs[best].prio || big && beats(runs[i].vs[0], runs[best].vs[0]))
+			if t < next || wins {
 				best, next = i, t
 			}
 		}

@@ -22,6 +22,7 @@ type selection struct {
 	t     *tenant
 	acct  *store.Account
 	r     model.TimeRange // Unix milliseconds
+	dedup int64           // interval, 0 for none
 	head  []headSeries    // in order of labels, with data in the range
 	parts []*selectedPart
 	view  *part.View[*partData]
@@ -108,6 +109,7 @@ func (s *Store) begin(ctx context.Context, sel *store.MetricSelector) (*selectio
 // openParts selects the series of the parts.
 func (x *selection) openParts(name model.Tenant, sel *store.MetricSelector, q *index.Query) error {
 	s := x.s
+	x.dedup = s.dedupOf(name)
 	x.view = s.set.View(name, toNanos(sel.Range))
 	for _, w := range x.view.Warnings() {
 		sel.Account.Warn("%s", w)
