@@ -160,6 +160,13 @@ func (l *spanLoad) send(ctx context.Context, c config, p *proc) (int, int64, err
 			for n := w; n < requests; n += c.senders {
 				td := l.export(n, min(spansAExport, l.spans-n*spansAExport))
 				raw.Add(int64(sizer.TracesSize(td)))
+				if p.lang == "logsql" {
+					if err := postRows(ctx, p, td); err != nil {
+						return err
+					}
+					sent.Add(int64(td.SpanCount()))
+					continue
+				}
 				resp, err := client.Export(ctx, ptraceotlp.NewExportRequestFromTraces(td))
 				if err != nil {
 					return err
@@ -177,6 +184,9 @@ func (l *spanLoad) send(ctx context.Context, c config, p *proc) (int, int64, err
 }
 
 func (l *spanLoad) verify(ctx context.Context, p *proc, items int) error {
+	if p.lang == "logsql" {
+		return l.verifyRows(ctx, p, items)
+	}
 	traces := items / spansATrace
 	for _, n := range []int{0, traces / 3, traces - 1} {
 		id := traceID(n)
@@ -187,8 +197,11 @@ func (l *spanLoad) verify(ctx context.Context, p *proc, items int) error {
 	return nil
 }
 
-func (l *spanLoad) queries(*proc) []query {
+func (l *spanLoad) queries(p *proc) []query {
 	present, absent := traceID(l.spans/spansATrace/2), traceID(-1)
+	if p.lang == "logsql" {
+		return l.logsqlQueries(present.String(), absent.String())
+	}
 	search := func(q string) query {
 		v := url.Values{"q": {q}, "limit": {"20"}, "start": {strconv.FormatInt(l.first.Unix(), 10)}, "end": {strconv.FormatInt(l.last.Unix()+1, 10)}}
 		return query{name: "`" + q + "`", path: "/api/search?" + v.Encode()}

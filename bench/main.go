@@ -122,6 +122,16 @@ func run(ctx context.Context, c config) error {
 			}
 		}
 	}
+	if slices.Contains(signals, c.spans.name()) {
+		bound, err := c.spans.zstdBound(100)
+		if err != nil {
+			return err
+		}
+		rep.note("Spans: the same OTLP messages of 1,000 spans, only compressed with zstd, take %.1f bytes a span.", bound)
+		if slices.ContainsFunc(servers, func(s server) bool { return s.lang == "logsql" }) {
+			rep.note("Spans: VictoriaLogs gets the rows that VictoriaTraces makes of spans (one field an attribute; without its index of trace ids), and searches return rows, not traces.")
+		}
+	}
 	text := rep.markdown()
 	fmt.Println(text)
 	if c.out != "" {

@@ -102,7 +102,7 @@ func victoriaMetrics(ctx context.Context, cache string) (server, error) {
 func victoriaLogs(ctx context.Context, cache string) (server, error) {
 	bin, err := buildTool(ctx, cache, "victoria-logs", "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs")
 	return server{
-		name: "victoria-logs", title: "VictoriaLogs", binary: bin, takes: []string{"logs"}, ready: "/health",
+		name: "victoria-logs", title: "VictoriaLogs", binary: bin, takes: []string{"logs", "spans"}, ready: "/health",
 		pushPath: "/insert/loki/api/v1/push", lang: "logsql", flush: []string{"/internal/force_flush", "/internal/force_merge"},
 		args: func(dir string, ports []string) ([]string, error) {
 			return []string{"-storageDataPath=" + dir, "-httpListenAddr=" + ports[0], "-retentionPeriod=1y", "-loggerLevel=WARN"}, nil
