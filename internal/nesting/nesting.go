@@ -2,10 +2,10 @@
 // it that recurses: on a hostile depth such a decoder runs out of stack, which ends the
 // process and cannot be recovered from. OpenTelemetry's own decoder is one.
 //
-// Both checks look at each byte once and allocate only their stack. They need no schema:
-// in protobuf every length-delimited field is taken for a message as long as it reads like
-// one. Text rarely does, and never for long, since each level must fit into the one around
-// it.
+// Both checks look at each byte at most once and allocate only their stack. They need no
+// schema: in protobuf every length-delimited field is taken for a message as long as it
+// reads like one. Text rarely does, and never for long, since each level must fit into the
+// one around it; for the same reason short fields need no look.
 package nesting
 
 import (
@@ -47,11 +47,18 @@ func Proto(b []byte) error {
 		default:
 			n, size := binary.Uvarint(b[next:end])
 			i = next + size
+			if len(ends)+1+int(n)/levelBytes <= Max {
+				i += int(n) // it is too short to nest too deep
+				continue
+			}
 			ends = append(ends, i+int(n))
 		}
 	}
 	return nil
 }
+
+// levelBytes is the least that a level costs: a tag and a length.
+const levelBytes = 2
 
 // field reads the field at i. If it holds bytes (inside), next is the offset of their
 // length, which fits into b; else next is the offset of the next field.

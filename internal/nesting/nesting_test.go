@@ -92,3 +92,19 @@ func FuzzBoth(f *testing.F) {
 		_ = JSON([]byte(s))
 	})
 }
+
+// TestEdge nests empty messages, which take the least room: the deepest that passes, and
+// one level more.
+func TestEdge(t *testing.T) {
+	var b []byte
+	for level := 1; level <= Max; level++ {
+		b = append(binary.AppendUvarint([]byte{1<<3 | 2}, uint64(len(b))), b...)
+		var want error
+		if level == Max { // the message around all counts, too
+			want = ErrTooDeep
+		}
+		if err := Proto(b); !errors.Is(err, want) {
+			t.Errorf("%d levels in %d bytes: %v, want %v", level, len(b), err, want)
+		}
+	}
+}
