@@ -2,6 +2,7 @@ package promql
 
 import (
 	"cmp"
+	"errors"
 	"math"
 	"slices"
 	"sync"
@@ -13,69 +14,82 @@ import (
 	"github.com/pharos-o11y/pharos/internal/model"
 )
 
-// aggregate evaluates sum, avg, min, max, count, group, stddev and stdvar. When its
-// argument is a selector or a rollup, series are added to their group as they are decoded.
-func (ev *evaluator) aggregate(e *parser.AggregateExpr) ([]row, error) {
+// aggregate evaluates an aggregation. When its argument is a selector or a rollup, series
+// are added to their group as they are decoded.
+func (ev *evaluator) aggregate(e *parser.AggregateExpr) (operand, error) {
 	op, ok := aggregations()[e.Op]
-	if !ok {
-		return nil, errFallback
+	switch {
+	case e.Op == parser.TOPK || e.Op == parser.BOTTOMK:
+		return ev.topk(e)
+	case e.Op == parser.QUANTILE:
+		return ev.quantile(e)
+	case !ok:
+		return operand{}, errFallback
 	}
-	arg := e.Expr
-	for {
-		p, ok := arg.(*parser.ParenExpr)
-		if !ok {
-			break
-		}
-		arg = p.Expr
-	}
-	if spec, ok := ev.rollupOf(arg); ok {
-		return ev.aggregateRollup(e, op, arg, spec)
+	if spec, ok, err := ev.rollupOf(e.Expr); err != nil {
+		return operand{}, err
+	} else if ok {
+		return ev.aggregateRollup(e, op, spec)
 	}
 	in, err := ev.eval(e.Expr)
 	if err != nil {
-		return nil, err
+		return operand{}, err
+	}
+	if in.histograms() {
+		return ev.graft(e, in)
 	}
 	groups := newGrouping(e, len(in.rows), func(i int) labels.Labels { return in.rows[i].labels })
 	accs := make([]accumulator, len(groups.labels))
 	for i, r := range in.rows {
 		acc := &accs[groups.of[i]]
 		if err := acc.begin(ev, op); err != nil {
-			return nil, err
+			return operand{}, err
 		}
 		if err := acc.add(op, r.vals); err != nil {
-			return nil, err
+			return operand{}, err
 		}
 	}
-	return finish(groups, op, accs), nil
+	ev.drop(len(in.rows))
+	return operand{rows: finish(groups, op, accs)}, nil
 }
 
-// rollupOf returns the rollup that expr is, if it is one.
-func (ev *evaluator) rollupOf(expr parser.Expr) (rollupSpec, bool) {
+// rollupOf returns the rollup that the argument of an aggregation is; ok is false if it is
+// none that can be added series by series.
+func (ev *evaluator) rollupOf(expr parser.Expr) (spec rollupSpec, ok bool, err error) {
+	for {
+		p, ok := expr.(*parser.ParenExpr)
+		if !ok {
+			break
+		}
+		expr = p.Expr
+	}
 	switch e := expr.(type) {
 	case *parser.VectorSelector:
-		return rollupSpec{vs: e, window: ev.look, f: lastSample, instant: true, keepName: true, arg: e}, true
+		spec, err = ev.selector(e)
+		ok = err == nil
 	case *parser.Call:
-		return rollupCall(e)
+		if e.Func.Name == "absent_over_time" {
+			return spec, false, nil
+		}
+		spec, ok, err = ev.rollupCall(e)
+		ok = ok && err == nil
 	}
-	return rollupSpec{}, false
+	if errors.Is(err, errFallback) {
+		err = nil // the argument is a graft
+	}
+	return spec, ok, err
 }
 
 // aggregateRollup decodes, rolls up and aggregates series by series. Series are sorted by
 // group, and each worker takes a run of them, so that a group is shared by few workers.
-func (ev *evaluator) aggregateRollup(e *parser.AggregateExpr, op aggregation, arg parser.Expr, spec rollupSpec) ([]row, error) {
-	if spec.arg == nil {
-		spec.arg = arg
-	}
-	series, err := ev.open(&spec)
+func (ev *evaluator) aggregateRollup(e *parser.AggregateExpr, op aggregation, spec rollupSpec) (operand, error) {
+	src, err := ev.open(&spec)
 	if err != nil {
-		return nil, err
+		return operand{}, err
 	}
+	series := src.series
 	groups := newGrouping(e, len(series), func(i int) labels.Labels { return series[i].labels })
-	order := make([]int, len(series))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(groups.of[a], groups.of[b]) })
+	order := groups.order()
 
 	// Workers hand in the groups they have finished; a group that two of them share is
 	// merged, in order.
@@ -91,13 +105,24 @@ func (ev *evaluator) aggregateRollup(e *parser.AggregateExpr, op aggregation, ar
 		if err != nil {
 			return err
 		}
-		var buf rollupBuf
+		defer ev.drop(1)
+		buf := newRollupBuf(ev)
+		dirty := false
 		for _, i := range order[from:to] {
-			for j := range vals {
-				vals[j] = absent()
+			if dirty {
+				for j := range vals {
+					vals[j] = absent()
+				}
 			}
-			if err := ev.rollOne(&spec, &series[i], &buf, vals); err != nil {
+			hists, err := ev.rollOne(&spec, &src, i, buf, vals)
+			if err != nil {
 				return err
+			}
+			if hists != nil || len(buf.annos) > 0 {
+				return errFallback
+			}
+			if dirty = series[i].any; !dirty {
+				continue
 			}
 			acc := p.accs[groups.of[i]]
 			if acc == nil {
@@ -117,11 +142,11 @@ func (ev *evaluator) aggregateRollup(e *parser.AggregateExpr, op aggregation, ar
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return operand{}, err
 	}
 	if !spec.keepName {
-		if err := uniqueSeries(series); err != nil {
-			return nil, err
+		if err := ev.uniqueSeries(&spec, series); err != nil {
+			return operand{}, err
 		}
 	}
 	ev.warnNonCounters(&spec, series)
@@ -130,23 +155,25 @@ func (ev *evaluator) aggregateRollup(e *parser.AggregateExpr, op aggregation, ar
 	for _, p := range parts {
 		for g, acc := range p.accs {
 			if err := accs[g].merge(op, acc); err != nil {
-				return nil, err
+				return operand{}, err
 			}
 		}
 	}
-	return finish(groups, op, accs), nil
+	return operand{rows: finish(groups, op, accs)}, nil
 }
 
-// uniqueSeries falls back when series are equal without their metric name: the functions
-// that drop it then fail at the steps where both have a value.
-func uniqueSeries(series []rollupSeries) error {
+// uniqueSeries is an error if series are equal without their metric name.
+func (ev *evaluator) uniqueSeries(spec *rollupSpec, series []rollupSeries) error {
 	rows := make([]row, 0, len(series))
-	for _, s := range series {
-		if s.any {
-			rows = append(rows, row{labels: s.labels})
+	for i := range series {
+		if series[i].any {
+			rows = append(rows, row{labels: series[i].labels})
 		}
 	}
-	return checkUnique(rows)
+	if unique(rows) {
+		return nil
+	}
+	return ev.duplicates(spec.name)
 }
 
 // grouping assigns series to groups.
@@ -187,6 +214,23 @@ func newGrouping(e *parser.AggregateExpr, n int, at func(int) labels.Labels) gro
 		g.of[i] = id
 	}
 	return g
+}
+
+// order returns the numbers of the series, those of a group together.
+func (g *grouping) order() []int {
+	next := make([]int, len(g.labels)+1)
+	for _, of := range g.of {
+		next[of+1]++
+	}
+	for k := range g.labels {
+		next[k+1] += next[k]
+	}
+	order := make([]int, len(g.of))
+	for i, of := range g.of {
+		order[next[of]] = i
+		next[of]++
+	}
+	return order
 }
 
 // aggregation is one operator.
@@ -351,7 +395,7 @@ func finish(g grouping, op aggregation, accs []accumulator) []row {
 			out[i] = a.final(op, i, n)
 		}
 		if seen {
-			rows = append(rows, row{g.labels[k], out})
+			rows = append(rows, row{labels: g.labels[k], vals: out})
 		}
 	}
 	return rows

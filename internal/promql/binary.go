@@ -12,11 +12,6 @@ import (
 
 // binary evaluates a binary operator.
 func (ev *evaluator) binary(e *parser.BinaryExpr) (operand, error) {
-	f, ok := binops()[e.Op]
-	isSet := e.Op == parser.LAND || e.Op == parser.LOR || e.Op == parser.LUNLESS
-	if !ok && !isSet {
-		return operand{}, errFallback
-	}
 	lhs, err := ev.eval(e.LHS)
 	if err != nil {
 		return operand{}, err
@@ -25,7 +20,12 @@ func (ev *evaluator) binary(e *parser.BinaryExpr) (operand, error) {
 	if err != nil {
 		return operand{}, err
 	}
+	f := operator(e.Op)
 	switch {
+	case e.Op == parser.LAND || e.Op == parser.LOR || e.Op == parser.LUNLESS:
+		return ev.set(e, lhs.rows, rhs.rows)
+	case f == nil || lhs.histograms() || rhs.histograms():
+		return ev.graft(e, lhs, rhs)
 	case lhs.scalar != nil && rhs.scalar != nil:
 		for i := range lhs.scalar {
 			v, keep := f(lhs.scalar[i], rhs.scalar[i])
@@ -37,13 +37,10 @@ func (ev *evaluator) binary(e *parser.BinaryExpr) (operand, error) {
 		return lhs, nil
 	case lhs.scalar != nil || rhs.scalar != nil:
 		return ev.vectorScalar(e, f, lhs, rhs)
-	case e.VectorMatching == nil || e.VectorMatching.FillValues.LHS != nil || e.VectorMatching.FillValues.RHS != nil:
-		return operand{}, errFallback
-	case isSet:
-		return ev.set(e, lhs.rows, rhs.rows)
+	case e.VectorMatching.FillValues.LHS != nil || e.VectorMatching.FillValues.RHS != nil:
+		return ev.graft(e, lhs, rhs)
 	default:
-		rows, err := ev.match(e, f, lhs.rows, rhs.rows)
-		return operand{rows: rows}, err
+		return ev.match(e, f, lhs, rhs)
 	}
 }
 
@@ -57,21 +54,37 @@ func oneIf(b bool) float64 {
 // binop computes a value, and for comparisons whether they hold.
 type binop func(l, r float64) (v float64, keep bool)
 
-func binops() map[parser.ItemType]binop {
-	return map[parser.ItemType]binop{
-		parser.ADD:   func(l, r float64) (float64, bool) { return l + r, true },
-		parser.SUB:   func(l, r float64) (float64, bool) { return l - r, true },
-		parser.MUL:   func(l, r float64) (float64, bool) { return l * r, true },
-		parser.DIV:   func(l, r float64) (float64, bool) { return l / r, true },
-		parser.MOD:   func(l, r float64) (float64, bool) { return math.Mod(l, r), true },
-		parser.POW:   func(l, r float64) (float64, bool) { return math.Pow(l, r), true },
-		parser.ATAN2: func(l, r float64) (float64, bool) { return math.Atan2(l, r), true },
-		parser.EQLC:  func(l, r float64) (float64, bool) { return l, l == r },
-		parser.NEQ:   func(l, r float64) (float64, bool) { return l, l != r },
-		parser.GTR:   func(l, r float64) (float64, bool) { return l, l > r },
-		parser.LSS:   func(l, r float64) (float64, bool) { return l, l < r },
-		parser.GTE:   func(l, r float64) (float64, bool) { return l, l >= r },
-		parser.LTE:   func(l, r float64) (float64, bool) { return l, l <= r },
+// operator returns the function of an operator, or nil if floats have none.
+func operator(op parser.ItemType) binop {
+	switch op {
+	case parser.ADD:
+		return func(l, r float64) (float64, bool) { return l + r, true }
+	case parser.SUB:
+		return func(l, r float64) (float64, bool) { return l - r, true }
+	case parser.MUL:
+		return func(l, r float64) (float64, bool) { return l * r, true }
+	case parser.DIV:
+		return func(l, r float64) (float64, bool) { return l / r, true }
+	case parser.MOD:
+		return func(l, r float64) (float64, bool) { return math.Mod(l, r), true }
+	case parser.POW:
+		return func(l, r float64) (float64, bool) { return math.Pow(l, r), true }
+	case parser.ATAN2:
+		return func(l, r float64) (float64, bool) { return math.Atan2(l, r), true }
+	case parser.EQLC:
+		return func(l, r float64) (float64, bool) { return l, l == r }
+	case parser.NEQ:
+		return func(l, r float64) (float64, bool) { return l, l != r }
+	case parser.GTR:
+		return func(l, r float64) (float64, bool) { return l, l > r }
+	case parser.LSS:
+		return func(l, r float64) (float64, bool) { return l, l < r }
+	case parser.GTE:
+		return func(l, r float64) (float64, bool) { return l, l >= r }
+	case parser.LTE:
+		return func(l, r float64) (float64, bool) { return l, l <= r }
+	default:
+		return nil
 	}
 }
 
@@ -82,7 +95,9 @@ func (ev *evaluator) vectorScalar(e *parser.BinaryExpr, f binop, lhs, rhs operan
 	if lhs.scalar != nil {
 		rows, scalar, swapped = rhs.rows, lhs.scalar, true
 	}
-	dropName := !e.Op.IsComparisonOperator() || e.ReturnBool
+	if (!e.Op.IsComparisonOperator() || e.ReturnBool) && !dropNames(rows) {
+		return operand{}, errFallback
+	}
 	for k := range rows {
 		vals := rows[k].vals
 		for i, v := range vals {
@@ -104,15 +119,8 @@ func (ev *evaluator) vectorScalar(e *parser.BinaryExpr, f binop, lhs, rhs operan
 			}
 			vals[i] = out
 		}
-		if dropName {
-			rows[k].labels = dropMetadata(rows[k].labels)
-		}
 	}
-	rows = dropEmpty(rows)
-	if dropName {
-		return operand{rows: rows}, checkUnique(rows)
-	}
-	return operand{rows: rows}, nil
+	return operand{rows: dropEmpty(rows)}, nil
 }
 
 // signer computes the matching signature of label sets.
@@ -143,18 +151,18 @@ func (s *signer) of(ls labels.Labels) string {
 // match evaluates arithmetic and comparison between rows. A signature that several rows
 // of a "one" side share may still be right, if they never have a value at one step, or
 // be an error; Prometheus' engine decides.
-func (ev *evaluator) match(e *parser.BinaryExpr, f binop, lhs, rhs []row) ([]row, error) {
+func (ev *evaluator) match(e *parser.BinaryExpr, f binop, lhs, rhs operand) (operand, error) {
 	m := e.VectorMatching
-	many, one := lhs, rhs
+	many, one := lhs.rows, rhs.rows
 	if m.Card == parser.CardOneToMany {
-		many, one = rhs, lhs
+		many, one = one, many
 	}
 	sig := newSigner(m)
 	index := make(map[string]int, len(one))
 	for i := range one {
 		key := sig.of(one[i].labels)
 		if _, dup := index[key]; dup {
-			return nil, errFallback
+			return ev.graft(e, lhs, rhs)
 		}
 		index[key] = i
 	}
@@ -168,7 +176,7 @@ func (ev *evaluator) match(e *parser.BinaryExpr, f binop, lhs, rhs []row) ([]row
 			continue
 		}
 		if m.Card == parser.CardOneToOne && used[i] {
-			return nil, errFallback
+			return ev.graft(e, lhs, rhs)
 		}
 		used[i] = true
 		l, rr := r.vals, one[i].vals
@@ -177,13 +185,16 @@ func (ev *evaluator) match(e *parser.BinaryExpr, f binop, lhs, rhs []row) ([]row
 		}
 		vals, err := ev.newRow()
 		if err != nil {
-			return nil, err
+			return operand{}, err
 		}
 		combine(f, l, rr, e.ReturnBool, vals)
-		out = append(out, row{resultLabels(lb, r.labels, one[i].labels, m, dropName), vals})
+		out = append(out, row{labels: resultLabels(lb, r.labels, one[i].labels, m, dropName), vals: vals})
 	}
-	out = dropEmpty(out)
-	return out, checkUnique(out)
+	if !unique(out) {
+		return ev.graft(e, lhs, rhs)
+	}
+	ev.drop(len(lhs.rows) + len(rhs.rows))
+	return operand{rows: dropEmpty(out)}, nil
 }
 
 func combine(f binop, l, r []float64, returnBool bool, out []float64) {
@@ -229,26 +240,47 @@ func (ev *evaluator) set(e *parser.BinaryExpr, lhs, rhs []row) (operand, error) 
 		return operand{}, err
 	}
 	if e.Op == parser.LOR {
-		for _, r := range rhs {
-			mask := present[sig.of(r.labels)]
-			for i := range r.vals {
-				if mask != nil && mask[i] {
-					r.vals[i] = absent()
-				}
-			}
-		}
-		rows := dropEmpty(append(lhs, rhs...))
-		return operand{rows: rows}, checkUnique(rows)
+		return operand{rows: union(sig, present, lhs, rhs)}, nil
 	}
-	for _, r := range lhs {
+	for k := range lhs {
+		r := &lhs[k]
 		mask := present[sig.of(r.labels)]
 		for i := range r.vals {
 			if has := mask != nil && mask[i]; has != (e.Op == parser.LAND) {
-				r.vals[i] = absent()
+				r.clear(i)
 			}
 		}
 	}
+	ev.drop(len(rhs))
 	return operand{rows: dropEmpty(lhs)}, nil
+}
+
+// union adds to lhs what rhs has at steps where lhs has nothing of the same signature. Rows
+// that are equal on both sides become one: they share a signature, so never a step.
+func union(sig *signer, present map[string][]bool, lhs, rhs []row) []row {
+	index := make(map[uint64]int, len(lhs))
+	for k := range lhs {
+		index[lhs[k].labels.Hash()] = k
+	}
+	out := lhs
+	for k := range rhs {
+		r := &rhs[k]
+		mask := present[sig.of(r.labels)]
+		at, same := index[r.labels.Hash()]
+		same = same && labels.Equal(lhs[at].labels, r.labels)
+		for i := range r.vals {
+			switch {
+			case mask != nil && mask[i]:
+				r.clear(i)
+			case same:
+				lhs[at].take(r, i)
+			}
+		}
+		if !same {
+			out = append(out, *r)
+		}
+	}
+	return dropEmpty(out)
 }
 
 // presence tells at which steps each signature has a value on the deciding side: the
@@ -259,7 +291,8 @@ func (ev *evaluator) presence(sig *signer, lhs, rhs []row, left bool) (map[strin
 		side = lhs
 	}
 	present := map[string][]bool{}
-	for _, r := range side {
+	for k := range side {
+		r := &side[k]
 		key := sig.of(r.labels)
 		mask := present[key]
 		if mask == nil {
@@ -269,9 +302,23 @@ func (ev *evaluator) presence(sig *signer, lhs, rhs []row, left bool) (map[strin
 			mask = make([]bool, ev.n)
 			present[key] = mask
 		}
-		for i, v := range r.vals {
-			mask[i] = mask[i] || !isAbsent(v)
+		for i := range r.vals {
+			mask[i] = mask[i] || r.has(i)
 		}
 	}
 	return present, nil
+}
+
+// dropEmpty removes rows without a value.
+func dropEmpty(rows []row) []row {
+	out := rows[:0]
+	for _, r := range rows {
+		for i := range r.vals {
+			if r.has(i) {
+				out = append(out, r)
+				break
+			}
+		}
+	}
+	return out
 }

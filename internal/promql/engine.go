@@ -1,14 +1,17 @@
 // Package promql answers PromQL over the metric store.
 //
-// The parser is Prometheus' own. A query goes to the vectorised evaluator first
-// (vector.go), which covers what dashboards and rules ask all day:
+// The parser is Prometheus' own, and so is an engine inside: the oracle that the
+// vectorised evaluator (vector.go) is tested against, and what evaluates the single nodes
+// of a query that are not vectorised (graft.go):
 //
 //	text --parse--> Expr --vectorised--> value
-//	                    \--errFallback--> Prometheus' engine --> value
+//	                          |  ^
+//	                   node + v  | rows
+//	                  arguments: Prometheus' engine
 //
-// Everything else goes to Prometheus' engine, which reads through the same
-// [store.MetricReader] (querier.go) and is the oracle that the evaluator is tested
-// against. What users see, texts of errors, warnings and infos included, is Prometheus'.
+// Both read through the same [store.MetricReader] (querier.go). What users see, texts of
+// errors, warnings and infos included, is Prometheus'. docs/promql.md lists what is
+// grafted.
 //
 // The package knows nothing of HTTP or limits; packages api and query add those.
 package promql
@@ -50,6 +53,7 @@ type Options struct {
 type Engine struct {
 	engine     *promql.Engine
 	parser     parser.Parser
+	logger     *slog.Logger
 	lookback   time.Duration
 	maxSamples int
 	reference  bool
@@ -69,22 +73,30 @@ func New(opts Options) *Engine {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	maxSamples := cmp.Or(opts.MaxSamples, 50_000_000)
-	lookback := cmp.Or(opts.Lookback, 5*time.Minute)
-	return &Engine{
-		parser: p, lookback: lookback, maxSamples: maxSamples, reference: opts.Reference,
-		engine: promql.NewEngine(promql.EngineOpts{
-			Logger:                   opts.Logger,
-			MaxSamples:               maxSamples,
-			Timeout:                  noTimeout,
-			LookbackDelta:            lookback,
-			NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
-			EnableAtModifier:         true,
-			EnableNegativeOffset:     true,
-			Parser:                   p,
-		}),
+	e := &Engine{
+		parser: p, logger: opts.Logger, lookback: cmp.Or(opts.Lookback, 5*time.Minute),
+		maxSamples: cmp.Or(opts.MaxSamples, 50_000_000), reference: opts.Reference,
+	}
+	e.engine = promql.NewEngine(e.engineOptions())
+	return e
+}
+
+// engineOptions configures Prometheus' engine.
+func (e *Engine) engineOptions() promql.EngineOpts {
+	return promql.EngineOpts{
+		Logger:                   e.logger,
+		MaxSamples:               e.maxSamples,
+		Timeout:                  noTimeout,
+		LookbackDelta:            e.lookback,
+		NoStepSubqueryIntervalFn: func(int64) int64 { return defaultSubqueryStep },
+		EnableAtModifier:         true,
+		EnableNegativeOffset:     true,
+		Parser:                   e.parser,
 	}
 }
+
+// defaultSubqueryStep is the step of a subquery that names none, milliseconds.
+const defaultSubqueryStep = 60_000
 
 // Query is an expression and where to evaluate it.
 type Query struct {

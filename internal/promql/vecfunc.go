@@ -3,21 +3,38 @@ package promql
 import (
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// elementwise returns the functions of one value.
-func elementwise() map[string]func(float64) float64 {
-	return map[string]func(float64) float64{
-		"abs": math.Abs, "ceil": math.Ceil, "floor": math.Floor, "exp": math.Exp, "sqrt": math.Sqrt,
-		"ln": math.Log, "log2": math.Log2, "log10": math.Log10,
-		"sin": math.Sin, "cos": math.Cos, "tan": math.Tan,
-		"deg": func(v float64) float64 { return v * 180 / math.Pi },
-		"rad": func(v float64) float64 { return v * math.Pi / 180 },
-		"sgn": func(v float64) float64 {
+// elementwise returns the function of one value with a name, or nil.
+func elementwise(name string) func(float64) float64 {
+	switch name {
+	case "abs":
+		return math.Abs
+	case "ceil":
+		return math.Ceil
+	case "floor":
+		return math.Floor
+	case "exp":
+		return math.Exp
+	case "sqrt":
+		return math.Sqrt
+	case "ln":
+		return math.Log
+	case "log2":
+		return math.Log2
+	case "log10":
+		return math.Log10
+	case "deg":
+		return func(v float64) float64 { return v * 180 / math.Pi }
+	case "rad":
+		return func(v float64) float64 { return v * math.Pi / 180 }
+	case "sgn":
+		return func(v float64) float64 {
 			switch {
 			case v < 0:
 				return -1
@@ -26,124 +43,165 @@ func elementwise() map[string]func(float64) float64 {
 			default:
 				return v
 			}
+		}
+	}
+	return trigonometric(name)
+}
+
+func trigonometric(name string) func(float64) float64 {
+	return map[string]func(float64) float64{
+		"sin": math.Sin, "cos": math.Cos, "tan": math.Tan,
+		"asin": math.Asin, "acos": math.Acos, "atan": math.Atan,
+		"sinh": math.Sinh, "cosh": math.Cosh, "tanh": math.Tanh,
+		"asinh": math.Asinh, "acosh": math.Acosh, "atanh": math.Atanh,
+	}[name]
+}
+
+// datePart returns the function with a name that takes a part of a time, or nil.
+func datePart(name string) func(time.Time) int {
+	return map[string]func(time.Time) int{
+		"year": time.Time.Year, "day_of_month": time.Time.Day, "day_of_year": time.Time.YearDay,
+		"hour": time.Time.Hour, "minute": time.Time.Minute,
+		"month":       func(t time.Time) int { return int(t.Month()) },
+		"day_of_week": func(t time.Time) int { return int(t.Weekday()) },
+		"days_in_month": func(t time.Time) int {
+			return 32 - time.Date(t.Year(), t.Month(), 32, 0, 0, 0, 0, time.UTC).Day()
 		},
-	}
-}
-
-// rollupCall returns the rollup that a call over a range is, if it is one.
-func rollupCall(e *parser.Call) (rollupSpec, bool) {
-	f, ok := rollupOfCall(e)
-	if !ok {
-		return rollupSpec{}, false
-	}
-	arg := e.Args[len(e.Args)-1]
-	ms, ok := arg.(*parser.MatrixSelector)
-	if !ok || ms.RangeExpr != nil {
-		return rollupSpec{}, false
-	}
-	vs, ok := ms.VectorSelector.(*parser.VectorSelector)
-	if !ok {
-		return rollupSpec{}, false
-	}
-	name := e.Func.Name
-	return rollupSpec{
-		vs: vs, window: ms.Range.Milliseconds(), f: f, name: name, keepName: name == "last_over_time",
-		counter: name == "rate" || name == "increase", arg: arg,
-	}, true
-}
-
-// rollupOfCall returns the function over a range that e calls.
-func rollupOfCall(e *parser.Call) (rollupFunc, bool) {
-	if e.Func.Name == "quantile_over_time" {
-		q, ok := number(e.Args[0])
-		return quantileOverTime(q), ok && q >= 0 && q <= 1
-	}
-	f, ok := rollups()[e.Func.Name]
-	return f, ok && len(e.Args) == 1
+	}[name]
 }
 
 // call evaluates a function.
 func (ev *evaluator) call(e *parser.Call) (operand, error) {
-	if spec, ok := rollupCall(e); ok {
-		rows, err := ev.rollup(spec.arg, spec)
-		return operand{rows: rows}, err
+	if spec, ok, err := ev.rollupCall(e); err != nil {
+		return operand{}, err
+	} else if ok {
+		if e.Func.Name == "absent_over_time" {
+			return ev.absentOverTime(spec)
+		}
+		return ev.rollup(spec)
 	}
-	if f, ok := elementwise()[e.Func.Name]; ok && len(e.Args) == 1 {
+	if f := elementwise(e.Func.Name); f != nil {
 		in, err := ev.eval(e.Args[0])
 		if err != nil {
 			return in, err
 		}
-		return ev.mapValues(in, true, f)
+		return ev.mapValues(in, func(_ int, v float64) float64 { return f(v) })
+	}
+	if f := datePart(e.Func.Name); f != nil {
+		return ev.date(e, f)
 	}
 	switch e.Func.Name {
 	case "time":
-		vals := make([]float64, ev.n)
-		for i := range vals {
-			vals[i] = float64(ev.at(i)) / 1000
-		}
-		return operand{scalar: vals}, nil
+		return operand{scalar: ev.times()}, nil
+	case "pi":
+		return operand{scalar: ev.constant(math.Pi)}, nil
 	case "vector":
 		in, err := ev.eval(e.Args[0])
-		return operand{rows: []row{{labels.EmptyLabels(), in.scalar}}}, err
-	case "clamp_min", "clamp_max", "round", "clamp":
+		return operand{rows: []row{{labels: labels.EmptyLabels(), vals: in.scalar}}}, err
+	case "scalar":
+		return ev.scalar(e)
+	case "max_of", "min_of", "clamp_min", "clamp_max", "round", "clamp":
 		return ev.bounded(e)
+	case "timestamp":
+		return ev.timestamp(e)
+	case "absent":
+		return ev.absent(e)
+	case "label_replace", "label_join":
+		return ev.relabel(e)
+	case "sort", "sort_desc":
+		return ev.sort(e)
 	case "histogram_quantile":
-		rows, err := ev.histogramQuantile(e)
-		return operand{rows: rows}, err
+		return ev.histogramQuantile(e)
 	default:
 		return operand{}, errFallback
 	}
 }
 
-// number returns the value of a literal argument.
-func number(e parser.Expr) (float64, bool) {
-	switch e := e.(type) {
-	case *parser.NumberLiteral:
-		return e.Val, true
-	case *parser.ParenExpr:
-		return number(e.Expr)
-	case *parser.UnaryExpr:
-		v, ok := number(e.Expr)
-		if e.Op == parser.SUB {
-			v = -v
-		}
-		return v, ok
+// times returns the time of every step in seconds.
+func (ev *evaluator) times() []float64 {
+	vals := make([]float64, ev.n)
+	for i := range vals {
+		vals[i] = float64(ev.at(i)) / 1000
 	}
-	return 0, false
+	return vals
 }
 
-// bounded evaluates the functions with literal bounds.
-func (ev *evaluator) bounded(e *parser.Call) (operand, error) {
-	var args []float64
-	for _, a := range e.Args[1:] {
-		v, ok := number(a)
-		if !ok {
-			return operand{}, errFallback
+// date evaluates a part of a time: that of the values, or of the step.
+func (ev *evaluator) date(e *parser.Call, f func(time.Time) int) (operand, error) {
+	part := func(_ int, v float64) float64 { return float64(f(time.Unix(int64(v), 0).UTC())) }
+	if len(e.Args) == 0 {
+		vals := ev.times()
+		for i := range vals {
+			vals[i] = part(i, math.Floor(vals[i]))
 		}
-		args = append(args, v)
-	}
-	var f func(float64) float64
-	switch {
-	case e.Func.Name == "clamp_min":
-		f = func(v float64) float64 { return math.Max(args[0], v) }
-	case e.Func.Name == "clamp_max":
-		f = func(v float64) float64 { return math.Min(args[0], v) }
-	case e.Func.Name == "clamp" && args[0] <= args[1]:
-		f = func(v float64) float64 { return math.Max(args[0], math.Min(args[1], v)) }
-	case e.Func.Name == "round":
-		inverse := 1.0
-		if len(args) == 1 {
-			inverse = 1 / args[0]
-		}
-		f = func(v float64) float64 { return math.Floor(v*inverse+0.5) / inverse }
-	default:
-		return operand{}, errFallback
+		return operand{rows: []row{{labels: labels.EmptyLabels(), vals: vals}}}, nil
 	}
 	in, err := ev.eval(e.Args[0])
 	if err != nil {
 		return in, err
 	}
-	return ev.mapValues(in, true, f)
+	return ev.mapValues(in, part)
+}
+
+// scalar is the value of a vector of one element, else NaN.
+func (ev *evaluator) scalar(e *parser.Call) (operand, error) {
+	in, err := ev.eval(e.Args[0])
+	if err != nil {
+		return in, err
+	}
+	out := ev.constant(math.NaN())
+	found := make([]bool, ev.n)
+	for _, r := range in.rows {
+		for i, v := range r.vals {
+			switch {
+			case isAbsent(v):
+			case found[i]:
+				out[i] = math.NaN()
+			default:
+				out[i], found[i] = v, true
+			}
+		}
+	}
+	ev.drop(len(in.rows))
+	return operand{scalar: out}, nil
+}
+
+// bounded evaluates the functions with scalar parameters.
+func (ev *evaluator) bounded(e *parser.Call) (operand, error) {
+	in, err := ev.eval(e.Args[0])
+	if err != nil {
+		return in, err
+	}
+	params := [2][]float64{ev.constant(1)}
+	for k, a := range e.Args[1:] {
+		p, err := ev.eval(a)
+		if err != nil {
+			return p, err
+		}
+		params[k] = p.scalar
+	}
+	a, b := params[0], params[1]
+	switch e.Func.Name {
+	case "max_of":
+		return ev.mapValues(in, func(i int, v float64) float64 { return math.Max(v, a[i]) })
+	case "min_of":
+		return ev.mapValues(in, func(i int, v float64) float64 { return math.Min(v, a[i]) })
+	case "clamp_min":
+		b = ev.constant(math.Inf(1))
+	case "clamp_max":
+		a, b = ev.constant(math.Inf(-1)), a
+	case "round":
+		return ev.mapValues(in, func(i int, v float64) float64 {
+			inverse := 1 / a[i]
+			return math.Floor(v*inverse+0.5) / inverse
+		})
+	}
+	return ev.mapValues(in, func(i int, v float64) float64 {
+		if b[i] < a[i] {
+			return absent()
+		}
+		return math.Max(a[i], math.Min(b[i], v))
+	})
 }
 
 // bucketSet is the buckets of one classic histogram.
@@ -156,24 +214,32 @@ type bucketSet struct {
 // histogramQuantile evaluates histogram_quantile over classic buckets, with Prometheus'
 // interpolation. Buckets that are not monotonic or have no number for a bound come with
 // warnings, which Prometheus' engine words.
-func (ev *evaluator) histogramQuantile(e *parser.Call) ([]row, error) {
-	q, ok := number(e.Args[0])
-	if !ok || math.IsNaN(q) || q < 0 || q > 1 {
-		return nil, errFallback
+func (ev *evaluator) histogramQuantile(e *parser.Call) (operand, error) {
+	q, err := ev.eval(e.Args[0])
+	if err != nil {
+		return q, err
 	}
 	in, err := ev.eval(e.Args[1])
 	if err != nil {
-		return nil, err
+		return in, err
+	}
+	if in.histograms() {
+		return ev.graft(e, q, in)
+	}
+	for _, v := range q.scalar {
+		if !(v >= 0 && v <= 1) {
+			return operand{}, errFallback
+		}
 	}
 	sets, err := bucketSets(in.rows)
 	if err != nil {
-		return nil, err
+		return operand{}, err
 	}
 	out := make([]row, 0, len(sets))
 	for _, set := range sets {
 		vals, err := ev.newRow()
 		if err != nil {
-			return nil, err
+			return operand{}, err
 		}
 		var buckets promql.Buckets
 		for i := range vals {
@@ -186,15 +252,19 @@ func (ev *evaluator) histogramQuantile(e *parser.Call) ([]row, error) {
 			if len(buckets) == 0 {
 				continue
 			}
-			v, forced, _, _, _, _ := promql.BucketQuantile(q, buckets)
+			v, forced, _, _, _, _ := promql.BucketQuantile(q.scalar[i], buckets)
 			if forced {
-				return nil, errFallback
+				return operand{}, errFallback
 			}
 			vals[i] = v
 		}
-		out = append(out, row{set.labels, vals})
+		out = append(out, row{labels: set.labels, vals: vals})
 	}
-	return dropEmpty(out), checkUnique(out)
+	if !unique(out) {
+		return operand{}, errFallback
+	}
+	ev.drop(len(in.rows))
+	return operand{rows: dropEmpty(out)}, nil
 }
 
 // bucketSets groups rows by all labels but le.

@@ -12,6 +12,8 @@ type window struct {
 	ts       []int64
 	vs       []float64
 	from, to int64      // Unix milliseconds
+	step     int        // number of the step
+	at       int64      // time of the step
 	rising   bool       // no value is below the one before it; only set for counters
 	scratch  *[]float64 // memory of the worker, for functions that sort
 }
@@ -25,26 +27,182 @@ func lastSample(w *window) (float64, bool) {
 	return v, !isAbsent(v)
 }
 
-// rollups returns the functions over a range that need no other argument.
-func rollups() map[string]rollupFunc {
-	return map[string]rollupFunc{
-		"rate":              func(w *window) (float64, bool) { return extrapolated(w, rateKind{true, true}) },
-		"increase":          func(w *window) (float64, bool) { return extrapolated(w, rateKind{counter: true}) },
-		"delta":             func(w *window) (float64, bool) { return extrapolated(w, rateKind{}) },
-		"irate":             func(w *window) (float64, bool) { return lastTwo(w, true) },
-		"idelta":            func(w *window) (float64, bool) { return lastTwo(w, false) },
-		"sum_over_time":     sumOverTime,
-		"avg_over_time":     avgOverTime,
-		"min_over_time":     minOverTime,
-		"max_over_time":     maxOverTime,
-		"count_over_time":   func(w *window) (float64, bool) { return float64(len(w.vs)), true },
-		"present_over_time": func(*window) (float64, bool) { return 1, true },
-		"last_over_time":    func(w *window) (float64, bool) { return w.vs[len(w.vs)-1], true },
-		"stddev_over_time":  func(w *window) (float64, bool) { return math.Sqrt(variance(w.vs)), true },
-		"stdvar_over_time":  func(w *window) (float64, bool) { return variance(w.vs), true },
-		"changes":           changes,
-		"resets":            resets,
+// rollupFuncs returns the function over a range of a name, bound to its parameters (their
+// values by step), or nil if it is not ours or they are out of its bounds.
+func rollupFuncs(name string, params [][]float64) rollupFunc {
+	outside := func(vs []float64, in func(v float64) bool) bool {
+		return slices.ContainsFunc(vs, func(v float64) bool { return !in(v) })
 	}
+	switch name {
+	case "rate":
+		return func(w *window) (float64, bool) { return extrapolated(w, rateKind{true, true}) }
+	case "increase":
+		return func(w *window) (float64, bool) { return extrapolated(w, rateKind{counter: true}) }
+	case "delta":
+		return func(w *window) (float64, bool) { return extrapolated(w, rateKind{}) }
+	case "irate":
+		return func(w *window) (float64, bool) { return lastTwo(w, true) }
+	case "idelta":
+		return func(w *window) (float64, bool) { return lastTwo(w, false) }
+	case "quantile_over_time":
+		if outside(params[0], func(q float64) bool { return q >= 0 && q <= 1 }) {
+			return nil
+		}
+		return func(w *window) (float64, bool) { return quantileOf(w.sorted(), params[0][w.step]), true }
+	case "predict_linear":
+		return func(w *window) (float64, bool) { return predictLinear(w, params[0][w.step]) }
+	case "double_exponential_smoothing":
+		for _, p := range params {
+			if outside(p, func(f float64) bool { return f > 0 && f < 1 }) {
+				return nil
+			}
+		}
+		return func(w *window) (float64, bool) { return smooth(w, params[0][w.step], params[1][w.step]) }
+	}
+	return plainRollups()[name]
+}
+
+// plainRollups returns the functions over a range that have no parameter.
+func plainRollups() map[string]rollupFunc {
+	return map[string]rollupFunc{
+		"sum_over_time":         sumOverTime,
+		"avg_over_time":         avgOverTime,
+		"min_over_time":         minOverTime,
+		"max_over_time":         maxOverTime,
+		"count_over_time":       func(w *window) (float64, bool) { return float64(len(w.vs)), true },
+		"present_over_time":     func(*window) (float64, bool) { return 1, true },
+		"absent_over_time":      func(*window) (float64, bool) { return 1, true }, // inverted by absentOverTime
+		"first_over_time":       func(w *window) (float64, bool) { return w.vs[0], true },
+		"last_over_time":        func(w *window) (float64, bool) { return w.vs[len(w.vs)-1], true },
+		"stddev_over_time":      func(w *window) (float64, bool) { return math.Sqrt(variance(w.vs)), true },
+		"stdvar_over_time":      func(w *window) (float64, bool) { return variance(w.vs), true },
+		"mad_over_time":         madOverTime,
+		"ts_of_first_over_time": func(w *window) (float64, bool) { return float64(w.ts[0]) / 1000, true },
+		"ts_of_last_over_time":  func(w *window) (float64, bool) { return float64(w.ts[len(w.ts)-1]) / 1000, true },
+		"ts_of_max_over_time":   func(w *window) (float64, bool) { return stampOf(w, func(v, m float64) bool { return v >= m }), true },
+		"ts_of_min_over_time":   func(w *window) (float64, bool) { return stampOf(w, func(v, m float64) bool { return v <= m }), true },
+		"deriv":                 deriv,
+		"changes":               changes,
+		"resets":                resets,
+	}
+}
+
+// sorted returns the values in order, NaN first, in the memory of the worker.
+func (w *window) sorted() []float64 {
+	vs := append((*w.scratch)[:0], w.vs...)
+	*w.scratch = vs
+	sortFloats(vs)
+	return vs
+}
+
+// sortFloats sorts, NaN first. Windows are short: most often insertion is the fastest way.
+func sortFloats(vs []float64) {
+	if len(vs) > 48 {
+		slices.Sort(vs)
+		return
+	}
+	for i := 1; i < len(vs); i++ {
+		v := vs[i]
+		k := i
+		for k > 0 && (v < vs[k-1] || math.IsNaN(v) && !math.IsNaN(vs[k-1])) {
+			vs[k] = vs[k-1]
+			k--
+		}
+		vs[k] = v
+	}
+}
+
+// quantileOf interpolates between the two nearest ranks of sorted values, for q in [0, 1].
+func quantileOf(vs []float64, q float64) float64 {
+	rank := q * float64(len(vs)-1)
+	lower := math.Floor(rank)
+	upper := min(len(vs)-1, int(lower)+1)
+	weight := rank - lower
+	return vs[int(lower)]*(1-weight) + vs[upper]*weight
+}
+
+// madOverTime is the median of the distances to the median.
+func madOverTime(w *window) (float64, bool) {
+	vs := w.sorted()
+	if math.IsNaN(vs[0]) {
+		return math.NaN(), true
+	}
+	median := quantileOf(vs, 0.5)
+	for i, v := range vs {
+		vs[i] = math.Abs(v - median)
+	}
+	sortFloats(vs)
+	return quantileOf(vs, 0.5), true
+}
+
+// stampOf returns the time of the last sample that beats all before it.
+func stampOf(w *window, beats func(v, m float64) bool) float64 {
+	m, at := w.vs[0], w.ts[0]
+	for i, v := range w.vs {
+		if beats(v, m) || math.IsNaN(m) {
+			m, at = v, w.ts[i]
+		}
+	}
+	return float64(at) / 1000
+}
+
+// deriv is the slope per second of a least-squares line.
+func deriv(w *window) (float64, bool) {
+	if len(w.vs) < 2 {
+		return 0, false
+	}
+	slope, _ := regression(w, w.ts[0])
+	return slope, true
+}
+
+// predictLinear is where the line is some seconds after the step.
+func predictLinear(w *window, seconds float64) (float64, bool) {
+	if len(w.vs) < 2 {
+		return 0, false
+	}
+	slope, intercept := regression(w, w.at)
+	return slope*seconds + intercept, true
+}
+
+// regression fits a line through the window; intercept is its value at time origin. Sums
+// are compensated, and a constant is exactly that, as in Prometheus.
+func regression(w *window, origin int64) (slope, intercept float64) {
+	var sumX, cX, sumY, cY, sumXY, cXY, sumX2, cX2 float64
+	constant := true
+	for i, y := range w.vs {
+		constant = constant && y == w.vs[0] || i == 0
+		x := float64(w.ts[i]-origin) / 1e3
+		sumX, cX = kahansum.Inc(x, sumX, cX)
+		sumY, cY = kahansum.Inc(y, sumY, cY)
+		sumXY, cXY = kahansum.Inc(x*y, sumXY, cXY)
+		sumX2, cX2 = kahansum.Inc(x*x, sumX2, cX2)
+	}
+	if constant {
+		if math.IsInf(w.vs[0], 0) {
+			return math.NaN(), math.NaN()
+		}
+		return 0, w.vs[0]
+	}
+	n := float64(len(w.vs))
+	sumX, sumY, sumXY, sumX2 = sumX+cX, sumY+cY, sumXY+cXY, sumX2+cX2
+	slope = (sumXY - sumX*sumY/n) / (sumX2 - sumX*sumX/n)
+	return slope, sumY/n - slope*sumX/n
+}
+
+// smooth is double exponential smoothing with smoothing factor sf and trend factor tf.
+func smooth(w *window, sf, tf float64) (float64, bool) {
+	if len(w.vs) < 2 {
+		return 0, false
+	}
+	before, level := 0.0, w.vs[0]
+	trend := w.vs[1] - w.vs[0]
+	for i, v := range w.vs[1:] {
+		if i > 0 {
+			trend = tf*(level-before) + (1-tf)*trend
+		}
+		before, level = level, sf*v+(1-sf)*(level+trend)
+	}
+	return level, true
 }
 
 // rateKind is what tells delta, increase and rate apart.
@@ -179,21 +337,6 @@ func variance(vs []float64) float64 {
 		aux, cAux = kahansum.Inc(delta*(v-(mean+cMean)), aux, cAux)
 	}
 	return (aux + cAux) / count
-}
-
-// quantileOverTime returns the function for one quantile in [0, 1]: values are ranked,
-// NaN first, and interpolated between the two nearest ranks.
-func quantileOverTime(q float64) rollupFunc {
-	return func(w *window) (float64, bool) {
-		vs := append((*w.scratch)[:0], w.vs...)
-		*w.scratch = vs
-		slices.Sort(vs)
-		rank := q * float64(len(vs)-1)
-		lower := math.Floor(rank)
-		upper := min(len(vs)-1, int(lower)+1)
-		weight := rank - lower
-		return vs[int(lower)]*(1-weight) + vs[upper]*weight, true
-	}
 }
 
 func changes(w *window) (float64, bool) {
