@@ -20,7 +20,7 @@ type buffer struct {
 	lastValue  float64
 	minT, maxT int64 // of all samples and histograms
 
-	chunks []headChunk    // in order, without overlaps
+	sealed sealed
 	late   []store.Sample // not newer than some sample before them; in order of arrival
 	hists  []store.HistogramSample
 	exs    []store.Exemplar
@@ -28,11 +28,25 @@ type buffer struct {
 	exMax  int64
 }
 
-// headChunk is a run of samples, compressed: a column of times, a column of values.
+// sealed is runs of samples in order, without overlaps, compressed: a column of times and
+// a column of values each, one behind the other.
+type sealed struct {
+	chunks []headChunk
+	data   []byte
+}
+
 type headChunk struct {
 	minT, maxT int64
-	count      int
-	data       []byte
+	end        int // in data
+}
+
+// bytes returns the columns of chunk i.
+func (s *sealed) bytes(i int) []byte {
+	from := 0
+	if i > 0 {
+		from = s.chunks[i-1].end
+	}
+	return s.data[from:s.chunks[i].end]
 }
 
 // openLen is the number of samples of a series that are kept uncompressed.
@@ -41,7 +55,7 @@ const openLen = 32
 // Rough sizes in memory, for the limit of the head.
 const (
 	sampleBytes   = 16
-	chunkOverhead = 56
+	chunkOverhead = 24
 	bufferBytes   = 200
 )
 
@@ -100,16 +114,24 @@ func (b *buffer) makeRoom(sl *sealer) int {
 	for _, x := range b.open {
 		sl.times, sl.values = append(sl.times, x.Time), append(sl.values, x.Value)
 	}
+	s := &b.sealed
+	had := cap(s.data) + cap(s.chunks)*chunkOverhead
 	sl.buf = codec.AppendInts(sl.buf[:0], sl.times)
 	sl.buf = sl.enc.Append(sl.buf, sl.values)
-	b.chunks = append(b.chunks, headChunk{sl.times[0], sl.times[n-1], n, slices.Clone(sl.buf)})
+	s.data = append(s.data, sl.buf...)
+	s.chunks = append(s.chunks, headChunk{sl.times[0], sl.times[n-1], len(s.data)})
 	b.open = make([]store.Sample, 0, openLen) // readers may still look at the old one
-	return len(sl.buf) + chunkOverhead
+	return cap(s.data) + cap(s.chunks)*chunkOverhead - had
 }
 
-// decode appends the samples of c.
-func (c *headChunk) decode(ts []int64, vs []float64, dec *codec.FloatDecoder) ([]int64, []float64, error) {
-	ts, rest, err := codec.DecodeInts(ts, c.data)
+// decode appends the samples of chunk i.
+func (s *sealed) decode(i int, ts []int64, vs []float64, dec *codec.FloatDecoder) ([]int64, []float64, error) {
+	return decodeColumns(ts, vs, s.bytes(i), dec)
+}
+
+// decodeColumns appends the samples in a column of times and a column of values.
+func decodeColumns(ts []int64, vs []float64, data []byte, dec *codec.FloatDecoder) ([]int64, []float64, error) {
+	ts, rest, err := codec.DecodeInts(ts, data)
 	if err != nil {
 		return ts, vs, err
 	}
@@ -154,15 +176,15 @@ func (b *buffer) overlaps(r model.TimeRange, exemplars bool) bool {
 	}
 	// The range lies between first and last sample: it may be a gap.
 	var dec codec.FloatDecoder
-	for i := range b.chunks {
-		c := &b.chunks[i]
+	for i := range b.sealed.chunks {
+		c := &b.sealed.chunks[i]
 		switch {
 		case !r.Overlaps(c.minT, c.maxT):
 			continue
 		case r.Contains(c.minT) || r.Contains(c.maxT):
 			return true
 		}
-		ts, _, err := c.decode(nil, nil, &dec)
+		ts, _, err := b.sealed.decode(i, nil, nil, &dec)
 		if err != nil || slices.ContainsFunc(ts, r.Contains) {
 			return true
 		}

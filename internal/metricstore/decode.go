@@ -33,9 +33,9 @@ func (s *selected) Labels() model.Labels { return s.labels }
 type piece struct {
 	minT, maxT int64
 	prio       uint64
-	part       int        // of the selection; -1: head
-	chunk      *chunkMeta // in a part
-	head       *headChunk
+	part       int            // of the selection; -1: head
+	chunk      *chunkMeta     // in a part
+	head       []byte         // columns in the head
 	raw        []store.Sample // sorted
 }
 
@@ -55,7 +55,10 @@ func (s *selected) pieces(buf []piece, frozen, cur *buffer) []piece {
 	}
 	buf = s.headPieces(buf, frozen, headPrio)
 	buf = s.headPieces(buf, cur, headPrio+2)
-	slices.SortStableFunc(buf, func(a, b piece) int { return cmp.Compare(a.minT, b.minT) })
+	byTime := func(a, b piece) int { return cmp.Compare(a.minT, b.minT) }
+	if !slices.IsSortedFunc(buf, byTime) {
+		slices.SortStableFunc(buf, byTime)
+	}
 	return buf
 }
 
@@ -75,11 +78,19 @@ func (s *selected) snapshots() (frozen, cur buffer) {
 	return frozen, cur
 }
 
+// sampleBuffers is snapshots without the exemplars, which needs no lock for most series.
+func (s *selected) sampleBuffers() (frozen, cur buffer) {
+	if h := s.head; h != nil && h.plain {
+		return frozen, buffer{sealed: h.sealed, open: h.open}
+	}
+	return s.snapshots()
+}
+
 func (s *selected) headPieces(buf []piece, b *buffer, prio uint64) []piece {
 	r := s.x.r
-	for i := range b.chunks {
-		if c := &b.chunks[i]; r.Overlaps(c.minT, c.maxT) {
-			buf = append(buf, piece{minT: c.minT, maxT: c.maxT, prio: prio, part: -1, head: c})
+	for i := range b.sealed.chunks {
+		if c := &b.sealed.chunks[i]; r.Overlaps(c.minT, c.maxT) {
+			buf = append(buf, piece{minT: c.minT, maxT: c.maxT, prio: prio, part: -1, head: b.sealed.bytes(i)})
 		}
 	}
 	for i, raw := range [2][]store.Sample{b.open, sortLate(b.late, s.x.dedup > 0)} {
@@ -92,30 +103,82 @@ func (s *selected) headPieces(buf []piece, b *buffer, prio uint64) []piece {
 
 // Samples implements [store.Series].
 func (s *selected) Samples(ts []int64, vs []float64) ([]int64, []float64, error) {
-	if err := s.x.ctx.Err(); err != nil {
+	x, had := s.x, len(ts)
+	if err := x.ctx.Err(); err != nil {
 		return ts, vs, err
 	}
-	had := len(ts)
-	if open, ok := s.newest(); ok {
-		for _, v := range open {
-			ts, vs = append(ts, v.Time), append(vs, v.Value)
-		}
-		s.x.acct.Matched(int64(len(open)))
-		return ts, vs, s.x.acct.Scanned(int64(len(open))*sampleBytes, int64(len(open)))
+	dec := x.s.decoders.Get().(*sampleDecoder) //nolint:forcetypeassert // the pool holds nothing else
+	defer x.s.decoders.Put(dec)
+	dec.bytes, dec.rows = 0, 0
+	var err error
+	if s.head != nil && s.head.plain && len(s.parts) == 0 {
+		ts, vs, err = s.plainSamples(ts, vs, dec)
+	} else {
+		ts, vs, err = s.allSamples(ts, vs, dec)
 	}
-	frozen, cur := s.snapshots()
+	if err == nil {
+		ts, vs = dedup(ts, vs, had, x.dedup)
+		x.acct.Matched(int64(len(ts) - had))
+		err = x.acct.Scanned(dec.bytes, dec.rows)
+	}
+	if err != nil {
+		return ts[:had], vs[:len(vs)-(len(ts)-had)], err
+	}
+	return ts, vs, nil
+}
+
+// sampleDecoder is the working memory of one call of Samples, and what it has read.
+type sampleDecoder struct {
+	codec.FloatDecoder
+	pieces      []piece
+	bytes, rows int64
+}
+
+// plainSamples appends the samples of a series that is in the head alone, in order.
+func (s *selected) plainSamples(ts []int64, vs []float64, dec *sampleDecoder) ([]int64, []float64, error) {
+	r, had := s.x.r, len(ts)
+	sealed := &s.head.sealed
+	cs := sealed.chunks
+	i := 0
+	for i < len(cs) && cs[i].maxT < r.From {
+		i++
+	}
+	for ; i < len(cs) && cs[i].minT < r.To; i++ {
+		data := sealed.bytes(i)
+		var err error
+		if ts, vs, err = decodeColumns(ts, vs, data, &dec.FloatDecoder); err != nil {
+			return ts, vs, err
+		}
+		dec.bytes += int64(len(data))
+	}
+	dec.rows = int64(len(ts) - had)
+	if n := len(ts); n > had && (ts[had] < r.From || ts[n-1] >= r.To) {
+		ts, vs = trim(ts, vs, had, r)
+	}
+	open := s.head.open
+	if n := len(open); n > 0 && (open[0].Time < r.From || open[n-1].Time >= r.To) {
+		at := func(x store.Sample, t int64) int { return cmp.Compare(x.Time, t) }
+		lo, _ := slices.BinarySearchFunc(open, r.From, at)
+		hi, _ := slices.BinarySearchFunc(open, r.To, at)
+		open = open[lo:max(lo, hi)]
+	}
+	for i := range open {
+		ts, vs = append(ts, open[i].Time), append(vs, open[i].Value)
+	}
+	dec.bytes, dec.rows = dec.bytes+int64(len(open))*sampleBytes, dec.rows+int64(len(open))
+	return ts, vs, nil
+}
+
+// allSamples appends the samples of any series.
+func (s *selected) allSamples(ts []int64, vs []float64, dec *sampleDecoder) ([]int64, []float64, error) {
+	frozen, cur := s.sampleBuffers()
 	if s.isMixed(&frozen, &cur) {
-		fts, fvs, _, err := s.decodeMixed(&frozen, &cur)
-		if err == nil {
-			fts, fvs = dedup(fts, fvs, 0, s.x.dedup)
-			ts, vs = append(ts, fts...), append(vs, fvs...)
-		}
-		return ts, vs, err
+		fts, fvs, _, err := s.decodeMixed(&frozen, &cur, dec)
+		return append(ts, fts...), append(vs, fvs...), err
 	}
-	var space [16]piece
-	ps := s.pieces(space[:0], &frozen, &cur)
-	dec := s.x.s.decoders.Get().(*codec.FloatDecoder) //nolint:forcetypeassert // the pool holds nothing else
-	defer s.x.s.decoders.Put(dec)
+	dec.pieces = s.pieces(dec.pieces[:0], &frozen, &cur)
+	defer func() { clear(dec.pieces) }()
+	ps := dec.pieces
 	var err error
 	for from := 0; from < len(ps); {
 		to, end := from+1, ps[from].maxT
@@ -129,38 +192,15 @@ func (s *selected) Samples(ts []int64, vs []float64) ([]int64, []float64, error)
 			ts, vs, err = s.decodeMerged(ps[from:to], ts, vs, dec)
 		}
 		if err != nil {
-			return ts[:had], vs[:len(vs)-(len(ts)-had)], err
+			return ts, vs, err
 		}
 		from = to
 	}
-	ts, vs = dedup(ts, vs, had, s.x.dedup)
-	s.x.acct.Matched(int64(len(ts) - had))
 	return ts, vs, nil
 }
 
-// newest returns the samples in the range if all of them are in the uncompressed end of
-// the head: the case of nearly every instant query.
-func (s *selected) newest() ([]store.Sample, bool) {
-	if s.head == nil || len(s.parts) > 0 || s.x.dedup > 0 || s.head.frozen != nil {
-		return nil, false
-	}
-	r := s.x.r
-	s.x.t.mu.RLock()
-	b := s.head.cur
-	open := b.open[:len(b.open):len(b.open)]
-	ok := len(b.late) == 0 && len(b.hists) == 0 && (len(b.chunks) == 0 || b.chunks[len(b.chunks)-1].maxT < r.From)
-	s.x.t.mu.RUnlock()
-	if !ok {
-		return nil, false
-	}
-	at := func(x store.Sample, t int64) int { return cmp.Compare(x.Time, t) }
-	lo, _ := slices.BinarySearchFunc(open, r.From, at)
-	hi, _ := slices.BinarySearchFunc(open, r.To, at)
-	return open[lo:max(lo, hi)], true
-}
-
 // decodeMerged appends the samples of pieces that overlap.
-func (s *selected) decodeMerged(ps []piece, ts []int64, vs []float64, dec *codec.FloatDecoder) ([]int64, []float64, error) {
+func (s *selected) decodeMerged(ps []piece, ts []int64, vs []float64, dec *sampleDecoder) ([]int64, []float64, error) {
 	runs := make([]run, len(ps))
 	for i := range ps {
 		rts, rvs, err := s.decode(&ps[i], nil, nil, dec)
@@ -175,7 +215,7 @@ func (s *selected) decodeMerged(ps []piece, ts []int64, vs []float64, dec *codec
 
 // decode appends the samples of p that lie in the range. Damage is reported and leaves
 // them out.
-func (s *selected) decode(p *piece, ts []int64, vs []float64, dec *codec.FloatDecoder) ([]int64, []float64, error) {
+func (s *selected) decode(p *piece, ts []int64, vs []float64, dec *sampleDecoder) ([]int64, []float64, error) {
 	x, had := s.x, len(ts)
 	var size int64
 	switch {
@@ -184,7 +224,7 @@ func (s *selected) decode(p *piece, ts []int64, vs []float64, dec *codec.FloatDe
 		var err error
 		data, err := x.chunk(p.part, p.chunk)
 		if err == nil && data != nil {
-			ts, vs, err = decodeFloatChunk(ts, vs, data, p.chunk.count, dec)
+			ts, vs, err = decodeFloatChunk(ts, vs, data, p.chunk.count, &dec.FloatDecoder)
 			if err != nil {
 				err = x.damage(sp.p, sp.t.blocks[p.chunk.block].Off, fmt.Errorf("part %s: %w", sp.p.Name(), err))
 			}
@@ -195,19 +235,17 @@ func (s *selected) decode(p *piece, ts []int64, vs []float64, dec *codec.FloatDe
 		size = int64(p.chunk.size)
 	case p.head != nil:
 		var err error
-		if ts, vs, err = p.head.decode(ts, vs, dec); err != nil {
+		if ts, vs, err = decodeColumns(ts, vs, p.head, &dec.FloatDecoder); err != nil {
 			return ts, vs, err
 		}
-		size = int64(len(p.head.data))
+		size = int64(len(p.head))
 	default:
 		for _, v := range p.raw {
 			ts, vs = append(ts, v.Time), append(vs, v.Value)
 		}
 		size = int64(len(p.raw)) * sampleBytes
 	}
-	if err := x.acct.Scanned(size, int64(len(ts)-had)); err != nil {
-		return ts, vs, err
-	}
+	dec.bytes, dec.rows = dec.bytes+size, dec.rows+int64(len(ts)-had)
 	if p.minT < x.r.From || p.maxT >= x.r.To {
 		ts, vs = trim(ts, vs, had, x.r)
 	}
@@ -246,16 +284,36 @@ type histSource struct {
 	hs  []store.HistogramSample
 }
 
+// mayHaveHistograms reports whether it is worth looking for histograms.
+func (s *selected) mayHaveHistograms() bool {
+	if s.head != nil && !s.head.plain {
+		return true
+	}
+	for _, pr := range s.parts {
+		if s.x.parts[pr.part].t.histograms {
+			return true
+		}
+	}
+	return false
+}
+
 // Histograms implements [store.Series].
 func (s *selected) Histograms(dst []store.HistogramSample) ([]store.HistogramSample, error) {
 	x := s.x
 	if err := x.ctx.Err(); err != nil {
 		return dst, err
 	}
-	frozen, cur := s.snapshots()
+	if !s.mayHaveHistograms() {
+		return dst, nil
+	}
+	frozen, cur := s.sampleBuffers()
 	var all []store.HistogramSample
 	if s.isMixed(&frozen, &cur) {
-		_, _, hs, err := s.decodeMixed(&frozen, &cur)
+		var dec sampleDecoder
+		_, _, hs, err := s.decodeMixed(&frozen, &cur, &dec)
+		if err == nil {
+			err = x.acct.Scanned(dec.bytes, dec.rows)
+		}
 		if err != nil {
 			return dst, err
 		}
@@ -330,10 +388,8 @@ func (s *selected) partHistograms() ([]histSource, error) {
 }
 
 // decodeMixed returns the floats and histograms of a series that has both.
-func (s *selected) decodeMixed(frozen, cur *buffer) ([]int64, []float64, []store.HistogramSample, error) {
+func (s *selected) decodeMixed(frozen, cur *buffer, dec *sampleDecoder) ([]int64, []float64, []store.HistogramSample, error) {
 	m := newMixed(s.x.dedup > 0)
-	dec := s.x.s.decoders.Get().(*codec.FloatDecoder) //nolint:forcetypeassert // the pool holds nothing else
-	defer s.x.s.decoders.Put(dec)
 	ps := s.pieces(nil, frozen, cur)
 	slices.SortStableFunc(ps, func(a, b piece) int { return cmp.Compare(a.prio, b.prio) })
 	for i := range ps {

@@ -328,8 +328,8 @@ type bufferDecoder struct {
 func (d *bufferDecoder) samples(b *buffer, interval int64) ([]int64, []float64, error) {
 	ts, vs := d.ts[:0], d.vs[:0]
 	var err error
-	for i := range b.chunks {
-		if ts, vs, err = b.chunks[i].decode(ts, vs, &d.dec); err != nil {
+	for i := range b.sealed.chunks {
+		if ts, vs, err = b.sealed.decode(i, ts, vs, &d.dec); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -108,6 +108,9 @@ func (b *buffer) histograms() []store.HistogramSample {
 // isMixed reports whether s has floats as well as histograms in the range. It may err on
 // the side of true.
 func (s *selected) isMixed(frozen, cur *buffer) bool {
+	if len(frozen.hists)+len(cur.hists) == 0 && !s.mayHaveHistograms() {
+		return false
+	}
 	hists := len(frozen.hists)+len(cur.hists) > 0
 	floats := len(frozen.open)+len(cur.open)+len(frozen.late)+len(cur.late) > 0
 	for _, pr := range s.parts {

@@ -162,7 +162,7 @@ func (s *selected) times() (first, last int64) {
 	}
 	frozen, cur := s.snapshots()
 	for _, b := range []*buffer{&frozen, &cur} {
-		for _, c := range b.chunks {
+		for _, c := range b.sealed.chunks {
 			see(c.minT, c.maxT)
 		}
 		for _, x := range b.open {

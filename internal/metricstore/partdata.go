@@ -34,6 +34,8 @@ type tables struct {
 	chunks []chunkMeta // by series, then time
 	first  []uint32    // series i has chunks[first[i]:first[i+1]]
 	blocks []part.Ref
+
+	histograms bool // some chunk holds histograms
 }
 
 // tableIdle is how long unused tables stay in memory.
@@ -157,6 +159,7 @@ func (t *tables) decodeChunks(b []byte) error {
 			series: uint32(ref), block: uint32(block), off: uint32(off), size: uint32(size),
 			minT: cols[3][i], maxT: cols[3][i] + cols[4][i], count: uint32(cols[5][i]), gen: uint32(cols[6][i]), kind: uint8(cols[7][i]),
 		}
+		t.histograms = t.histograms || t.chunks[i].kind == chunkHistogram
 		off += size
 		if off > 1<<31 {
 			return fmt.Errorf("%w: chunk %d", store.ErrCorrupt, i)

@@ -37,10 +37,16 @@ type selection struct {
 type headSeries struct {
 	*series
 	frozen, cur *buffer
+
+	// plain: cur is all there is, and these are all samples in it, in order. It is so for
+	// nearly every series, and reads of these need no lock.
+	plain  bool
+	sealed sealed
+	open   []store.Sample
 }
 
 // headSeriesBytes is what a selection holds per series of the head, with what it yields.
-const headSeriesBytes = 160
+const headSeriesBytes = 270
 
 // selectedPart is a part with the series that match.
 type selectedPart struct {
@@ -165,6 +171,7 @@ func (x *selection) openHead(q *index.Query, exemplars bool) {
 	all, idx := t.series, t.index
 	t.mu.RUnlock()
 	refs := idx.Select(q)
+	x.head = make([]headSeries, 0, min(len(refs), 1<<15))
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	for _, ref := range refs {
@@ -181,9 +188,13 @@ func (x *selection) openHead(q *index.Query, exemplars bool) {
 		if !h.cur.overlaps(x.r, exemplars) {
 			h.cur = nil
 		}
-		if h.frozen != nil || h.cur != nil {
-			x.head = append(x.head, h)
+		if h.frozen == nil && h.cur == nil {
+			continue
 		}
+		if b := h.cur; h.frozen == nil && len(b.late)+len(b.hists) == 0 {
+			h.plain, h.sealed, h.open = true, b.sealed, b.open[:len(b.open):len(b.open)]
+		}
+		x.head = append(x.head, h)
 	}
 }
 
@@ -214,6 +225,9 @@ func (p *selectedPart) advance(r model.TimeRange) bool {
 	return false
 }
 
+// selectedSlab is the number of series that are allocated at one time.
+const selectedSlab = 32
+
 // series yields the selected series in the order of their labels.
 func (x *selection) series(yield func(*selected) bool) {
 	parts := make([]int, 0, len(x.parts)) // those with series left
@@ -223,8 +237,15 @@ func (x *selection) series(yield func(*selected) bool) {
 		}
 	}
 	head := x.head
+	var slab []selected
+	var refs []partRef
 	for len(head) > 0 || len(parts) > 0 {
-		out := &selected{x: x}
+		if len(slab) == 0 {
+			slab = make([]selected, selectedSlab)
+			refs = make([]partRef, 0, selectedSlab*len(parts))
+		}
+		out := &slab[0]
+		slab, out.x = slab[1:], x
 		var lowest model.Labels
 		if len(head) > 0 {
 			lowest = head[0].labels
@@ -249,12 +270,11 @@ func (x *selection) series(yield func(*selected) bool) {
 			out.labels = append(model.Labels(nil), lowest...)
 		}
 		if ties > 0 {
-			out.parts = make([]partRef, 0, ties)
-			n := 0
+			from, n := len(refs), 0
 			for _, i := range parts {
 				p := x.parts[i]
 				if p.ls.Equal(out.labels) {
-					out.parts = append(out.parts, partRef{i, p.refs[p.pos]})
+					refs = append(refs, partRef{i, p.refs[p.pos]})
 					if !p.advance(x.r) {
 						continue
 					}
@@ -263,6 +283,7 @@ func (x *selection) series(yield func(*selected) bool) {
 				n++
 			}
 			parts = parts[:n]
+			out.parts = refs[from:len(refs):len(refs)]
 		}
 		if !yield(out) {
 			return

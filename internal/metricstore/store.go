@@ -28,7 +28,7 @@ type Store struct {
 	metrics *metrics
 
 	appenders sync.Pool // of *appender
-	decoders  sync.Pool // of *codec.FloatDecoder
+	decoders  sync.Pool // of *sampleDecoder
 	curBytes  atomic.Int64
 	oldBytes  atomic.Int64 // of the frozen buffers
 
@@ -62,7 +62,7 @@ func Open(dir string, log *wal.Log, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	s := &Store{opts: opts, log: log, tenants: map[model.Tenant]*tenant{}, lastFlush: opts.Now()}
 	s.appenders.New = func() any { return new(appender) }
-	s.decoders.New = func() any { return new(codec.FloatDecoder) }
+	s.decoders.New = func() any { return new(sampleDecoder) }
 	var err error
 	if s.z, err = codec.NewZstd(codec.LevelFast); err != nil {
 		return nil, fmt.Errorf("open metric store: %w", err)

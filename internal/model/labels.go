@@ -72,9 +72,16 @@ func (ls Labels) Clone() Labels {
 
 // Compare orders label sets by name, then value, label by label; a prefix comes first.
 func (ls Labels) Compare(other Labels) int {
-	return slices.CompareFunc(ls, other, func(a, b Label) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Value, b.Value))
-	})
+	for i := range min(len(ls), len(other)) {
+		a, b := &ls[i], &other[i]
+		if a.Name != b.Name {
+			return strings.Compare(a.Name, b.Name)
+		}
+		if a.Value != b.Value {
+			return strings.Compare(a.Value, b.Value)
+		}
+	}
+	return cmp.Compare(len(ls), len(other))
 }
 
 // Equal reports whether ls and other hold the same labels.

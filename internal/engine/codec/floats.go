@@ -269,21 +269,13 @@ func (d *FloatDecoder) decimals(dst []float64, r *Reader) []float64 {
 		at += r.Count(MaxCount)
 		d.exc = append(d.exc, exception{at, r.Uint64()})
 	}
-	d.ints = r.Ints(d.ints[:0])
-	if r.err != nil {
+	ints, h := decodeElements(d.ints[:0], r)
+	if d.ints = ints; r.err != nil {
 		return dst
 	}
-	vs := grow(dst, len(d.ints))
+	vs := grow(dst, len(ints))
 	out := vs[len(dst):]
-	if p := powers[exp]; p == 1 {
-		for i, m := range d.ints {
-			out[i] = float64(m)
-		}
-	} else {
-		for i, m := range d.ints {
-			out[i] = float64(m) / p
-		}
-	}
+	scaled(out, ints, h, powers[exp])
 	for _, x := range d.exc {
 		if x.at >= len(out) {
 			r.Fail("exception at %d of %d values", x.at, len(out))
@@ -292,6 +284,45 @@ func (d *FloatDecoder) decimals(dst []float64, r *Reader) []float64 {
 		out[x.at] = math.Float64frombits(x.bits)
 	}
 	return vs
+}
+
+// scaled fills out with the values that elements stand for, divided by p: integration and
+// conversion in one pass.
+func scaled(out []float64, elements []int64, h intHeader, p float64) {
+	out = out[:len(elements)]
+	base, factor := h.base, h.factor
+	var v, d int64
+	switch {
+	case h.order == 2:
+		if len(elements) > 0 {
+			v = elements[0]
+			out[0] = float64(base+v*factor) / p
+			elements, out = elements[1:], out[1:]
+		}
+		for i, e := range elements {
+			d += e
+			v += d
+			out[i] = float64(base+v*factor) / p
+		}
+	case h.order == 1 && p == 1:
+		for i, e := range elements {
+			v += e
+			out[i] = float64(base + v*factor)
+		}
+	case h.order == 1:
+		for i, e := range elements {
+			v += e
+			out[i] = float64(base+v*factor) / p
+		}
+	case p == 1:
+		for i, e := range elements {
+			out[i] = float64(base + e*factor)
+		}
+	default:
+		for i, e := range elements {
+			out[i] = float64(base+e*factor) / p
+		}
+	}
 }
 
 func decodeXor(dst []float64, r *Reader) []float64 {

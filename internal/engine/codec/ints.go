@@ -304,50 +304,86 @@ func appendBlocks(dst []byte, e elements) []byte {
 // values to dst, and returns the extended slice and what follows in src.
 func DecodeInts(dst []int64, src []byte) (vs []int64, rest []byte, err error) {
 	r := Reader{b: src}
-	mode := r.Byte()
-	n := r.Count(MaxCount)
-	order := int(mode & intOrderMask)
-	if mode > intModes || order > 2 || order > n {
-		r.Fail("integer column of %d values with mode %#x", n, mode)
-	}
+	vs, h := decodeElements(dst, &r)
 	if r.err != nil {
 		return dst, src, r.err
 	}
-	var base, factor int64 = 0, 1
+	out := vs[len(dst):]
+	integrate(out, h.order)
+	if h.factor != 1 || h.base != 0 {
+		for i, v := range out {
+			out[i] = h.base + v*h.factor
+		}
+	}
+	return vs, r.b, nil
+}
+
+// intHeader says what the elements of a column stand for: differences of an order, of
+// values that are (v - base) / factor.
+type intHeader struct {
+	order        int
+	base, factor int64
+}
+
+// decodeElements reads a column and appends its elements to dst, the first value and the
+// first difference before them if the order has these. An error is left in r.
+func decodeElements(dst []int64, r *Reader) ([]int64, intHeader) {
+	mode := r.Byte()
+	n := r.Count(MaxCount)
+	h := intHeader{order: int(mode & intOrderMask), factor: 1}
+	if mode > intModes || h.order > 2 || h.order > n {
+		r.Fail("integer column of %d values with mode %#x", n, mode)
+	}
+	if r.err != nil {
+		return dst, h
+	}
 	if mode&intScaled != 0 {
-		base, factor = r.Varint(), int64(r.Uvarint())
+		h.base, h.factor = r.Varint(), int64(r.Uvarint())
 	}
 	var first [2]int64
-	for i := range order {
+	for i := range h.order {
 		first[i] = r.Varint()
 	}
 	// A block costs at least 2 bytes, so few bytes cannot claim many values; runs can,
 	// up to MaxCount.
-	if mode&intRuns == 0 && r.err == nil && (n-order+blockLen-1)/blockLen*2 > len(r.b) {
+	if mode&intRuns == 0 && r.err == nil && (n-h.order+blockLen-1)/blockLen*2 > len(r.b) {
 		r.Fail("%d values in %d bytes", n, len(r.b))
 	}
 	if r.err != nil {
-		return dst, src, r.err
+		return dst, h
 	}
-	had := len(dst)
-	vs = grow(dst, n)
-	out := vs[had:]
-	copy(out, first[:order])
-	if mode&intRuns != 0 {
-		decodeRuns(out[order:], &r)
-	} else {
-		decodeBlocks(out[order:], &r)
+	vs := grow(dst, n)
+	out := vs[len(dst):]
+	copy(out, first[:h.order])
+	switch {
+	case mode == 2|intRuns && decodeRegular(out, r):
+		h.order = 0
+	case mode&intRuns != 0:
+		decodeRuns(out[h.order:], r)
+	default:
+		decodeBlocks(out[h.order:], r)
 	}
-	if r.err != nil {
-		return dst, src, r.err
+	return vs, h
+}
+
+// decodeRegular decodes what appendRegular wrote: equal differences. The first value and
+// the first difference stand in out, which it fills with values. It returns false, having
+// read nothing, if there is more to the column.
+func decodeRegular(out []int64, r *Reader) bool {
+	if len(r.b) < 2 || r.b[0] != 0 {
+		return false
 	}
-	integrate(out, order)
-	if mode&intScaled != 0 {
-		for i, v := range out {
-			out[i] = base + v*factor
-		}
+	run, n := binary.Uvarint(r.b[1:])
+	if n <= 0 || run == 0 || run != uint64(len(out)-2) {
+		return false
 	}
-	return vs, r.b, nil
+	r.b = r.b[1+n:]
+	v, d := out[0], out[1]
+	for i := range out {
+		out[i] = v
+		v += d
+	}
+	return true
 }
 
 func decodeRuns(out []int64, r *Reader) {

@@ -35,11 +35,14 @@ func (r *Reader) Fail(format string, args ...any) {
 
 // Uvarint reads an unsigned varint.
 func (r *Reader) Uvarint() uint64 {
-	if len(r.b) > 0 && r.b[0] < 0x80 {
-		v := r.b[0]
-		r.b = r.b[1:]
-		return uint64(v)
+	if b := r.b; len(b) > 0 && b[0] < 0x80 {
+		r.b = b[1:]
+		return uint64(b[0])
 	}
+	return r.longUvarint()
+}
+
+func (r *Reader) longUvarint() uint64 {
 	v, n := binary.Uvarint(r.b)
 	if n <= 0 {
 		r.Fail("varint")
@@ -67,14 +70,15 @@ func (r *Reader) Count(limit int) int {
 
 // Byte reads one byte.
 func (r *Reader) Byte() byte {
-	if len(r.b) == 0 {
-		r.Fail("short input")
-		return 0
+	if b := r.b; len(b) > 0 {
+		r.b = b[1:]
+		return b[0]
 	}
-	v := r.b[0]
-	r.b = r.b[1:]
-	return v
+	r.short()
+	return 0
 }
+
+func (r *Reader) short() { r.Fail("short input") }
 
 // Take reads n bytes.
 func (r *Reader) Take(n int) []byte {
