@@ -32,7 +32,7 @@ func (x *exec) bind(q *LogQuery, rng model.TimeRange, o compileOptions) (*source
 	}
 	s.sel.Lines = append(s.pipe.push, push.lines...)
 	s.sel.Fields = push.preds
-	return s, nil
+	return s, push.shapes(s, o)
 }
 
 // pushdown finds what the stream index allows the store to evaluate besides line filters.
@@ -121,6 +121,46 @@ func (d *pushdown) fields(nodes []stageNode) ([]stageNode, error) {
 		}
 	}
 	return out, nil
+}
+
+// shapes asks the store for what the parser of s finds in shapes of lines, and for entries
+// that pass the filters behind it.
+func (d *pushdown) shapes(s *source, o compileOptions) error {
+	if s.pipe.parser == nil || !d.caps.Shapes {
+		return nil
+	}
+	p := &shapeParser{stage: s.pipe.parser, want: o.want}
+	if d.x.engine.Index != nil {
+		var names []string
+		for i := range s.pipe.tests {
+			f := &s.pipe.tests[i]
+			t, ok := f.fieldTest()
+			if !ok || !ordinary(f.name) {
+				continue
+			}
+			known, err := d.isStreamLabel(f.name)
+			if err == nil && !known {
+				known, err = d.isField(f.name)
+			}
+			if err != nil {
+				return err
+			}
+			if !known {
+				s.sel.Tests = append(s.sel.Tests, t)
+				names = append(names, f.name)
+			}
+		}
+		if !o.shapes {
+			p.want = newWanted(names)
+		}
+	}
+	if o.shapes {
+		s.pipe.useShapes()
+	} else if len(s.sel.Tests) == 0 {
+		return nil
+	}
+	s.sel.Parser = p
+	return nil
 }
 
 // values derives line filters from filters behind a parser: a line from which a label gets

@@ -39,12 +39,16 @@ type pipeline struct {
 	push   []store.LineFilter
 	stages []stage
 	row    row
+
+	parser stage         // a stage whose work can be done on shapes of lines, nil if there is none
+	tests  []valueFilter // filters behind it that decide about an entry by themselves
 }
 
 // compileOptions say what a pipeline may leave out.
 type compileOptions struct {
 	want      *wanted // labels needed, nil for all
 	countOnly bool    // the line does not matter after the last stage that reads it
+	shapes    bool    // entries may come with shapes of lines instead of lines
 	caps      store.LogCaps
 	now       func() time.Time
 }
@@ -61,7 +65,7 @@ func compile(nodes []stageNode, o compileOptions) (*pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	rewritten := false
+	rewritten, parsed, simple := false, false, true
 	for i, n := range nodes {
 		switch n := n.(type) {
 		case *lineFilterNode:
@@ -80,6 +84,9 @@ func compile(nodes []stageNode, o compileOptions) (*pipeline, error) {
 		case *lineFormatNode, *unpackNode, *decolorizeNode:
 			rewritten = true
 		}
+		if i > 0 && p.parser == nil && !isFilter(nodes[i-1]) {
+			simple = false // what stands before may set labels
+		}
 		c.early = early[i]
 		s, err := n.build(c)
 		if err != nil {
@@ -91,6 +98,13 @@ func compile(nodes []stageNode, o compileOptions) (*pipeline, error) {
 		if len(p.stages) == 0 && dropsErrors(n) {
 			continue // nothing has made an error yet
 		}
+		if takesShapes(s) && !rewritten && !parsed {
+			p.parser = s
+			if simple {
+				p.tests = early[i]
+			}
+		}
+		parsed = parsed || isParser(n)
 		p.stages = append(p.stages, s)
 	}
 	return p, nil
@@ -107,6 +121,34 @@ func isParser(n stageNode) bool {
 		return true
 	}
 	return false
+}
+
+// isFilter reports whether n changes nothing about an entry.
+func isFilter(n stageNode) bool {
+	switch n.(type) {
+	case *lineFilterNode, *labelFilterNode:
+		return true
+	}
+	return false
+}
+
+// takesShapes reports whether s can work on shapes.
+func takesShapes(s stage) bool {
+	switch s.(type) {
+	case *jsonStage, *logfmtStage:
+		return true
+	}
+	return false
+}
+
+// useShapes says that entries may come with the shapes of the parser stage.
+func (p *pipeline) useShapes() {
+	switch s := p.parser.(type) {
+	case *jsonStage:
+		s.shapes = true
+	case *logfmtStage:
+		s.shapes = true
+	}
 }
 
 // dropsErrors reports whether n is a drop of nothing but the error labels.

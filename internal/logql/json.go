@@ -245,15 +245,19 @@ func (r *row) unquote(raw string, escaped bool) (string, error) {
 
 // jsonStage is | json without expressions.
 type jsonStage struct {
-	early []valueFilter
-	path  []byte // sanitised names of the enclosing objects
-	digit []byte // path with the prefix that a leading digit needs
+	early  []valueFilter
+	shapes bool   // the store's shapes are of this stage
+	path   []byte // sanitised names of the enclosing objects
+	digit  []byte // path with the prefix that a leading digit needs
 }
 
 func (st *jsonStage) run(r *row) bool {
+	if st.shapes && r.shape != nil {
+		return r.fromShape(errJSON, st.early)
+	}
 	s := jsonScan{src: r.line}
 	if s.peek() != '{' {
-		r.failParser(errJSON, "line is not a JSON object")
+		r.failParser(errJSON, errNotObject)
 		return true
 	}
 	r.early = st.early
@@ -518,7 +522,7 @@ func (st *unpackStage) run(r *row) bool {
 		return true
 	}
 	if r.line[0] != '{' {
-		r.failParser(errJSON, "line is not a JSON object")
+		r.failParser(errJSON, errNotObject)
 		return true
 	}
 	s := jsonScan{src: r.line, pos: 1}

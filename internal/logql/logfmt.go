@@ -103,11 +103,15 @@ func (s *logfmtScan) fail(format string, args ...any) error {
 // logfmtStage is | logfmt without expressions.
 type logfmtStage struct {
 	strict, keepEmpty bool
+	shapes            bool // the store's shapes are of this stage
 	early             []valueFilter
 	buf               []byte
 }
 
 func (st *logfmtStage) run(r *row) bool {
+	if st.shapes && r.shape != nil {
+		return r.fromShape(errLogfmt, st.early)
+	}
 	s := logfmtScan{src: r.line, strict: st.strict}
 	r.early = st.early
 	for {

@@ -100,7 +100,7 @@ func (x *exec) rangeAgg(e *rangeAggExpr, merge *grouping) (*frame, error) {
 // bind compiles the pipeline and decides which columns are read.
 func (a *rangeAgg) bind(x *exec) error {
 	e := a.expr
-	o := compileOptions{countOnly: e.unwrap == nil && e.fn.value == valueOne}
+	o := compileOptions{countOnly: e.unwrap == nil && e.fn.value == valueOne, shapes: true}
 	nodes := e.query.stages
 	if o.countOnly {
 		nodes = dropLastFormat(nodes)
@@ -141,6 +141,14 @@ func (p *pipeline) readsLine() bool {
 	for _, s := range p.stages {
 		switch s := s.(type) {
 		case *filterStage, *dropStage, *keepStage:
+		case *jsonStage:
+			if !s.shapes {
+				return true
+			}
+		case *logfmtStage:
+			if !s.shapes {
+				return true
+			}
 		case *labelFormatStage:
 			for _, it := range s.items {
 				if it.template && lineFunc.MatchString(it.src) {
@@ -258,15 +266,25 @@ func (a *rangeAgg) hold(slots int) error {
 // addRows sends the entries of b through the pipeline one by one.
 func (a *rangeAgg) addRows(b *store.LogRows) error {
 	p := a.src.pipe
+	values := b.Values
 	for i, t := range b.Times {
 		line := ""
 		if b.Lines != nil {
 			line = b.Lines[i]
 		}
+		var shape *store.LineShape
+		var found []string
+		if b.Shapes != nil {
+			if shape = b.Shapes[i]; shape != nil {
+				n := len(shape.Fields)
+				found, values = values[:n], values[n:]
+			}
+		}
 		if !p.passes(line) {
 			continue
 		}
 		p.row.begin(t, line, b.Stream)
+		p.row.shape, p.row.values = shape, found
 		for c := range b.Meta {
 			if v := b.Meta[c].Values[i]; v != "" {
 				p.row.addMeta(b.Meta[c].Name, v)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
 )
 
 // The pseudo labels that carry an error of the pipeline.
@@ -30,7 +31,9 @@ type row struct {
 	time   int64
 	line   string
 	stream model.Labels
-	meta   []model.Label // structured metadata
+	shape  *store.LineShape // of the line, if the store knows it
+	values []string         // of its fields
+	meta   []model.Label    // structured metadata
 	parsed []model.Label // labels made by stages; values may be empty
 
 	deleted []string // names removed by stages: they hide stream labels
@@ -49,7 +52,7 @@ type row struct {
 
 // begin starts an entry. Its metadata is added with addMeta.
 func (r *row) begin(time int64, line string, stream model.Labels) {
-	r.time, r.line, r.stream = time, line, stream
+	r.time, r.line, r.stream, r.shape = time, line, stream, nil
 	r.meta, r.parsed, r.deleted = r.meta[:0], r.parsed[:0], r.deleted[:0]
 	r.created.reset()
 	r.err, r.details, r.parserErr = "", "", false

@@ -78,7 +78,7 @@ func (e *emitter) flush(b *batch) {
 		}
 	}
 	e.done(b)
-	b.rows = store.LogRows{Times: r.Times[:0], Lines: r.Lines[:0], Meta: r.Meta[:0]}
+	b.rows = store.LogRows{Times: r.Times[:0], Lines: r.Lines[:0], Meta: r.Meta[:0], Shapes: r.Shapes[:0], Values: r.Values[:0]}
 	clear(b.cols)
 }
 
@@ -138,8 +138,15 @@ func (q *query) order(lo, hi int, f func(i int)) {
 func (b *batch) addBlock(x *fetched, lo, hi int, q *query) {
 	had := len(b.rows.Times)
 	q.order(lo, hi, func(i int) { b.rows.Times = append(b.rows.Times, x.times[i]) })
-	if !q.wants.noLine {
-		q.order(lo, hi, func(i int) { b.rows.Lines = append(b.rows.Lines, x.lines.line(i)) })
+	if q.wants.yieldsLines() {
+		if x.lines.ends == nil { // nobody looks at them
+			b.rows.Lines = append(b.rows.Lines, make([]string, hi-lo)...)
+		} else {
+			q.order(lo, hi, func(i int) { b.rows.Lines = append(b.rows.Lines, x.lines.line(i)) })
+		}
+	}
+	if q.wants.shapes != nil {
+		b.addShapes(x.found, lo, hi, q)
 	}
 	if q.wants.noMeta {
 		return
@@ -158,12 +165,30 @@ func (b *batch) addBlock(x *fetched, lo, hi int, q *query) {
 	}
 }
 
+// yieldsLines reports whether batches hold lines.
+func (w *wants) yieldsLines() bool { return !w.noLine || w.shapes != nil }
+
+// addShapes adds the shapes of rows lo..hi.
+func (b *batch) addShapes(p *parsed, lo, hi int, q *query) {
+	if p == nil {
+		b.rows.Shapes = append(b.rows.Shapes, make([]*store.LineShape, hi-lo)...)
+		return
+	}
+	q.order(lo, hi, func(i int) {
+		b.rows.Shapes = append(b.rows.Shapes, p.shapes[i])
+		b.rows.Values = append(b.rows.Values, p.values[p.starts[i]:p.starts[i+1]]...)
+	})
+}
+
 // addHead adds rows, which are in order of time.
 func (b *batch) addHead(rows []row, q *query) {
 	q.order(0, len(rows), func(i int) {
 		r := &rows[i]
-		if !q.wants.noLine {
+		if q.wants.yieldsLines() {
 			b.rows.Lines = append(b.rows.Lines, r.line)
+		}
+		if q.wants.shapes != nil {
+			b.rows.Shapes = append(b.rows.Shapes, nil)
 		}
 		if !q.wants.noMeta {
 			b.addMeta(r.meta, len(b.rows.Times), q)

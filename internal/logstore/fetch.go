@@ -33,6 +33,10 @@ type fetched struct {
 	lines lineText
 	meta  metaColumns
 	orig  []int32 // for each row its row in the block; nil if that is the same
+	bare  bool    // lines holds nothing: no row needs its line
+	found *parsed // nil if all lines have to be looked at
+
+	reader *shapeReader // while decoding
 	text  *buffer // behind lines
 	held  int64   // bytes charged to the account
 	full  *fullRows
@@ -52,6 +56,7 @@ type wants struct {
 	r      model.TimeRange
 	lines  []lineFilter
 	fields []store.FieldPredicate
+	shapes *shapeSet // nil if the query has no parser
 	noLine bool
 	noMeta bool
 	names  map[string]bool // of metadata in the answer; nil for all
@@ -74,6 +79,9 @@ func (w *wants) decodes(name string) bool {
 	}
 	return false
 }
+
+// needText reports whether the lines column is read.
+func (w *wants) needText() bool { return !w.noLine || len(w.lines) > 0 || w.shapes != nil }
 
 func (w *wants) needMeta() bool {
 	return !w.noMeta && (w.names == nil || len(w.names) > 0) || len(w.fields) > 0
@@ -135,7 +143,7 @@ func (f *fetcher) drop(b *fetched) {
 		b.text = nil
 	}
 	f.acct.Drop(b.held)
-	b.held, b.lines, b.meta, b.times, b.full = 0, lineText{}, metaColumns{}, nil, nil
+	b.held, b.lines, b.meta, b.times, b.full, b.found = 0, lineText{}, metaColumns{}, nil, nil, nil
 }
 
 // stop waits for what was started and drops everything.
@@ -206,7 +214,7 @@ func (f *fetcher) decodeColumns(b *fetched) error {
 			keep.field(&b.meta, p.Matcher)
 		}
 	}
-	if (!w.noLine || len(w.lines) > 0) && !keep.empty() {
+	if w.needText() && !keep.empty() {
 		n, err := f.decodeText(b, keep, buf)
 		if err != nil {
 			return err
@@ -310,17 +318,49 @@ func (f *fetcher) decodeText(b *fetched, keep *mask, buf *buffer) (int64, error)
 	}
 	size := int64(len(data))
 	open := keep.decide(f.wants.lines, enc.sk)
-	if len(open) == 0 && f.wants.noLine || keep.empty() {
+	b.bare = f.wants.noLine
+	if f.wants.shapes != nil && !keep.empty() {
+		if err := f.applyShapes(b, enc.sk, keep, len(open) == 0); err != nil {
+			return size, err
+		}
+	}
+	if len(open) == 0 && b.bare || keep.empty() {
 		return size, nil
 	}
+	printed := keep
+	if len(open) == 0 && f.wants.noLine && b.found != nil { // only lines that have to be looked at
+		printed = keep.without(b.found)
+	}
 	b.text = f.s.pool.get()
-	if b.lines, b.text.b, err = enc.render(keep.keep, keep.from, f.s.zstd, &f.s.pool, b.text.b); err != nil {
+	if b.lines, b.text.b, err = enc.render(printed.keep, printed.from, f.s.zstd, &f.s.pool, b.text.b); err != nil {
 		return size, err
 	}
 	for _, lf := range open {
 		keep.lines(lf, &b.lines)
 	}
+	if len(open) > 0 && b.reader != nil {
+		b.found = b.reader.parse(keep)
+	}
+	b.reader = nil
 	return max(size, int64(len(b.lines.text))), nil
+}
+
+// applyShapes lets the query's parser look at the skeletons of b. parse says that keep
+// will not change any more.
+func (f *fetcher) applyShapes(b *fetched, sk *skeletons, keep *mask, parse bool) error {
+	b.bare = false
+	if sk == nil {
+		return nil
+	}
+	var err error
+	if b.reader, err = f.wants.shapes.open(sk, f.s.zstd); err != nil {
+		return err
+	}
+	b.bare = !b.reader.filter(keep) && f.wants.noLine
+	if parse {
+		b.found, b.reader = b.reader.parse(keep), nil
+	}
+	return nil
 }
 
 // mask is the rows of a block that are still wanted.
@@ -367,6 +407,19 @@ func (m *mask) open() {
 			m.keep[i-from] = true
 		}
 	}
+}
+
+// without returns the rows of m that have no shape in p, which are those that m keeps.
+func (m *mask) without(p *parsed) *mask {
+	out := &mask{b: m.b, from: m.from, keep: make([]bool, len(m.keep))}
+	n := 0
+	for i, k := range m.keep {
+		if k {
+			out.keep[i] = p.shapes[n] == nil
+			n++
+		}
+	}
+	return out
 }
 
 // field keeps the rows whose metadata satisfies c.
@@ -442,7 +495,7 @@ func (m *mask) lines(f *lineFilter, t *lineText) {
 
 // compact drops the rows that are not wanted, and columns that are not part of the answer.
 func (f *fetcher) compact(b *fetched, m *mask) {
-	if f.wants.noLine {
+	if b.bare {
 		b.lines = lineText{}
 	}
 	if m.keep == nil {
@@ -471,7 +524,7 @@ func (f *fetcher) compact(b *fetched, m *mask) {
 	if b.text == nil {
 		return
 	}
-	if f.wants.noLine || b.n == 0 {
+	if b.bare || b.n == 0 {
 		f.s.pool.put(b.text)
 		b.text, b.lines = nil, lineText{}
 		return

@@ -51,6 +51,9 @@ func (s *Store) selectRows(ctx context.Context, tenant model.Tenant, sel store.L
 			return fmt.Errorf("select logs: %w: a field predicate without a matcher", store.ErrUnsupported)
 		}
 	}
+	if sel.Parser != nil {
+		q.wants.shapes = &shapeSet{parser: sel.Parser, tests: sel.Tests, byKey: map[string]*shape{}}
+	}
 	if sel.MetaNames != nil {
 		q.wants.names = map[string]bool{}
 		for _, n := range sel.MetaNames {
@@ -65,7 +68,7 @@ func (s *Store) selectRows(ctx context.Context, tenant model.Tenant, sel store.L
 	p := newPlan(snap, sel.Matchers, sel.Range, sel.Account)
 	q.out = newEmitter(q, yield)
 	most := maxSlice
-	if sel.NoLine && len(sel.Lines) == 0 && !q.wants.needMeta() {
+	if !q.wants.needText() && !q.wants.needMeta() {
 		most = maxSliceNoRow
 	}
 	for _, r := range p.slices(sel.Range, sel.Direction, most) {

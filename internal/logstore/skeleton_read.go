@@ -247,6 +247,13 @@ const (
 
 // append appends the next variable.
 func (v *varReader) append(dst []byte) []byte {
+	dst = v.peek(dst)
+	v.skip()
+	return dst
+}
+
+// peek is append without moving on.
+func (v *varReader) peek(dst []byte) []byte {
 	switch v.kind {
 	case varInt:
 		dst = appendDecimal(dst, v.ints[v.next])
@@ -254,16 +261,13 @@ func (v *varReader) append(dst []byte) []byte {
 		dst = appendPadded(dst, v.ints[v.next], v.digits())
 	case varHex, varHexMix:
 		n := v.digits()
-		b := v.bytes[v.at : v.at+(n+1)/2]
-		v.at += len(b)
-		for _, c := range b {
+		for _, c := range v.bytes[v.at : v.at+(n+1)/2] {
 			dst = append(dst, hexDigits[c>>4], hexDigits[c&15])
 		}
 		dst = dst[:len(dst)-n&1]
 	default:
 		dst = append(dst, v.texts[v.next]...)
 	}
-	v.next++
 	return dst
 }
 

@@ -66,12 +66,18 @@ type LogSelector struct {
 	Lines  []LineFilter
 	Fields []FieldPredicate
 
+	// Parser, if not nil, asks for fields parsed from lines; see [LogRows.Shapes]. Tests
+	// must hold on the fields of rows that come with a shape; the caller tests the others.
+	Parser ShapeParser
+	Tests  []FieldTest
+
 	// Limit says how many entries the caller needs in all, 0 for all of them. A reader may
 	// stop once it has yielded every entry that could be among the first Limit ones.
 	Limit int
 
 	// NoLine and NoMeta say that the caller does not look at lines or metadata (a count
-	// by time). MetaNames, if not nil, names the only metadata it looks at.
+	// by time). With a Parser, NoLine leaves out only the lines of rows that have a shape.
+	// MetaNames, if not nil, names the only metadata it looks at.
 	NoLine    bool
 	NoMeta    bool
 	MetaNames []string
@@ -85,6 +91,57 @@ type LogCaps struct {
 	LineFilter  bool // substring filters, negated or not
 	LineRegexp  bool // regular expression filters
 	FieldFilter bool // structured metadata predicates
+	Shapes      bool // fields parsed from lines, and tests on them
+}
+
+// VarKind says which bytes a variable of a line can hold.
+type VarKind uint8
+
+// The kinds of variables. None is ever empty.
+const (
+	VarDigits VarKind = iota // ASCII digits
+	VarToken                 // ASCII letters, digits, "_" and bytes from 0x80 on
+	VarText                  // anything but quotation marks and backslashes; it stands between two quotation marks
+)
+
+// LineVar is a stretch of a line in which it differs from other lines of its shape.
+type LineVar struct {
+	From, To int
+	Kind     VarKind
+}
+
+// ShapeParser is how a language finds fields in lines without the store knowing its
+// syntax. A store that keeps what lines have in common apart from their variables shows
+// the parser one line of each shape and applies the answer to all of them.
+type ShapeParser interface {
+	// ParseShape returns what the language finds in every line that equals line but for
+	// the contents of vars, which are in order and do not touch. It returns nil if that
+	// depends on the contents: then the lines have to be looked at. A field consists of
+	// whole variables and text between them. ParseShape is safe for concurrent use.
+	ParseShape(line string, vars []LineVar) *LineShape
+}
+
+// LineShape is what all lines of one shape give.
+type LineShape struct {
+	Fields []ShapeField // in the order found
+	Err    string       // why the language cannot read such lines, "" if it can
+	ID     int          // set by the store: small and different for the shapes of one Select
+	Fixed  bool         // set by the store: no field holds a variable
+}
+
+// ShapeField is a field: line[From:To] of the line given to the parser.
+type ShapeField struct {
+	Name     string
+	From, To int
+}
+
+// FieldTest is a condition on the first field called Name of a row with a shape. Its
+// functions are safe for concurrent use.
+type FieldTest struct {
+	Name   string
+	Text   func(value string) bool
+	Int    func(value int64) bool      // nil, or the same for decimal numbers of at most 18 digits without leading zeros
+	Absent func(shape *LineShape) bool // for rows without the field
 }
 
 // LogRows is a run of entries of a single stream, as columns of equal length.
@@ -92,8 +149,14 @@ type LogRows struct {
 	Stream   model.Labels
 	StreamID uint64   // equal for equal Stream within one Select
 	Times    []int64  // Unix nanoseconds, in the order of the selector's direction
-	Lines    []string // nil if the selector says NoLine
+	Lines    []string // nil if the selector says NoLine, unless it has a Parser
 	Meta     []MetaColumn
+
+	// Shapes is set if the selector has a Parser: for each row what the parser says of its
+	// line, or nil if the line has to be looked at. Values holds the values of the fields
+	// of all rows that have a shape, one row after the other.
+	Shapes []*LineShape
+	Values []string
 
 	// Frontier promises that no later batch of this Select holds an entry that comes
 	// before it in the selector's direction: backward, all later entries have

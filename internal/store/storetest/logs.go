@@ -154,6 +154,9 @@ func (l *Logs) selected(tenant model.Tenant, sel store.LogSelector) (map[*refStr
 	out := map[*refStream][]store.LogEntry{}
 	for _, s := range l.matching(tenant, sel.Matchers) {
 		entries := slices.DeleteFunc(s.in(sel.Range), func(e store.LogEntry) bool {
+			if sh := shapeOf(e.Line, sel.Parser, 0); sh != nil && !sh.passes(sel.Tests) {
+				return true
+			}
 			return !keep(e.Line) || slices.ContainsFunc(sel.Fields, func(f store.FieldPredicate) bool {
 				return !f.Matcher.Matches(e.Meta.Get(f.Matcher.Name))
 			})
@@ -257,8 +260,21 @@ func logRows(s *refStream, run []store.LogEntry, sel store.LogSelector) *store.L
 	names := map[string]bool{}
 	for _, e := range run {
 		rows.Times = append(rows.Times, e.Time)
-		if !sel.NoLine {
-			rows.Lines = append(rows.Lines, e.Line)
+		line := e.Line
+		if sel.Parser != nil {
+			rows.Shapes = append(rows.Shapes, nil)
+			if sh := shapeOf(e.Line, sel.Parser, len(rows.Shapes)); sh != nil {
+				rows.Shapes[len(rows.Shapes)-1] = sh.LineShape
+				for _, f := range sh.Fields {
+					rows.Values = append(rows.Values, sh.value(f))
+				}
+				if sel.NoLine {
+					line = "the line of a row with a shape"
+				}
+			}
+		}
+		if !sel.NoLine || sel.Parser != nil {
+			rows.Lines = append(rows.Lines, line)
 		}
 		for _, m := range e.Meta {
 			if !sel.NoMeta && (sel.MetaNames == nil || slices.Contains(sel.MetaNames, m.Name)) {
@@ -284,6 +300,9 @@ func poisonLogRows(r *store.LogRows) {
 	}
 	for i := range r.Lines {
 		r.Lines[i] = spoilt
+	}
+	for i := range r.Values {
+		r.Values[i] = spoilt
 	}
 	for _, c := range r.Meta {
 		for i := range c.Values {
@@ -326,7 +345,7 @@ func (l *Logs) Tail(ctx context.Context, tenant model.Tenant, ms []*model.Matche
 
 // Caps implements [store.LogReader].
 func (l *Logs) Caps() store.LogCaps {
-	return store.LogCaps{LineFilter: true, LineRegexp: true, FieldFilter: true}
+	return store.LogCaps{LineFilter: true, LineRegexp: true, FieldFilter: true, Shapes: true}
 }
 
 // inRange calls f for each matching stream with entries in the range of sel.

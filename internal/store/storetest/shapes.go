@@ -1,0 +1,96 @@
+package storetest
+
+import (
+	"slices"
+
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// refShape is what the reference knows of the shape of a line: where its variables stand
+// in it, and in the line of other contents that the parser is shown.
+type refShape struct {
+	*store.LineShape
+	line   string
+	own    []store.LineVar
+	sample []store.LineVar
+}
+
+// shapeOf shows a line of the shape of line to p. Every run of digits is a variable, or,
+// in every other line, every token with a digit; some lines have no shape.
+func shapeOf(line string, p store.ShapeParser, id int) *refShape {
+	if p == nil || len(line)%5 == 4 {
+		return nil
+	}
+	s := &refShape{line: line}
+	var shown []byte
+	for i := 0; i < len(line); {
+		from := i
+		kind := store.VarDigits
+		if len(line)%2 == 0 {
+			kind = store.VarToken
+		}
+		digits := false
+		for i < len(line) && (isDigit(line[i]) || kind == store.VarToken && isTokenByte(line[i])) {
+			digits = digits || isDigit(line[i])
+			i++
+		}
+		switch {
+		case i == from:
+			shown = append(shown, line[i])
+			i++
+		case !digits:
+			shown = append(shown, line[from:i]...)
+		default:
+			other := "0b"
+			if kind == store.VarDigits {
+				other = "4711"
+			}
+			s.own = append(s.own, store.LineVar{From: from, To: i, Kind: kind})
+			s.sample = append(s.sample, store.LineVar{From: len(shown), To: len(shown) + len(other), Kind: kind})
+			shown = append(shown, other...)
+		}
+	}
+	s.LineShape = p.ParseShape(string(shown), s.sample)
+	if s.LineShape == nil {
+		return nil
+	}
+	s.ID, s.Fixed = id, true
+	for i := range s.Fields {
+		s.Fixed = s.Fixed && !slices.ContainsFunc(s.sample, func(v store.LineVar) bool {
+			return v.From >= s.Fields[i].From && v.To <= s.Fields[i].To
+		})
+	}
+	return s
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func isTokenByte(c byte) bool {
+	return isDigit(c) || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || c >= 0x80
+}
+
+// value returns the value of a field.
+func (s *refShape) value(f store.ShapeField) string {
+	return s.line[s.place(f.From):s.place(f.To)]
+}
+
+// place returns where a place of the line shown to the parser is in the own one.
+func (s *refShape) place(at int) int {
+	for i := len(s.sample) - 1; i >= 0; i-- {
+		if s.sample[i].To <= at {
+			return s.own[i].To + at - s.sample[i].To
+		}
+	}
+	return at
+}
+
+// passes reports whether the tests hold.
+func (s *refShape) passes(tests []store.FieldTest) bool {
+	return !slices.ContainsFunc(tests, func(t store.FieldTest) bool {
+		i := slices.IndexFunc(s.Fields, func(f store.ShapeField) bool { return f.Name == t.Name })
+		if i < 0 {
+			return !t.Absent(s.LineShape)
+		}
+		return !t.Text(s.value(s.Fields[i]))
+	})
+}
