@@ -34,7 +34,7 @@ type row struct {
 	shape  *store.LineShape // of the line, if the store knows it
 	values []string         // of its fields
 	meta   []model.Label    // structured metadata
-	parsed []model.Label // labels made by stages; values may be empty
+	parsed []model.Label    // labels made by stages; values may be empty
 
 	deleted []string // names removed by stages: they hide stream labels
 	created nameSet  // names that stages have ever set: parsers do not set them again

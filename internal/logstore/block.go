@@ -3,6 +3,7 @@ package logstore
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/store"
@@ -50,17 +51,29 @@ func (b *rowBlock) add(r *row) {
 
 // The layouts of the lines column, its first byte. The first two hold the text with a
 // newline after each line; if lines hold newlines themselves their lengths come first.
-// The third is described in skeleton.go.
+// The others are described in skeleton.go.
 const (
-	linesPlain    = 0
-	linesLengths  = 1
-	linesSkeleton = 2
+	linesPlain     = 0
+	linesLengths   = 1
+	linesSkeleton  = 2
+	linesTemplates = 3
 )
 
-// appendLines appends the lines column of b.
-func (b *rowBlock) appendLines(dst []byte, sk *skeletonBuilder, z *codec.Zstd) []byte {
-	if len(b.times) >= minSkeletonRows && sk.build(b.text, b.lens) {
-		return sk.encode(dst, len(b.text), z)
+// appendLines appends the lines column of b. It returns the numbers of the templates in t
+// that the column needs.
+func (b *rowBlock) appendLines(dst []byte, t *templateTable, sk *skeletonBuilder, z *codec.Zstd) ([]byte, []uint32) {
+	if len(b.times) >= minSkeletonRows {
+		stored := !t.full()
+		if !stored {
+			t = newTemplateTable()
+		}
+		if sk.build(t, b.text, b.lens) {
+			dst = sk.encode(dst, len(b.text), stored, z)
+			if !stored {
+				return dst, nil
+			}
+			return dst, slices.Clone(sk.templates)
+		}
 	}
 	if b.multi {
 		dst = append(dst, linesLengths)
@@ -68,7 +81,7 @@ func (b *rowBlock) appendLines(dst []byte, sk *skeletonBuilder, z *codec.Zstd) [
 	} else {
 		dst = append(dst, linesPlain)
 	}
-	return z.Append(dst, b.text)
+	return z.Append(dst, b.text), nil
 }
 
 // minSkeletonRows is the rows from which separating lines is tried.
@@ -79,21 +92,27 @@ type encodedLines struct {
 	n    int
 	lens []int64    // of linesLengths
 	text []byte     // of linesPlain and linesLengths: what follows
-	sk   *skeletons // of linesSkeleton
+	sk   *skeletons // of linesSkeleton and linesTemplates
 }
 
-// openLines reads the begin of a lines column of n rows. The result shares memory with
-// data.
-func openLines(data []byte, n int, z *codec.Zstd) (encodedLines, error) {
+// openLines reads the begin of a lines column of n rows; templates are those of the index.
+// The result shares memory with data and scratch.
+func openLines(data []byte, n int, templates []*template, z *codec.Zstd, scratch *buffer) (encodedLines, error) {
 	r := codec.NewReader(data)
 	l := encodedLines{n: n}
 	switch mode := r.Byte(); mode {
 	case linesPlain:
 	case linesLengths:
 		l.lens = r.Ints(nil)
-	case linesSkeleton:
+	case linesSkeleton, linesTemplates:
+		if mode == linesSkeleton {
+			templates = nil
+		} else if templates == nil {
+			r.Fail("lines column without templates")
+			return l, r.Err()
+		}
 		var err error
-		if l.sk, err = readSkeletons(r.Rest(), n, z); err != nil {
+		if l.sk, err = readSkeletons(r.Rest(), n, templates, z, scratch); err != nil {
 			return l, fmt.Errorf("lines column: %w", err)
 		}
 	default:

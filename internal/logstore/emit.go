@@ -145,7 +145,7 @@ func (b *batch) addBlock(x *fetched, lo, hi int, q *query) {
 			q.order(lo, hi, func(i int) { b.rows.Lines = append(b.rows.Lines, x.lines.line(i)) })
 		}
 	}
-	if q.wants.shapes != nil {
+	if q.wants.judge.parses() {
 		b.addShapes(x.found, lo, hi, q)
 	}
 	if q.wants.noMeta {
@@ -166,7 +166,7 @@ func (b *batch) addBlock(x *fetched, lo, hi int, q *query) {
 }
 
 // yieldsLines reports whether batches hold lines.
-func (w *wants) yieldsLines() bool { return !w.noLine || w.shapes != nil }
+func (w *wants) yieldsLines() bool { return !w.noLine || w.judge.parses() }
 
 // addShapes adds the shapes of rows lo..hi.
 func (b *batch) addShapes(p *parsed, lo, hi int, q *query) {
@@ -187,7 +187,7 @@ func (b *batch) addHead(rows []row, q *query) {
 		if q.wants.yieldsLines() {
 			b.rows.Lines = append(b.rows.Lines, r.line)
 		}
-		if q.wants.shapes != nil {
+		if q.wants.judge.parses() {
 			b.rows.Shapes = append(b.rows.Shapes, nil)
 		}
 		if !q.wants.noMeta {

@@ -37,9 +37,9 @@ type fetched struct {
 	found *parsed // nil if all lines have to be looked at
 
 	reader *shapeReader // while decoding
-	text  *buffer // behind lines
-	held  int64   // bytes charged to the account
-	full  *fullRows
+	text   *buffer      // behind lines
+	held   int64        // bytes charged to the account
+	full   *fullRows
 }
 
 // use is the rows of one stream in a block: from..to of the block, lo..hi of those that
@@ -56,7 +56,7 @@ type wants struct {
 	r      model.TimeRange
 	lines  []lineFilter
 	fields []store.FieldPredicate
-	shapes *shapeSet // nil if the query has no parser
+	judge  *judge // of the line filters and the parser
 	noLine bool
 	noMeta bool
 	names  map[string]bool // of metadata in the answer; nil for all
@@ -81,7 +81,7 @@ func (w *wants) decodes(name string) bool {
 }
 
 // needText reports whether the lines column is read.
-func (w *wants) needText() bool { return !w.noLine || len(w.lines) > 0 || w.shapes != nil }
+func (w *wants) needText() bool { return !w.noLine || len(w.lines) > 0 || w.judge.parses() }
 
 func (w *wants) needMeta() bool {
 	return !w.noMeta && (w.names == nil || len(w.names) > 0) || len(w.fields) > 0
@@ -312,16 +312,25 @@ func (f *fetcher) decodeText(b *fetched, keep *mask, buf *buffer) (int64, error)
 	if err != nil {
 		return 0, err
 	}
-	enc, err := openLines(data, b.info.rows, f.s.zstd)
+	scratch := f.s.pool.get()
+	defer f.s.pool.put(scratch)
+	enc, err := openLines(data, b.info.rows, b.part.Data.templatesOf(b.info), f.s.zstd, scratch)
 	if err != nil {
 		return 0, err
 	}
 	size := int64(len(data))
-	open := keep.decide(f.wants.lines, enc.sk)
+	var of []*judgement
+	if enc.sk != nil && f.wants.judge.asks() {
+		of = f.wants.judge.of(b.part.Data, b.info, enc.sk)
+	}
+	open := keep.decide(f.wants.lines, enc.sk, of)
 	b.bare = f.wants.noLine
-	if f.wants.shapes != nil && !keep.empty() {
-		if err := f.applyShapes(b, enc.sk, keep, len(open) == 0); err != nil {
-			return size, err
+	if f.wants.judge.parses() {
+		b.bare = false
+		if enc.sk != nil && !keep.empty() {
+			if err := f.applyShapes(b, enc.sk, of, keep, len(open) == 0, scratch); err != nil {
+				return size, err
+			}
 		}
 	}
 	if len(open) == 0 && b.bare || keep.empty() {
@@ -347,13 +356,9 @@ func (f *fetcher) decodeText(b *fetched, keep *mask, buf *buffer) (int64, error)
 
 // applyShapes lets the query's parser look at the skeletons of b. parse says that keep
 // will not change any more.
-func (f *fetcher) applyShapes(b *fetched, sk *skeletons, keep *mask, parse bool) error {
-	b.bare = false
-	if sk == nil {
-		return nil
-	}
+func (f *fetcher) applyShapes(b *fetched, sk *skeletons, of []*judgement, keep *mask, parse bool, scratch *buffer) error {
 	var err error
-	if b.reader, err = f.wants.shapes.open(sk, f.s.zstd); err != nil {
+	if b.reader, err = openShapes(sk, of, f.s.zstd, scratch); err != nil {
 		return err
 	}
 	b.bare = !b.reader.filter(keep) && f.wants.noLine
@@ -458,30 +463,37 @@ func (m *mask) field(meta *metaColumns, c *model.Matcher) {
 	}
 }
 
-// decide applies fs to the skeletons of the rows, as far as these tell, and returns the
-// filters that need the lines. sk is nil if there are no skeletons.
-func (m *mask) decide(fs []lineFilter, sk *skeletons) []*lineFilter {
+// decide drops the rows whose template is denied, and returns the filters that need the
+// lines. sk is nil if there are no skeletons; of are the judgements of its templates.
+func (m *mask) decide(fs []lineFilter, sk *skeletons, of []*judgement) []*lineFilter {
 	var open []*lineFilter
+	if sk == nil {
+		for i := range fs {
+			open = append(open, &fs[i])
+		}
+		return open
+	}
+	if of == nil {
+		return nil
+	}
+	m.open()
+	deny, used := make([]bool, len(of)), make([]bool, len(of))
+	for id, v := range of {
+		deny[id] = v.deny
+	}
+	rows := sk.rows[min(m.from, len(sk.rows)):]
+	for k, keep := range m.keep {
+		if id := rows[k]; keep {
+			m.keep[k] = !deny[id]
+			used[id] = true
+		}
+	}
 	for i := range fs {
-		if sk == nil {
-			open = append(open, &fs[i])
-			continue
-		}
-		m.open()
-		verdicts := make([]verdict, len(sk.lits))
-		for id := range verdicts {
-			verdicts[id] = fs[i].decide(sk, id)
-		}
-		unsure := false
-		for k := range m.keep {
-			if m.keep[k] {
-				v := verdicts[sk.rows[m.from+k]]
-				m.keep[k] = v != never
-				unsure = unsure || v == maybe
+		for id, v := range of {
+			if used[id] && !v.deny && v.verdicts[i] == maybe {
+				open = append(open, &fs[i])
+				break
 			}
-		}
-		if unsure {
-			open = append(open, &fs[i])
 		}
 	}
 	return open
@@ -584,7 +596,7 @@ func (f *fetcher) content(b *fetched, i int) (line, meta string, err error) {
 		if err != nil {
 			return "", "", err
 		}
-		enc, err := openLines(data, b.info.rows, f.s.zstd)
+		enc, err := openLines(data, b.info.rows, b.part.Data.templatesOf(b.info), f.s.zstd, &buffer{})
 		if err != nil {
 			return "", "", err
 		}

@@ -115,8 +115,13 @@ func FuzzSkeleton(f *testing.F) {
 			b.add(&row{line: l})
 		}
 		var sk skeletonBuilder
-		data := b.appendLines(nil, &sk, z)
-		enc, err := openLines(data, len(lines), z)
+		table := newTemplateTable()
+		if n&1 != 0 {
+			table.size = maxTemplateText // it is full
+		}
+		data, ids := b.appendLines(nil, table, &sk, z)
+		x := partIndex{templates: table}
+		enc, err := openLines(data, len(lines), x.templatesOf(&blockInfo{templates: ids}), z, &buffer{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +144,7 @@ func FuzzSkeleton(f *testing.F) {
 			at := int(uint(from) % uint(len(l)))
 			sub := l[at : at+int(uint(n)%uint(len(l)-at+1))]
 			for j, other := range lines {
-				switch v := s.contains(int(s.rows[j]), sub); {
+				switch v := s.list[s.rows[j]].contains(sub); {
 				case v == never && strings.Contains(other, sub):
 					t.Fatalf("the skeleton of %q denies %q", other, sub)
 				case v == sure && !strings.Contains(other, sub):
@@ -222,7 +227,9 @@ func TestLongHexLine(t *testing.T) {
 	}
 	line := strings.Repeat("0123456789abcdef", maxHex/16+1)
 	b.add(&row{line: line})
-	enc, err := openLines(b.appendLines(nil, &skeletonBuilder{}, z), len(b.times), z)
+	table := newTemplateTable()
+	data, _ := b.appendLines(nil, table, &skeletonBuilder{}, z)
+	enc, err := openLines(data, len(b.times), table.list, z, &buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +243,7 @@ func TestLongHexLine(t *testing.T) {
 func TestHugeLengths(t *testing.T) {
 	z := testZstd(t)
 	data := z.Append(codec.AppendInts([]byte{linesLengths}, []int64{0, math.MaxInt64, math.MaxInt64}), []byte("\n\n\n"))
-	if enc, err := openLines(data, 3, z); err == nil {
+	if enc, err := openLines(data, 3, nil, z, &buffer{}); err == nil {
 		if _, _, err = enc.render(nil, 0, z, &bufferPool{}, nil); !errors.Is(err, store.ErrCorrupt) {
 			t.Errorf("lines: error %v, want ErrCorrupt", err)
 		}
@@ -253,7 +260,7 @@ func FuzzDecode(f *testing.F) {
 	gs := []group{{labels: appLabels("x"), stream: &stream{id: 1, key: "key"}, entries: []store.LogEntry{{Time: 5, Line: "line", Meta: appLabels("y")}}}}
 	f.Add(compressRecord(nil, encodeRecord(gs, func(*stream) bool { return true })))
 	z := testZstd(f)
-	f.Add((&partIndex{fields: [][]uint32{nil}, fieldOf: []uint32{0}}).encode([]model.Labels{appLabels("x")}, z))
+	f.Add((&partIndex{fields: [][]uint32{nil}, fieldOf: []uint32{0}, templates: newTemplateTable()}).encode([]model.Labels{appLabels("x")}, z))
 	f.Fuzz(func(_ *testing.T, data []byte) {
 		known := map[uint64]*stream{}
 		_, _ = decodeRecord(data, func(id uint64, _ model.Labels) *stream { known[id] = &stream{}; return known[id] })
@@ -264,7 +271,9 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		_, _ = decodeMeta(data, 3, nil, z)
-		if enc, err := openLines(data, 3, z); err == nil {
+		table := newTemplateTable()
+		table.add("a=\x00 b=\x03")
+		if enc, err := openLines(data, 3, table.list, z, &buffer{}); err == nil {
 			_, _, _ = enc.render(nil, 0, z, &bufferPool{}, nil)
 		}
 		if bf, err := openFilter(data); err == nil {

@@ -37,6 +37,8 @@ type blockInfo struct {
 	size     int64 // bytes of lines and metadata
 	segs     [2]uint32
 	min, max int64
+
+	templates []uint32 // of the lines, numbers in the part's table
 }
 
 // partIndex is the opened index of a part. Streams are numbered as in the table.
@@ -47,6 +49,8 @@ type partIndex struct {
 
 	names    []string // of metadata fields
 	sketches []sketch // of their values
+
+	templates *templateTable // of lines
 
 	blocks []blockInfo
 	segs   []segment // in order of block, then stream
@@ -91,7 +95,8 @@ func (x *partIndex) reportOnce(ref part.Ref) bool {
 	return true
 }
 
-const indexVersion = 1
+// indexVersion is the version of the index. Version 1 has no templates.
+const indexVersion = 2
 
 // maxColumn is the values of one codec column; longer lists are written in pieces.
 const maxColumn = 1 << 20
@@ -160,7 +165,57 @@ func (x *partIndex) encode(streams []model.Labels, z *codec.Zstd) []byte {
 	segs(func(s *segment) int64 { return s.bytes })
 	segs(func(s *segment) int64 { return s.min })
 	segs(func(s *segment) int64 { return s.max - s.min })
-	return dst
+	return x.encodeTemplates(dst, z)
+}
+
+// encodeTemplates appends the templates of lines, and which of them the blocks need.
+func (x *partIndex) encodeTemplates(dst []byte, z *codec.Zstd) []byte {
+	dst = x.templates.encode(dst, z)
+	var all []uint32
+	for i := range x.blocks {
+		all = append(all, x.blocks[i].templates...)
+	}
+	dst = appendInts(dst, len(x.blocks), func(i int) int64 { return int64(len(x.blocks[i].templates)) })
+	return appendInts(dst, len(all), func(i int) int64 { return int64(all[i]) })
+}
+
+func (x *partIndex) readTemplates(r *codec.Reader, z *codec.Zstd) *codec.Reader {
+	x.templates, r = readTemplates(r, z)
+	counts, all := readInts(r), readInts(r)
+	if len(counts) != len(x.blocks) {
+		r.Fail("templates of %d blocks, want %d", len(counts), len(x.blocks))
+		return r
+	}
+	ids := make([]uint32, len(all))
+	for i, id := range all {
+		if uint64(id) >= uint64(len(x.templates.list)) {
+			r.Fail("template %d of %d", id, len(x.templates.list))
+			return r
+		}
+		ids[i] = uint32(id)
+	}
+	for i, n := range counts {
+		if n < 0 || n > int64(len(ids)) {
+			r.Fail("%d templates in a block", n)
+			return r
+		}
+		if n > 0 {
+			x.blocks[i].templates, ids = ids[:n:n], ids[n:]
+		}
+	}
+	return r
+}
+
+// templatesOf returns the templates of the lines of b, nil if they are not in the index.
+func (x *partIndex) templatesOf(b *blockInfo) []*template {
+	if len(b.templates) == 0 {
+		return nil
+	}
+	list := make([]*template, len(b.templates))
+	for i, id := range b.templates {
+		list[i] = x.templates.list[id]
+	}
+	return list
 }
 
 // loadIndex opens the index of f.
@@ -178,8 +233,9 @@ func (s *Store) loadIndex(f *part.File) (*partIndex, error) {
 
 func decodeIndex(data []byte, z *codec.Zstd) (*partIndex, error) {
 	r := codec.NewReader(data)
-	if v := r.Byte(); v != indexVersion {
-		r.Fail("log index of version %d, this program reads %d", v, indexVersion)
+	version := r.Byte()
+	if version == 0 || version > indexVersion {
+		r.Fail("log index of version %d, this program reads up to %d", version, indexVersion)
 	}
 	if r.Err() != nil {
 		return nil, r.Err()
@@ -202,6 +258,11 @@ func decodeIndex(data []byte, z *codec.Zstd) (*partIndex, error) {
 	}
 	x.readFields(r)
 	x.readBlocks(r)
+	if version > 1 {
+		r = x.readTemplates(r, z)
+	} else {
+		x.templates = newTemplateTable()
+	}
 	if err := r.Err(); err != nil {
 		return nil, err
 	}

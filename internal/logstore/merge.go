@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/engine/part"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
@@ -121,6 +122,7 @@ func (s *Store) copyBlocks(ctx context.Context, in []*part.Part[*partIndex], map
 func copyBlock(pt *part.Part[*partIndex], b *blockInfo, numbers []uint32, p *partWriter, buf *buffer) error {
 	x := pt.Data
 	var info blockInfo
+	templates, taken := p.templates.take(x.templates, b.templates)
 	for c := range numCols {
 		fb := fetched{part: pt, info: b}
 		data, err := fb.readInto(c, buf)
@@ -139,6 +141,9 @@ func copyBlock(pt *part.Part[*partIndex], b *blockInfo, numbers []uint32, p *par
 		if err != nil {
 			return err
 		}
+		if c == colLines && !taken {
+			data = bringTemplates(data, x.templatesOf(b), p.zstd)
+		}
 		if info.cols[c], err = p.w.Append(data); err != nil {
 			return err
 		}
@@ -147,8 +152,17 @@ func copyBlock(pt *part.Part[*partIndex], b *blockInfo, numbers []uint32, p *par
 	for i := range segs {
 		segs[i].stream = numbers[segs[i].stream]
 	}
+	info.templates = templates
 	p.addBlock(info, segs)
 	return nil
+}
+
+// bringTemplates returns a lines column of the templates layout as one of the skeleton
+// layout, which holds the templates itself.
+func bringTemplates(data []byte, list []*template, z *codec.Zstd) []byte {
+	r := codec.NewReader(data[1:])
+	size := r.Count(1 << 30)
+	return append(appendSkeletons(nil, size, list, z), r.Rest()...)
 }
 
 // rewrite writes the rows of plan, stream by stream.

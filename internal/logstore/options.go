@@ -14,7 +14,7 @@ import (
 
 // Options configures a Store. The zero value is ready to use.
 type Options struct {
-	HeadSize int           // bytes in memory after which entries are flushed to disk; 0 means 64 MiB
+	HeadSize int           // bytes in memory after which entries are flushed to disk; 0 means 16 MiB
 	HeadAge  time.Duration // longest an entry waits in memory to be flushed; 0 means 1 minute
 	Limits   Limits        // of every tenant that TenantLimits does not know
 
@@ -44,7 +44,7 @@ type Limits struct {
 }
 
 func (o Options) withDefaults() Options {
-	o.HeadSize = cmp.Or(o.HeadSize, 64<<20)
+	o.HeadSize = cmp.Or(o.HeadSize, 16<<20)
 	o.HeadAge = cmp.Or(o.HeadAge, time.Minute)
 	o.Limits = o.Limits.withDefaults()
 	if o.Logger == nil {

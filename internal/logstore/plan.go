@@ -76,8 +76,9 @@ type plan struct {
 	oldest  int64
 }
 
-// newPlan finds the streams and blocks of snap that match ms and overlap r.
-func newPlan(snap snapshot, ms []*model.Matcher, r model.TimeRange, acct *store.Account) *plan {
+// newPlan finds the streams and blocks of snap that match ms and overlap r, without the
+// blocks that j denies.
+func newPlan(snap snapshot, ms []*model.Matcher, r model.TimeRange, j *judge, acct *store.Account) *plan {
 	p := &plan{newest: math.MinInt64, oldest: math.MaxInt64}
 	f := finder{byHash: map[uint64][]int{}}
 	seq := 0
@@ -85,6 +86,7 @@ func newPlan(snap snapshot, ms []*model.Matcher, r model.TimeRange, acct *store.
 	for _, pt := range snap.view.Parts {
 		x := pt.Data
 		blocks := make(map[uint32]*fetched)
+		pruned := make(map[uint32]bool)
 		for _, stream := range x.table.Select(ask) {
 			var fs *foundStream
 			for _, i := range x.segments(stream) {
@@ -94,6 +96,13 @@ func newPlan(snap snapshot, ms []*model.Matcher, r model.TimeRange, acct *store.
 				}
 				b := blocks[sg.block]
 				if b == nil {
+					if pruned[sg.block] {
+						continue
+					}
+					if !j.plan(x, &x.blocks[sg.block]) {
+						pruned[sg.block] = true
+						continue
+					}
 					b = &fetched{part: pt, info: &x.blocks[sg.block], seq: seq + int(sg.block), min: sg.min, max: sg.max}
 					blocks[sg.block] = b
 					p.blocks = append(p.blocks, b)

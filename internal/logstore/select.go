@@ -51,9 +51,7 @@ func (s *Store) selectRows(ctx context.Context, tenant model.Tenant, sel store.L
 			return fmt.Errorf("select logs: %w: a field predicate without a matcher", store.ErrUnsupported)
 		}
 	}
-	if sel.Parser != nil {
-		q.wants.shapes = &shapeSet{parser: sel.Parser, tests: sel.Tests, byKey: map[string]*shape{}}
-	}
+	q.wants.judge = &judge{filters: q.wants.lines, parser: sel.Parser, tests: sel.Tests, parts: map[*partIndex][]*judgement{}, byKey: map[string]*judgement{}}
 	if sel.MetaNames != nil {
 		q.wants.names = map[string]bool{}
 		for _, n := range sel.MetaNames {
@@ -65,7 +63,7 @@ func (s *Store) selectRows(ctx context.Context, tenant model.Tenant, sel store.L
 	}
 	snap := s.look(tenant, sel.Matchers, sel.Range, sel.Account)
 	defer snap.view.Close()
-	p := newPlan(snap, sel.Matchers, sel.Range, sel.Account)
+	p := newPlan(snap, sel.Matchers, sel.Range, q.wants.judge, sel.Account)
 	q.out = newEmitter(q, yield)
 	most := maxSlice
 	if !q.wants.needText() && !q.wants.needMeta() {

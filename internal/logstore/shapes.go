@@ -1,10 +1,8 @@
 package logstore
 
 import (
-	"encoding/binary"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
@@ -12,35 +10,49 @@ import (
 )
 
 // The skeletons of a block (skeleton.go) are as good as columns for the fields of JSON or
-// logfmt lines: where a field lies is the same in all lines of a skeleton, so the query's
-// [store.ShapeParser] looks at each skeleton once. A field is then a constant of the
-// skeleton, or one column of variables, or both joined, and only the columns in question
+// logfmt lines: where a field lies is the same in all lines of a template, so the query's
+// [store.ShapeParser] looks at each template once. A field is then a constant of the
+// template, or one column of variables, or both joined, and only the columns in question
 // are decoded. No line is printed and nothing is stored twice.
 
-// shapeSet is the shapes that one query has seen. Most skeletons occur in many blocks.
-type shapeSet struct {
-	parser store.ShapeParser
-	tests  []store.FieldTest
+// judge says what the templates of lines mean to one query.
+type judge struct {
+	filters []lineFilter
+	parser  store.ShapeParser // nil if fields are not asked for
+	tests   []store.FieldTest
+
+	// parts has what the plan has asked about, by part and number of the template; it does
+	// not change any more.
+	parts map[*partIndex][]*judgement
 
 	mu    sync.Mutex
-	byKey map[string]*shape // guarded by mu
+	byKey map[string]*judgement // guarded by mu; templates that blocks bring themselves
+	ids   int                   // guarded by mu; shapes so far
 }
 
-// shape is a skeleton seen by the parser.
+// judgement is what a template means to a query.
+type judgement struct {
+	deny     bool      // no line of it is wanted
+	verdicts []verdict // of each line filter
+	shape    *shape    // nil without a parser
+}
+
+// shape is a template seen by the parser.
 type shape struct {
 	*store.LineShape // nil if the lines have to be looked at
 	fields           []shapeValue
 	tests            []shapeTest
-	never            bool // a test denies all lines
-	vars             []int32 // that fields or tests need, ascending
 }
 
 // shapeValue is the pieces of a field: text, then for each variable it and more text.
 type shapeValue struct {
 	fixed string
-	vars  []int32 // which variables of the shape
+	vars  []int32 // which variables of the template
 	texts []string
 }
+
+// plain reports whether v is nothing but a variable.
+func (v *shapeValue) plain() bool { return len(v.vars) == 1 && v.fixed == "" && v.texts[0] == "" }
 
 // shapeTest is a test on a field that is not the same in all lines.
 type shapeTest struct {
@@ -48,22 +60,97 @@ type shapeTest struct {
 	field int
 }
 
-// find returns the shape of key, which names literals and kinds of variables.
-func (s *shapeSet) find(key []byte, sample func() (string, []store.LineVar)) *shape {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if sh, ok := s.byKey[string(key)]; ok {
-		return sh
+// asks reports whether templates mean anything to the query. A nil judge asks nothing.
+func (j *judge) asks() bool { return j != nil && (len(j.filters) > 0 || j.parser != nil) }
+
+// parses reports whether fields are asked for.
+func (j *judge) parses() bool { return j != nil && j.parser != nil }
+
+// plan judges the templates of a block before it is read. It reports whether the block may
+// hold lines that are wanted.
+func (j *judge) plan(x *partIndex, b *blockInfo) bool {
+	if !j.asks() || len(b.templates) == 0 {
+		return true
 	}
-	line, vars := sample()
-	sh := &shape{LineShape: s.parser.ParseShape(line, vars)}
-	if sh.LineShape != nil {
-		sh.split(line, vars)
-		sh.LineShape.ID = len(s.byKey)
-		s.bind(sh)
+	of := j.parts[x]
+	if of == nil {
+		of = make([]*judgement, len(x.templates.list))
+		j.parts[x] = of
 	}
-	s.byKey[strings.Clone(text(key))] = sh
-	return sh
+	may := false
+	for _, id := range b.templates {
+		if of[id] == nil {
+			of[id] = j.judge(x.templates.list[id])
+		}
+		may = may || !of[id].deny
+	}
+	return may
+}
+
+// of returns the judgements of the templates of a block.
+func (j *judge) of(x *partIndex, b *blockInfo, sk *skeletons) []*judgement {
+	out := make([]*judgement, len(sk.list))
+	planned := j.parts[x]
+	for i, tp := range sk.list {
+		if len(b.templates) > 0 && planned != nil {
+			out[i] = planned[b.templates[i]]
+			continue
+		}
+		out[i] = j.cached(tp)
+	}
+	return out
+}
+
+// cached judges a template that a block brings itself.
+func (j *judge) cached(tp *template) *judgement {
+	key := tp.appendKey(nil)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if v := j.byKey[string(key)]; v != nil {
+		return v
+	}
+	v := j.judge(tp)
+	j.byKey[text(key)] = v
+	return v
+}
+
+func (j *judge) judge(tp *template) *judgement {
+	v := &judgement{verdicts: make([]verdict, len(j.filters))}
+	for i := range j.filters {
+		v.verdicts[i] = j.filters[i].decide(tp)
+		v.deny = v.deny || v.verdicts[i] == never
+	}
+	if j.parser == nil || v.deny {
+		return v
+	}
+	line, vars := tp.sample()
+	v.shape = &shape{LineShape: j.parser.ParseShape(line, vars)}
+	if v.shape.LineShape != nil {
+		v.shape.split(line, vars)
+		v.shape.ID = j.ids
+		j.ids++
+		v.deny = !v.shape.bind(j.tests)
+	}
+	return v
+}
+
+// sample returns a line of tp.
+func (tp *template) sample() (string, []store.LineVar) {
+	line := append(make([]byte, 0, 256), tp.lits[0]...)
+	vars := make([]store.LineVar, 0, len(tp.kinds))
+	for i, kind := range tp.kinds {
+		v := store.LineVar{From: len(line)}
+		if kind == varInt {
+			line = append(line, '1')
+		} else {
+			v.Kind = store.VarToken
+			line = append(line, "a1"...)
+		}
+		v.To = len(line)
+		vars = append(vars, v)
+		line = append(line, tp.lits[i+1]...)
+	}
+	return text(line), vars
 }
 
 // split cuts the fields into text and variables.
@@ -92,30 +179,26 @@ func (sh *shape) split(line string, vars []store.LineVar) {
 	}
 }
 
-// bind decides the tests that are the same for all lines of sh.
-func (s *shapeSet) bind(sh *shape) {
-	for i := range s.tests {
-		t := &s.tests[i]
+// bind decides the tests that have the same outcome for all lines of sh. It reports false
+// if one denies them.
+func (sh *shape) bind(tests []store.FieldTest) bool {
+	for i := range tests {
+		t := &tests[i]
 		k := slices.IndexFunc(sh.Fields, func(f store.ShapeField) bool { return f.Name == t.Name })
 		switch {
 		case k < 0:
-			sh.never = sh.never || !t.Absent(sh.LineShape)
+			if !t.Absent(sh.LineShape) {
+				return false
+			}
 		case len(sh.fields[k].vars) == 0:
-			sh.never = sh.never || !t.Text(sh.fields[k].fixed)
+			if !t.Text(sh.fields[k].fixed) {
+				return false
+			}
 		default:
 			sh.tests = append(sh.tests, shapeTest{test: t, field: k})
 		}
 	}
-	need := map[int32]bool{}
-	for i := range sh.fields {
-		for _, v := range sh.fields[i].vars {
-			need[v] = true
-		}
-	}
-	for v := range need {
-		sh.vars = append(sh.vars, v)
-	}
-	slices.Sort(sh.vars)
+	return true
 }
 
 // parsed is the shapes of a block.
@@ -127,118 +210,69 @@ type parsed struct {
 
 // shapeReader reads the fields of a block.
 type shapeReader struct {
-	sk     *skeletons
-	shapes []*shape   // of each skeleton
-	cols   [][]int32  // for each skeleton, the columns of the variables that its shape needs
-	reads  []varReader // of each column, where needed
-	need   []bool
-	buf    []byte
+	sk    *skeletons
+	of    []localShape // of each template of the block
+	reads []varReader  // of each column, where needed
+	buf   []byte
 }
 
-// maxFixedSection is the bytes of an encoded column that may hold one value for all rows.
-const maxFixedSection = 24
+// localShape is a shape in a block.
+type localShape struct {
+	*shape
+	cols  []int32 // of the variables of the template
+	moves []int32 // columns that move on with a row
+}
 
-// open finds the shapes of all skeletons of sk.
-func (s *shapeSet) open(sk *skeletons, z *codec.Zstd) (*shapeReader, error) {
-	r := &shapeReader{sk: sk, need: make([]bool, len(sk.vars)), reads: make([]varReader, len(sk.vars))}
-	used := sk.used()
-	fixed := make([]string, len(sk.vars)) // contents of columns of one value
-	for c, data := range sk.vars {
-		if len(data) > maxFixedSection || data[0] > varMixed {
+// openShapes prepares to read the fields of the rows of sk. Columns are decoded into the
+// memory of scratch.
+func openShapes(sk *skeletons, of []*judgement, z *codec.Zstd, scratch *buffer) (*shapeReader, error) {
+	r := &shapeReader{sk: sk, reads: make([]varReader, len(sk.vars)), of: make([]localShape, len(of))}
+	need := make([]bool, len(sk.vars))
+	for id, v := range of {
+		r.of[id] = localShape{shape: v.shape, cols: sk.cols[id]}
+		if v.deny || v.shape.LineShape == nil {
 			continue
 		}
-		v, err := readVars(data, used[c], z, nil)
-		if err != nil {
+		for i := range v.shape.fields {
+			for _, k := range v.shape.fields[i].vars {
+				need[sk.cols[id][k]] = true
+			}
+		}
+	}
+	rows := make([]int, len(of))
+	for _, id := range sk.rows {
+		rows[id]++
+	}
+	used := make([]int, len(sk.vars))
+	var moves []int32 // of all templates
+	for id, cols := range sk.cols {
+		from := len(moves)
+		for _, c := range cols {
+			used[c] += rows[id]
+			if need[c] {
+				moves = append(moves, c)
+			}
+		}
+		r.of[id].moves = moves[from:len(moves):len(moves)]
+	}
+	for c := range need {
+		if !need[c] {
+			continue
+		}
+		var err error
+		if r.reads[c], err = readVars(sk.vars[c], used[c], z, scratch.room(used[c])); err != nil {
 			return nil, err
-		}
-		if v.same {
-			fixed[c] = text(v.append(nil))
-		}
-	}
-	r.shapes = make([]*shape, len(sk.lits))
-	r.cols = make([][]int32, len(sk.lits))
-	var key []byte
-	for id := range sk.lits {
-		key = sk.shapeKey(key[:0], id, fixed)
-		sh := s.find(key, func() (string, []store.LineVar) { return sk.sample(id, fixed) })
-		r.shapes[id] = sh
-		if sh.LineShape == nil || sh.never || len(sh.vars) == 0 {
-			continue
-		}
-		// The variables of the shape are those of the skeleton that are not fixed.
-		var open []int32
-		for _, c := range sk.cols[id] {
-			if fixed[c] == "" {
-				open = append(open, c)
-			}
-		}
-		r.cols[id] = open
-		for _, v := range sh.vars {
-			r.need[open[v]] = true
-		}
-	}
-	for c, need := range r.need {
-		if need {
-			var err error
-			if r.reads[c], err = readVars(sk.vars[c], used[c], z, nil); err != nil {
-				return nil, err
-			}
 		}
 	}
 	return r, nil
 }
 
-// used returns the number of rows of each column.
-func (s *skeletons) used() []int {
-	rows := make([]int, len(s.lits))
-	for _, id := range s.rows {
-		rows[id]++
-	}
-	used := make([]int, len(s.vars))
-	for id, cols := range s.cols {
-		for _, c := range cols {
-			used[c] += rows[id]
-		}
-	}
-	return used
-}
-
-// shapeKey appends what skeleton id looks like to a parser.
-func (s *skeletons) shapeKey(dst []byte, id int, fixed []string) []byte {
-	dst = append(dst, s.lits[id][0]...)
-	for i, c := range s.cols[id] {
-		if fixed[c] != "" {
-			dst = append(dst, fixed[c]...)
-		} else {
-			dst = append(dst, 0, s.vars[c][0], 0)
-		}
-		dst = append(dst, s.lits[id][i+1]...)
-	}
-	return binary.LittleEndian.AppendUint32(dst, uint32(len(s.cols[id])))
-}
-
-// sample returns a line of skeleton id.
-func (s *skeletons) sample(id int, fixed []string) (string, []store.LineVar) {
-	line := []byte(s.lits[id][0])
-	var vars []store.LineVar
-	for i, c := range s.cols[id] {
-		if fixed[c] != "" {
-			line = append(line, fixed[c]...)
-		} else {
-			v := store.LineVar{From: len(line)}
-			switch s.vars[c][0] {
-			case varInt, varPadded, varMixed:
-				line = append(line, '1')
-			default:
-				v.Kind = store.VarToken
-				line = append(line, "a1"...)
-			}
-			v.To = len(line)
-			vars = append(vars, v)
-		}
-		line = append(line, s.lits[id][i+1]...)
-	}
-	return text(line), vars
+// room returns memory for n more integers.
+func (b *buffer) room(n int) []int64 {
+	b.ints = slices.Grow(b.ints, n)
+	had := len(b.ints)
+	b.ints = b.ints[:had+n]
+	return b.ints[had : had : had+n]
 }
 
 // rewind starts at the first row again.
@@ -248,56 +282,40 @@ func (r *shapeReader) rewind() {
 	}
 }
 
-// each calls f with every row, its shape and the columns of the shape; behind it the
-// columns are moved on.
-func (r *shapeReader) each(f func(row int, sh *shape, cols []int32)) {
-	r.rewind()
-	for i, id := range r.sk.rows {
-		cols := r.cols[id]
-		f(i, r.shapes[id], cols)
-		for _, c := range r.sk.cols[id] {
-			if r.need[c] {
-				r.reads[c].skip()
-			}
-		}
-	}
-}
-
-// filter clears the rows of m whose shape or fields fail a test. It reports whether a row
+// filter clears the rows of m, which is open, that fail a test. It reports whether a row
 // that stays has no shape.
 func (r *shapeReader) filter(m *mask) (lines bool) {
-	m.open()
-	r.each(func(row int, sh *shape, cols []int32) {
-		k := row - m.from
-		if k < 0 || k >= len(m.keep) || !m.keep[k] {
-			return
-		}
-		if sh.LineShape == nil {
-			lines = true
-			return
-		}
-		if sh.never {
-			m.keep[k] = false
-			return
-		}
-		for i := range sh.tests {
-			t := &sh.tests[i]
-			v := &sh.fields[t.field]
-			ok := false
-			if t.test.Int != nil && len(v.vars) == 1 && v.fixed == "" && v.texts[0] == "" && r.reads[cols[v.vars[0]]].kind == varInt {
-				c := &r.reads[cols[v.vars[0]]]
-				ok = t.test.Int(c.ints[c.next])
-			} else {
-				r.buf = r.value(r.buf[:0], v, cols)
-				ok = t.test.Text(text(r.buf))
+	r.rewind()
+	for row, id := range r.sk.rows {
+		l := &r.of[id]
+		if k := row - m.from; uint(k) < uint(len(m.keep)) && m.keep[k] {
+			if l.LineShape == nil {
+				lines = true
 			}
-			if !ok {
-				m.keep[k] = false
-				return
+			for i := range l.tests {
+				if !r.test(l, &l.tests[i]) {
+					m.keep[k] = false
+					break
+				}
 			}
 		}
-	})
+		for _, c := range l.moves {
+			r.reads[c].skip()
+		}
+	}
 	return lines
+}
+
+// test runs a test on the current row.
+func (r *shapeReader) test(l *localShape, t *shapeTest) bool {
+	v := &l.fields[t.field]
+	if t.test.Int != nil && v.plain() {
+		if c := &r.reads[l.cols[v.vars[0]]]; c.kind == varInt {
+			return t.test.Int(c.ints[c.next])
+		}
+	}
+	r.buf = r.value(r.buf[:0], v, l.cols)
+	return t.test.Text(text(r.buf))
 }
 
 // value appends the value of v in the current row.
@@ -309,9 +327,8 @@ func (r *shapeReader) value(dst []byte, v *shapeValue, cols []int32) []byte {
 	return dst
 }
 
-// parse returns the shapes and values of the rows that m keeps.
+// parse returns the shapes and values of the rows that m, which is open, keeps.
 func (r *shapeReader) parse(m *mask) *parsed {
-	m.open()
 	n := 0
 	for _, k := range m.keep {
 		if k {
@@ -322,27 +339,33 @@ func (r *shapeReader) parse(m *mask) *parsed {
 	var arena []byte
 	type piece struct{ value, from int }
 	var pieces []piece
-	r.each(func(row int, sh *shape, cols []int32) {
-		k := row - m.from
-		if k < 0 || k >= len(m.keep) || !m.keep[k] {
-			return
-		}
-		p.shapes = append(p.shapes, sh.LineShape)
-		for i := range sh.fields {
-			v := &sh.fields[i]
-			switch {
-			case len(v.vars) == 0:
-				p.values = append(p.values, v.fixed)
-			case v.fixed == "" && len(v.vars) == 1 && v.texts[0] == "" && r.short(&r.reads[cols[v.vars[0]]]) != "":
-				p.values = append(p.values, r.short(&r.reads[cols[v.vars[0]]]))
-			default:
+	r.rewind()
+	for row, id := range r.sk.rows {
+		l := &r.of[id]
+		if k := row - m.from; uint(k) < uint(len(m.keep)) && m.keep[k] {
+			p.shapes = append(p.shapes, l.LineShape)
+			for i := range l.fields {
+				v := &l.fields[i]
+				switch {
+				case len(v.vars) == 0:
+					p.values = append(p.values, v.fixed)
+					continue
+				case v.plain():
+					if s := r.reads[l.cols[v.vars[0]]].short(); s != "" {
+						p.values = append(p.values, s)
+						continue
+					}
+				}
 				pieces = append(pieces, piece{len(p.values), len(arena)})
 				p.values = append(p.values, "")
-				arena = r.value(arena, v, cols)
+				arena = r.value(arena, v, l.cols)
 			}
+			p.starts = append(p.starts, int32(len(p.values)))
 		}
-		p.starts = append(p.starts, int32(len(p.values)))
-	})
+		for _, c := range l.moves {
+			r.reads[c].skip()
+		}
+	}
 	for i, x := range pieces {
 		to := len(arena)
 		if i+1 < len(pieces) {
@@ -353,8 +376,8 @@ func (r *shapeReader) parse(m *mask) *parsed {
 	return p
 }
 
-// short returns the current value of v if that needs no memory, else "".
-func (r *shapeReader) short(v *varReader) string {
+// short returns the next value of v if that needs no memory, else "".
+func (v *varReader) short() string {
 	if v.kind == varInt && v.ints[v.next] < 100 {
 		return strconv.Itoa(int(v.ints[v.next])) // a constant of the library
 	}

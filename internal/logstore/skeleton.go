@@ -51,27 +51,18 @@ const (
 
 // skeletonBuilder separates the lines of a block.
 type skeletonBuilder struct {
-	byKey     map[string]int32
-	skeletons []skeleton
-	rows      []int64
+	templates []uint32 // of the block, numbers in the table
+	rows      []int64  // for each row, which of templates
 	columns   []varColumn
-	byPlace   map[place]int32
+
+	list    []*template
+	cols    [][]int32 // for each of templates
+	local   []int32   // for each template of the table, its index in templates + 1
+	byPlace []int32   // for each place of the table, its column + 1
 
 	key     []byte
 	vars    []variable
 	section []byte
-}
-
-type skeleton struct {
-	lits []string
-	cols []int32
-}
-
-// place identifies the column of a variable.
-type place struct {
-	n       int
-	kind    byte
-	context string
 }
 
 // variable is a variable of the current line: line[from:to].
@@ -92,33 +83,64 @@ type varColumn struct {
 	texts    []string
 }
 
-// build separates text, lines that each end at ends. It reports false if the lines are
-// not alike enough to gain by it.
-func (b *skeletonBuilder) build(txt []byte, lens []int64) bool {
-	b.byKey, b.byPlace = map[string]int32{}, map[place]int32{}
-	b.skeletons, b.columns, b.rows = nil, b.columns[:0], b.rows[:0]
+// build separates text, lines of the lengths lens, and enters their templates into t. It
+// reports false if the lines are not alike enough to gain by it.
+func (b *skeletonBuilder) build(t *templateTable, txt []byte, lens []int64) bool {
+	b.templates, b.list, b.cols = b.templates[:0], b.list[:0], b.cols[:0]
+	b.columns, b.rows = b.columns[:0], b.rows[:0]
+	clear(b.local)
+	clear(b.byPlace)
+	had := len(t.list)
 	most := max(16, len(lens)/8)
 	at := 0
 	for _, n := range lens {
 		line := text(txt[at : at+int(n)])
 		at += int(n) + 1
 		if !b.split(line) {
+			t.truncate(had)
 			return false
 		}
-		id, ok := b.byKey[string(b.key)]
+		id, ok := t.byKey[string(b.key)]
 		if !ok {
-			if id = int32(len(b.skeletons)); len(b.skeletons) == most {
+			id = t.add(text(b.key))
+		}
+		for int(id) >= len(b.local) {
+			b.local = append(b.local, 0)
+		}
+		k := b.local[id] - 1
+		if k < 0 {
+			if len(b.templates) == most {
+				t.truncate(had)
 				return false
 			}
-			b.byKey[string(b.key)] = id
-			b.skeletons = append(b.skeletons, b.newSkeleton(line))
+			k = int32(len(b.templates))
+			b.local[id] = k + 1
+			b.use(t, id)
 		}
-		b.rows = append(b.rows, int64(id))
+		b.rows = append(b.rows, int64(k))
 		for i, v := range b.vars {
-			b.columns[b.skeletons[id].cols[i]].add(line[v.from:v.to])
+			b.columns[b.cols[k][i]].add(line[v.from:v.to])
 		}
 	}
 	return true
+}
+
+// use adds a template to the block, and its columns as [columnsOf] numbers them.
+func (b *skeletonBuilder) use(t *templateTable, id int32) {
+	tp := t.list[id]
+	b.templates, b.list = append(b.templates, uint32(id)), append(b.list, tp)
+	cols := make([]int32, len(tp.places))
+	for i, p := range tp.places {
+		for int(p) >= len(b.byPlace) {
+			b.byPlace = append(b.byPlace, 0)
+		}
+		if b.byPlace[p] == 0 {
+			b.addColumn(tp.kinds[i])
+			b.byPlace[p] = int32(len(b.columns))
+		}
+		cols[i] = b.byPlace[p] - 1
+	}
+	b.cols = append(b.cols, cols)
 }
 
 // split finds the variables of line and its key: the literals with a byte for each
@@ -139,7 +161,7 @@ func (b *skeletonBuilder) split(line string) bool {
 		for i++; i < len(line) && byteClass[line[i]] != 0; i++ {
 			class |= byteClass[line[i]]
 		}
-		if class&classDigit == 0 {
+		if class&classDigit == 0 || class&classLetter != 0 && isKey(line, i) {
 			continue
 		}
 		before := len(b.vars)
@@ -152,6 +174,11 @@ func (b *skeletonBuilder) split(line string) bool {
 	}
 	b.key = append(b.key, line[lit:]...)
 	return true
+}
+
+// isKey reports whether the token before line[i] is the key of a field, key= or "key":.
+func isKey(line string, i int) bool {
+	return i < len(line) && (line[i] == '=' || line[i] == '"' && i+1 < len(line) && line[i+1] == ':')
 }
 
 // token adds the variables of the token line[from:to], which has a digit.
@@ -213,28 +240,6 @@ var nibbles = func() (t [256]byte) {
 	}
 	return t
 }()
-
-// newSkeleton returns the skeleton of line, whose variables are b.vars.
-func (b *skeletonBuilder) newSkeleton(line string) skeleton {
-	var s skeleton
-	lit := 0
-	for i, v := range b.vars {
-		s.lits = append(s.lits, line[lit:v.from])
-		context := line[lit:v.from]
-		context = context[max(0, len(context)-contextBytes):]
-		p := place{i, v.kind, context}
-		col, ok := b.byPlace[p]
-		if !ok {
-			col = int32(len(b.columns))
-			b.byPlace[p] = col
-			b.addColumn(v.kind)
-		}
-		s.cols = append(s.cols, col)
-		lit = v.to
-	}
-	s.lits = append(s.lits, line[lit:])
-	return s
-}
 
 // addColumn adds a column, in the memory of one of the block before if there is.
 func (b *skeletonBuilder) addColumn(kind byte) {
@@ -300,22 +305,15 @@ func decimalLen(v int64) int {
 	return n
 }
 
-// encode appends the column after build.
-func (b *skeletonBuilder) encode(dst []byte, size int, z *codec.Zstd) []byte {
-	dst = append(dst, linesSkeleton)
-	dst = binary.AppendUvarint(dst, uint64(size))
-	var lits []string
-	var counts, cols []int64
-	for i := range b.skeletons {
-		lits = append(lits, b.skeletons[i].lits...)
-		counts = append(counts, int64(len(b.skeletons[i].cols)))
-		for _, c := range b.skeletons[i].cols {
-			cols = append(cols, int64(c))
-		}
+// encode appends the column after build: with the templates themselves if the table is not
+// stored.
+func (b *skeletonBuilder) encode(dst []byte, size int, stored bool, z *codec.Zstd) []byte {
+	if stored {
+		dst = append(dst, linesTemplates)
+		dst = binary.AppendUvarint(dst, uint64(size))
+	} else {
+		dst = appendSkeletons(dst, size, b.list, z)
 	}
-	dst = codec.AppendStrings(dst, lits, z)
-	dst = codec.AppendInts(dst, counts)
-	dst = codec.AppendInts(dst, cols)
 	dst = codec.AppendInts(dst, b.rows)
 	dst = binary.AppendUvarint(dst, uint64(len(b.columns)))
 	for i := range b.columns {
@@ -323,6 +321,25 @@ func (b *skeletonBuilder) encode(dst []byte, size int, z *codec.Zstd) []byte {
 		dst = codec.AppendBytes(dst, b.section)
 	}
 	return dst
+}
+
+// appendSkeletons appends the begin of a column of the skeleton layout, up to the rows.
+func appendSkeletons(dst []byte, size int, list []*template, z *codec.Zstd) []byte {
+	dst = append(dst, linesSkeleton)
+	dst = binary.AppendUvarint(dst, uint64(size))
+	var lits []string
+	var counts, cols []int64
+	of, _ := columnsOf(list)
+	for i, tp := range list {
+		lits = append(lits, tp.lits...)
+		counts = append(counts, int64(len(tp.kinds)))
+		for _, c := range of[i] {
+			cols = append(cols, int64(c))
+		}
+	}
+	dst = codec.AppendStrings(dst, lits, z)
+	dst = codec.AppendInts(dst, counts)
+	return codec.AppendInts(dst, cols)
 }
 
 func (c *varColumn) encode(dst []byte, z *codec.Zstd) []byte {

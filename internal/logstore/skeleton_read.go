@@ -8,13 +8,13 @@ import (
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
 )
 
-// skeletons is a decoded lines column of the skeleton layout.
+// skeletons is a decoded lines column of the layouts with skeletons.
 type skeletons struct {
-	lits [][]string // of each skeleton
-	cols [][]int32  // column of each variable of each skeleton
-	rows []int64    // skeleton of each row
-	size int        // bytes of the text
-	vars [][]byte   // encoded columns
+	list []*template
+	cols [][]int32 // column of each variable of each template
+	rows []int64   // template of each row
+	size int       // bytes of the text
+	vars [][]byte  // encoded columns
 }
 
 // varReader is a decoded column of variables, read from front to back.
@@ -30,52 +30,87 @@ type varReader struct {
 	at     int  // in bytes
 }
 
-// readSkeletons reads a column of n rows behind its layout byte. Strings share memory
-// with data.
-func readSkeletons(data []byte, n int, z *codec.Zstd) (*skeletons, error) {
-	s := &skeletons{}
+// readSkeletons reads a column of n rows behind its layout byte. Its templates are list,
+// or, if that is nil, stand in it. Strings share memory with data,
+// rows with scratch.
+func readSkeletons(data []byte, n int, list []*template, z *codec.Zstd, scratch *buffer) (*skeletons, error) {
+	s := &skeletons{list: list}
 	r := codec.NewReader(data)
 	s.size = r.Count(1 << 30)
-	lits, r := readStrings(r, z)
-	counts, cols := r.Ints(nil), r.Ints(nil)
-	if s.rows = r.Ints(make([]int64, 0, n)); len(s.rows) != n {
+	columns := 0
+	if list != nil {
+		s.cols, columns = columnsOf(list)
+	} else {
+		r, columns = s.readShape(r, z)
+	}
+	scratch.ints = scratch.ints[:0]
+	if s.rows = r.Ints(scratch.room(n)); len(s.rows) != n {
 		r.Fail("%d rows, want %d", len(s.rows), n)
 	}
-	columns := r.Count(len(cols))
-	s.shape(r, lits, counts, cols, columns)
+	if count := r.Count(columns); count != columns {
+		r.Fail("%d columns, want %d", count, columns)
+	}
 	for _, id := range s.rows {
-		if id < 0 || id >= int64(len(s.cols)) {
+		if uint64(id) >= uint64(len(s.cols)) {
 			r.Fail("skeleton %d of %d", id, len(s.cols))
 			break
 		}
 	}
+	s.vars = make([][]byte, 0, columns)
 	for i := 0; i < columns && r.Err() == nil; i++ {
 		v := r.Bytes()
 		if len(v) == 0 || v[0] > varText {
 			r.Fail("variables of unknown kind")
+			break
 		}
 		s.vars = append(s.vars, v)
+	}
+	if r.Err() == nil && list == nil {
+		s.noteKinds()
 	}
 	return s, r.Err()
 }
 
-// shape splits lits and cols among the skeletons.
-func (s *skeletons) shape(r *codec.Reader, lits []string, counts, cols []int64, columns int) {
+// readShape reads the templates of s. It returns the number of columns.
+func (s *skeletons) readShape(r *codec.Reader, z *codec.Zstd) (*codec.Reader, int) {
+	lits, r := readStrings(r, z)
+	counts, cols := r.Ints(nil), r.Ints(nil)
+	columns := int64(0)
+	for _, c := range cols {
+		if c < 0 || c > columns {
+			r.Fail("column %d behind %d", c, columns)
+			return r, 0
+		}
+		columns = max(columns, c+1)
+	}
 	for _, c := range counts {
 		if c < 0 || c > int64(len(cols)) || c+1 > int64(len(lits)) {
 			r.Fail("skeleton of %d variables", c)
-			return
+			return r, 0
 		}
 		of := make([]int32, c)
 		for i := range of {
-			if cols[i] < 0 || cols[i] >= int64(columns) {
-				r.Fail("column %d of %d", cols[i], columns)
-				return
-			}
 			of[i] = int32(cols[i])
 		}
-		s.cols, s.lits = append(s.cols, of), append(s.lits, lits[:c+1])
+		s.cols, s.list = append(s.cols, of), append(s.list, &template{lits: lits[:c+1]})
 		cols, lits = cols[c:], lits[c+1:]
+	}
+	return r, int(columns)
+}
+
+// noteKinds tells the templates what their columns say about the kinds of variables.
+func (s *skeletons) noteKinds() {
+	for id, tp := range s.list {
+		for _, c := range s.cols[id] {
+			kind := byte(varText)
+			switch s.vars[c][0] {
+			case varInt, varPadded, varMixed:
+				kind = varInt
+			case varHex, varHexMix:
+				kind = varHex
+			}
+			tp.kinds = append(tp.kinds, kind)
+		}
 	}
 }
 
@@ -148,7 +183,7 @@ func (s *skeletons) render(keep []bool, from int, z *codec.Zstd, pool *bufferPoo
 	if err != nil {
 		return buf, nil, err
 	}
-	frames := make([]frame, len(s.lits))
+	frames := make([]frame, len(s.list))
 	var lits []byte // of all frames
 	if keep == nil {
 		buf = slices.Grow(buf, s.size)
@@ -212,7 +247,7 @@ type frame struct {
 func (s *skeletons) frame(id int, vars []varReader, lits []byte) (frame, []byte) {
 	n := len(s.cols[id])
 	f := frame{begin: len(lits), ends: make([]int, 0, n+1), cols: make([]int32, 0, n)}
-	lits = append(lits, s.lits[id][0]...)
+	lits = append(lits, s.list[id].lits[0]...)
 	for k, c := range s.cols[id] {
 		if v := vars[c]; v.same {
 			v.next, v.at = 0, 0
@@ -220,7 +255,7 @@ func (s *skeletons) frame(id int, vars []varReader, lits []byte) (frame, []byte)
 		} else {
 			f.ends, f.cols = append(f.ends, len(lits)), append(f.cols, c)
 		}
-		lits = append(lits, s.lits[id][k+1]...)
+		lits = append(lits, s.list[id].lits[k+1]...)
 	}
 	f.ends = append(f.ends, len(lits))
 	return f, lits
@@ -308,14 +343,17 @@ const (
 	sure
 )
 
-// contains judges whether lines of skeleton id contain sub. Literals hold no digits, so
-// each stretch of sub without one must lie in a literal, unless a variable that holds
-// letters as well can end or begin in it.
-func (s *skeletons) contains(id int, sub string) verdict {
-	digits := false
+// contains judges whether lines of tp contain sub. A stretch of sub without a digit must
+// lie in a literal, unless a variable that holds letters as well can end or begin in it.
+func (tp *template) contains(sub string) verdict {
+	if slices.ContainsFunc(tp.lits, func(l string) bool { return strings.Contains(l, sub) }) {
+		return sure
+	}
+	if len(tp.kinds) == 0 {
+		return never
+	}
 	for i := 0; i < len(sub); {
 		if byteClass[sub[i]] == classDigit {
-			digits = true
 			i++
 			continue
 		}
@@ -323,32 +361,26 @@ func (s *skeletons) contains(id int, sub string) verdict {
 		for i < len(sub) && byteClass[sub[i]] != classDigit {
 			i++
 		}
-		if v := s.stretch(id, sub[from:i]); v != sure && (v == never || i-from == len(sub)) {
-			return v
+		if tp.stretch(sub[from:i]) == never {
+			return never
 		}
-	}
-	switch {
-	case !digits:
-		return sure
-	case len(s.cols[id]) == 0:
-		return never
 	}
 	return maybe
 }
 
-// stretch judges whether lines of skeleton id contain sub, which has no digit.
-func (s *skeletons) stretch(id int, sub string) verdict {
-	if slices.ContainsFunc(s.lits[id], func(l string) bool { return strings.Contains(l, sub) }) {
-		return sure
+// stretch judges whether lines of tp may contain sub, which has no digit.
+func (tp *template) stretch(sub string) verdict {
+	if slices.ContainsFunc(tp.lits, func(l string) bool { return strings.Contains(l, sub) }) {
+		return maybe
 	}
 	if byteClass[sub[0]] == 0 && byteClass[sub[len(sub)-1]] == 0 {
 		return never
 	}
-	for _, c := range s.cols[id] {
-		switch s.vars[c][0] {
+	for _, kind := range tp.kinds {
+		switch kind {
 		case varText:
 			return maybe
-		case varHex, varHexMix:
+		case varHex:
 			if hexEdge(sub) {
 				return maybe
 			}
@@ -374,16 +406,16 @@ func hexEdge(sub string) bool {
 	return n < len(sub) && isHex(sub[n:])
 }
 
-// decide judges whether lines of skeleton id satisfy f.
-func (f *lineFilter) decide(s *skeletons, id int) verdict {
+// decide judges whether lines of tp satisfy f.
+func (f *lineFilter) decide(tp *template) verdict {
 	some := never
 	for i := range f.patterns {
 		p := &f.patterns[i]
 		v := maybe
 		switch {
 		case p.re == nil:
-			v = s.contains(id, p.literal)
-		case p.needs != nil && !slices.ContainsFunc(p.needs, func(l string) bool { return s.contains(id, l) != never }):
+			v = tp.contains(p.literal)
+		case p.needs != nil && !slices.ContainsFunc(p.needs, func(l string) bool { return tp.contains(l) != never }):
 			v = never
 		}
 		some = max(some, v)

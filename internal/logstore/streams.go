@@ -18,7 +18,7 @@ func (s *Store) foundStreams(ctx context.Context, tenant model.Tenant, sel store
 		return nil, snapshot{}, r, err
 	}
 	snap := s.look(tenant, sel.Matchers, r, sel.Account)
-	p := newPlan(snap, sel.Matchers, r, nil)
+	p := newPlan(snap, sel.Matchers, r, nil, nil)
 	p.streams = slices.DeleteFunc(p.streams, func(fs foundStream) bool {
 		return !slices.ContainsFunc(fs.sources, func(src source) bool { return src.block != nil || src.head.reaches(r) })
 	})

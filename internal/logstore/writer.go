@@ -23,6 +23,8 @@ type partWriter struct {
 	fields  []string // names, in order of first use
 	values  []sketch // of fields
 
+	templates *templateTable
+
 	block  rowBlock
 	meta   metaBuilder
 	lines  skeletonBuilder
@@ -37,7 +39,7 @@ type writtenStream struct {
 }
 
 func newPartWriter(w *part.Writer, z *codec.Zstd) *partWriter {
-	return &partWriter{w: w, zstd: z, names: map[string]uint32{}}
+	return &partWriter{w: w, zstd: z, names: map[string]uint32{}, templates: newTemplateTable()}
 }
 
 // addStream adds a stream and returns its index. Streams are added in order of labels.
@@ -86,7 +88,7 @@ func (p *partWriter) endBlock() error {
 		case colTimes:
 			p.buf = codec.AppendInts(p.buf, b.times)
 		case colLines:
-			p.buf = b.appendLines(p.buf, &p.lines, p.zstd)
+			p.buf, info.templates = b.appendLines(p.buf, p.templates, &p.lines, p.zstd)
 		case colMeta:
 			p.buf = p.meta.encode(p.buf, p.zstd)
 		case colFilter:
@@ -202,7 +204,7 @@ func (p *partWriter) labels() []model.Labels {
 }
 
 func (p *partWriter) index() *partIndex {
-	x := &partIndex{names: p.fields, sketches: p.values, blocks: p.blocks, segs: p.segs}
+	x := &partIndex{names: p.fields, sketches: p.values, templates: p.templates, blocks: p.blocks, segs: p.segs}
 	sets := map[string]uint32{}
 	var key []byte
 	for i := range p.streams {
