@@ -27,7 +27,7 @@ func (a *App) metricOptions(cfg *config.Config, limit int64) metricstore.Options
 
 func (a *App) logOptions(cfg *config.Config, limit int64) logstore.Options {
 	return logstore.Options{
-		HeadSize: int(headSize(limit) / 2),
+		HeadSize: int(min(headSize(limit)/2, 24<<20)), // queries scan it line by line
 		TenantLimits: func(t model.Tenant) (logstore.Limits, bool) {
 			keep := a.retention(model.Logs, t)
 			return logstore.Limits{

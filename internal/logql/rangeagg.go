@@ -272,7 +272,7 @@ func (a *rangeAgg) addRows(b *store.LogRows) error {
 		if b.Lines != nil {
 			line = b.Lines[i]
 		}
-		var shape *store.LineShape
+		var shape *model.LineShape
 		var found []string
 		if b.Shapes != nil {
 			if shape = b.Shapes[i]; shape != nil {

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/pharos-o11y/pharos/internal/model"
-	"github.com/pharos-o11y/pharos/internal/store"
 )
 
 // The pseudo labels that carry an error of the pipeline.
@@ -31,7 +30,7 @@ type row struct {
 	time   int64
 	line   string
 	stream model.Labels
-	shape  *store.LineShape // of the line, if the store knows it
+	shape  *model.LineShape // of the line, if the store knows it
 	values []string         // of its fields
 	meta   []model.Label    // structured metadata
 	parsed []model.Label    // labels made by stages; values may be empty

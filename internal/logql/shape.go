@@ -5,7 +5,7 @@ import (
 	"strings"
 	"unsafe"
 
-	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/model"
 )
 
 // A store may keep lines as shapes: what many lines have in common, and variables. Then
@@ -24,8 +24,8 @@ type shapeParser struct {
 }
 
 // ParseShape implements [store.ShapeParser].
-func (p *shapeParser) ParseShape(line string, vars []store.LineVar) *store.LineShape {
-	x := &shapeScan{line: line, vars: vars, want: p.want, out: &store.LineShape{}}
+func (p *shapeParser) ParseShape(line string, vars []model.LineVar) *model.LineShape {
+	x := &shapeScan{line: line, vars: vars, want: p.want, out: &model.LineShape{}}
 	ok := false
 	switch st := p.stage.(type) {
 	case *jsonStage:
@@ -42,21 +42,23 @@ func (p *shapeParser) ParseShape(line string, vars []store.LineVar) *store.LineS
 // shapeScan is one run of a parser over a shape.
 type shapeScan struct {
 	line string
-	vars []store.LineVar
+	vars []model.LineVar
 	want *wanted
-	out  *store.LineShape
+	out  *model.LineShape
 	row  row // lends its buffers
 }
 
-// touching returns the variables in line[from:to], and the greatest kind among them.
-func (x *shapeScan) touching(from, to int) (n int, kind store.VarKind) {
+// touching returns the number of variables in line[from:to], and whether they are all
+// digits.
+func (x *shapeScan) touching(from, to int) (n int, digits bool) {
+	digits = true
 	for _, v := range x.vars {
 		if v.From < to && from < v.To {
 			n++
-			kind = max(kind, v.Kind)
+			digits = digits && v.Digits
 		}
 	}
-	return n, kind
+	return n, digits
 }
 
 // offset returns where part, a piece of the line, begins.
@@ -71,10 +73,10 @@ func (x *shapeScan) add(name []byte, from, to int) {
 		if base == "" {
 			return
 		}
-		x.out.Fields = append(x.out.Fields, store.ShapeField{Name: base, From: from, To: to})
+		x.out.Fields = append(x.out.Fields, model.ShapeField{Name: base, From: from, To: to})
 		return
 	}
-	x.out.Fields = append(x.out.Fields, store.ShapeField{Name: string(name), From: from, To: to})
+	x.out.Fields = append(x.out.Fields, model.ShapeField{Name: string(name), From: from, To: to})
 }
 
 func (x *shapeScan) wants(name []byte) bool { return x.want == nil || x.want.base(name) != "" }
@@ -133,7 +135,7 @@ func (x *shapeScan) field(s *jsonScan, path []byte, key string, depth int) bool 
 		return false
 	}
 	from := x.offset(raw)
-	if _, k := x.touching(from, from+len(raw)); kind == 'l' && k != store.VarDigits {
+	if _, digits := x.touching(from, from+len(raw)); kind == 'l' && !digits {
 		return false
 	}
 	if raw == "null" && kind == 'l' || len(path) == 0 {
@@ -162,9 +164,9 @@ func (x *shapeScan) logfmt(st *logfmtStage) bool {
 		if !ok {
 			return true
 		}
-		n, kind := x.touching(begin, s.pos)
+		n, digits := x.touching(begin, s.pos)
 		if err != nil {
-			if st.strict || kind != store.VarDigits || n > 0 && strings.IndexByte(x.line[begin:s.pos], '\\') >= 0 {
+			if st.strict || !digits || n > 0 && strings.IndexByte(x.line[begin:s.pos], '\\') >= 0 {
 				return false
 			}
 			continue
@@ -178,12 +180,9 @@ func (x *shapeScan) logfmt(st *logfmtStage) bool {
 				from, to = from+1, to-1
 			}
 		}
-		if inValue, _ := x.touching(from, to); kind == store.VarText && (!quoted || inValue != n) {
-			return false
-		}
-		inKey, kind := x.touching(at, at+len(key))
+		inKey, digits := x.touching(at, at+len(key))
 		switch {
-		case inKey > 0 && kind != store.VarDigits:
+		case !digits:
 			return false
 		case value == "" && !st.keepEmpty:
 			continue
@@ -220,13 +219,13 @@ func (r *row) fromShape(errKind string, early []valueFilter) bool {
 }
 
 // fieldTest returns f as a test for the store.
-func (f *valueFilter) fieldTest() (store.FieldTest, bool) {
-	t := store.FieldTest{Name: f.name}
+func (f *valueFilter) fieldTest() (model.FieldTest, bool) {
+	t := model.FieldTest{Name: f.name}
 	switch c := f.test.(type) {
 	case *labelMatcher:
 		absent := c.matches("")
 		t.Text = func(v string) bool { return c.matches(cleanText(v)) }
-		t.Absent = func(*store.LineShape) bool { return absent }
+		t.Absent = func(*model.LineShape) bool { return absent }
 	case *numCond:
 		t.Text = func(v string) bool {
 			x, err := c.convert(cleanText(v))
@@ -235,7 +234,7 @@ func (f *valueFilter) fieldTest() (store.FieldTest, bool) {
 		if c.kind != kindDuration && c.kind != kindBytes {
 			t.Int = func(v int64) bool { return compare(c.op, float64(v), c.value) }
 		}
-		t.Absent = func(*store.LineShape) bool { return false }
+		t.Absent = func(*model.LineShape) bool { return false }
 	default:
 		return t, false
 	}

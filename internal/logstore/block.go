@@ -13,7 +13,7 @@ import (
 // reached minBlockText; a merge copies blocks of at least minBlockText as they are.
 const (
 	blockText    = 1 << 20
-	minBlockText = 256 << 10
+	minBlockText = 512 << 10
 	maxBlockRows = 1 << 17
 )
 

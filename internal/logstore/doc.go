@@ -14,7 +14,9 @@
 // one stream, or of several small ones, sorted by stream, then time, as separately
 // checksummed columns: times, lines, metadata, and a filter of the tokens that occur
 // (filter.go). The index holds the stream labels and, for each block and stream, the
-// number of rows and their first and last time: a segment. Blocks do not change: a merge
+// number of rows and their first and last time: a segment; and the templates that lines
+// were printed from (skeleton.go), which answer many questions about lines without them
+// (shapes.go). Blocks do not change: a merge
 // copies big ones as they are and joins small ones. So the segments of a stream may
 // overlap, and readers merge them and drop duplicates (merge_rows.go).
 //

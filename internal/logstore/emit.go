@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
@@ -171,7 +172,7 @@ func (w *wants) yieldsLines() bool { return !w.noLine || w.judge.parses() }
 // addShapes adds the shapes of rows lo..hi.
 func (b *batch) addShapes(p *parsed, lo, hi int, q *query) {
 	if p == nil {
-		b.rows.Shapes = append(b.rows.Shapes, make([]*store.LineShape, hi-lo)...)
+		b.rows.Shapes = append(b.rows.Shapes, make([]*model.LineShape, hi-lo)...)
 		return
 	}
 	q.order(lo, hi, func(i int) {

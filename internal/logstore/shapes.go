@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
+	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
@@ -19,7 +20,7 @@ import (
 type judge struct {
 	filters []lineFilter
 	parser  store.ShapeParser // nil if fields are not asked for
-	tests   []store.FieldTest
+	tests   []model.FieldTest
 
 	// parts has what the plan has asked about, by part and number of the template; it does
 	// not change any more.
@@ -39,7 +40,7 @@ type judgement struct {
 
 // shape is a template seen by the parser.
 type shape struct {
-	*store.LineShape // nil if the lines have to be looked at
+	*model.LineShape // nil if the lines have to be looked at
 	fields           []shapeValue
 	tests            []shapeTest
 }
@@ -56,7 +57,7 @@ func (v *shapeValue) plain() bool { return len(v.vars) == 1 && v.fixed == "" && 
 
 // shapeTest is a test on a field that is not the same in all lines.
 type shapeTest struct {
-	test  *store.FieldTest
+	test  *model.FieldTest
 	field int
 }
 
@@ -135,15 +136,14 @@ func (j *judge) judge(tp *template) *judgement {
 }
 
 // sample returns a line of tp.
-func (tp *template) sample() (string, []store.LineVar) {
+func (tp *template) sample() (string, []model.LineVar) {
 	line := append(make([]byte, 0, 256), tp.lits[0]...)
-	vars := make([]store.LineVar, 0, len(tp.kinds))
+	vars := make([]model.LineVar, 0, len(tp.kinds))
 	for i, kind := range tp.kinds {
-		v := store.LineVar{From: len(line)}
-		if kind == varInt {
+		v := model.LineVar{From: len(line), Digits: kind == varInt}
+		if v.Digits {
 			line = append(line, '1')
 		} else {
-			v.Kind = store.VarToken
 			line = append(line, "a1"...)
 		}
 		v.To = len(line)
@@ -154,7 +154,7 @@ func (tp *template) sample() (string, []store.LineVar) {
 }
 
 // split cuts the fields into text and variables.
-func (sh *shape) split(line string, vars []store.LineVar) {
+func (sh *shape) split(line string, vars []model.LineVar) {
 	sh.Fixed = true
 	for _, f := range sh.Fields {
 		var v shapeValue
@@ -181,10 +181,10 @@ func (sh *shape) split(line string, vars []store.LineVar) {
 
 // bind decides the tests that have the same outcome for all lines of sh. It reports false
 // if one denies them.
-func (sh *shape) bind(tests []store.FieldTest) bool {
+func (sh *shape) bind(tests []model.FieldTest) bool {
 	for i := range tests {
 		t := &tests[i]
-		k := slices.IndexFunc(sh.Fields, func(f store.ShapeField) bool { return f.Name == t.Name })
+		k := slices.IndexFunc(sh.Fields, func(f model.ShapeField) bool { return f.Name == t.Name })
 		switch {
 		case k < 0:
 			if !t.Absent(sh.LineShape) {
@@ -203,7 +203,7 @@ func (sh *shape) bind(tests []store.FieldTest) bool {
 
 // parsed is the shapes of a block.
 type parsed struct {
-	shapes []*store.LineShape // of each row that is kept, nil where the line has to be looked at
+	shapes []*model.LineShape // of each row that is kept, nil where the line has to be looked at
 	starts []int32            // of each row in values; one more at the end
 	values []string
 }
@@ -335,7 +335,7 @@ func (r *shapeReader) parse(m *mask) *parsed {
 			n++
 		}
 	}
-	p := &parsed{shapes: make([]*store.LineShape, 0, n), starts: make([]int32, 1, n+1)}
+	p := &parsed{shapes: make([]*model.LineShape, 0, n), starts: make([]int32, 1, n+1)}
 	var arena []byte
 	type piece struct{ value, from int }
 	var pieces []piece

@@ -15,12 +15,17 @@ import (
 //
 // A variable is a run of at most 18 digits; a token of at least 8 lower-case hex digits,
 // some of them letters; or any other token in which letters and digits take turns often.
+// Keys of fields stay whole.
 // Variables that stand at the same place of similar lines form a column.
 //
+// What a line is without its variables is its template; those of a part are in its index
+// (templates.go).
+//
 //	bytes of the text uvarint
-//	literals of all skeletons: strings
-//	for each skeleton its variables: ints
-//	for each variable of each skeleton its column: ints
+//	only if the templates are not in the index:
+//	  literals of all templates: strings
+//	  for each template its variables: ints
+//	  for each variable of each template its column: ints
 //	the skeleton of each row: ints
 //	columns uvarint, each its length and: kind byte, then
 //	  varInt:    values: ints (no leading zeros)

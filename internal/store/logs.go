@@ -69,7 +69,7 @@ type LogSelector struct {
 	// Parser, if not nil, asks for fields parsed from lines; see [LogRows.Shapes]. Tests
 	// must hold on the fields of rows that come with a shape; the caller tests the others.
 	Parser ShapeParser
-	Tests  []FieldTest
+	Tests  []model.FieldTest
 
 	// Limit says how many entries the caller needs in all, 0 for all of them. A reader may
 	// stop once it has yielded every entry that could be among the first Limit ones.
@@ -94,22 +94,6 @@ type LogCaps struct {
 	Shapes      bool // fields parsed from lines, and tests on them
 }
 
-// VarKind says which bytes a variable of a line can hold.
-type VarKind uint8
-
-// The kinds of variables. None is ever empty.
-const (
-	VarDigits VarKind = iota // ASCII digits
-	VarToken                 // ASCII letters, digits, "_" and bytes from 0x80 on
-	VarText                  // anything but quotation marks and backslashes; it stands between two quotation marks
-)
-
-// LineVar is a stretch of a line in which it differs from other lines of its shape.
-type LineVar struct {
-	From, To int
-	Kind     VarKind
-}
-
 // ShapeParser is how a language finds fields in lines without the store knowing its
 // syntax. A store that keeps what lines have in common apart from their variables shows
 // the parser one line of each shape and applies the answer to all of them.
@@ -118,30 +102,7 @@ type ShapeParser interface {
 	// the contents of vars, which are in order and do not touch. It returns nil if that
 	// depends on the contents: then the lines have to be looked at. A field consists of
 	// whole variables and text between them. ParseShape is safe for concurrent use.
-	ParseShape(line string, vars []LineVar) *LineShape
-}
-
-// LineShape is what all lines of one shape give.
-type LineShape struct {
-	Fields []ShapeField // in the order found
-	Err    string       // why the language cannot read such lines, "" if it can
-	ID     int          // set by the store: small and different for the shapes of one Select
-	Fixed  bool         // set by the store: no field holds a variable
-}
-
-// ShapeField is a field: line[From:To] of the line given to the parser.
-type ShapeField struct {
-	Name     string
-	From, To int
-}
-
-// FieldTest is a condition on the first field called Name of a row with a shape. Its
-// functions are safe for concurrent use.
-type FieldTest struct {
-	Name   string
-	Text   func(value string) bool
-	Int    func(value int64) bool      // nil, or the same for decimal numbers of at most 18 digits without leading zeros
-	Absent func(shape *LineShape) bool // for rows without the field
+	ParseShape(line string, vars []model.LineVar) *model.LineShape
 }
 
 // LogRows is a run of entries of a single stream, as columns of equal length.
@@ -155,7 +116,7 @@ type LogRows struct {
 	// Shapes is set if the selector has a Parser: for each row what the parser says of its
 	// line, or nil if the line has to be looked at. Values holds the values of the fields
 	// of all rows that have a shape, one row after the other.
-	Shapes []*LineShape
+	Shapes []*model.LineShape
 	Values []string
 
 	// Frontier promises that no later batch of this Select holds an entry that comes

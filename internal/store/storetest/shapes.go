@@ -3,16 +3,17 @@ package storetest
 import (
 	"slices"
 
+	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
 // refShape is what the reference knows of the shape of a line: where its variables stand
 // in it, and in the line of other contents that the parser is shown.
 type refShape struct {
-	*store.LineShape
+	*model.LineShape
 	line   string
-	own    []store.LineVar
-	sample []store.LineVar
+	own    []model.LineVar
+	sample []model.LineVar
 }
 
 // shapeOf shows a line of the shape of line to p. Every run of digits is a variable, or,
@@ -25,12 +26,9 @@ func shapeOf(line string, p store.ShapeParser, id int) *refShape {
 	var shown []byte
 	for i := 0; i < len(line); {
 		from := i
-		kind := store.VarDigits
-		if len(line)%2 == 0 {
-			kind = store.VarToken
-		}
+		only := len(line)%2 != 0
 		digits := false
-		for i < len(line) && (isDigit(line[i]) || kind == store.VarToken && isTokenByte(line[i])) {
+		for i < len(line) && (isDigit(line[i]) || !only && isTokenByte(line[i])) {
 			digits = digits || isDigit(line[i])
 			i++
 		}
@@ -42,11 +40,11 @@ func shapeOf(line string, p store.ShapeParser, id int) *refShape {
 			shown = append(shown, line[from:i]...)
 		default:
 			other := "0b"
-			if kind == store.VarDigits {
+			if only {
 				other = "4711"
 			}
-			s.own = append(s.own, store.LineVar{From: from, To: i, Kind: kind})
-			s.sample = append(s.sample, store.LineVar{From: len(shown), To: len(shown) + len(other), Kind: kind})
+			s.own = append(s.own, model.LineVar{From: from, To: i, Digits: only})
+			s.sample = append(s.sample, model.LineVar{From: len(shown), To: len(shown) + len(other), Digits: only})
 			shown = append(shown, other...)
 		}
 	}
@@ -56,7 +54,7 @@ func shapeOf(line string, p store.ShapeParser, id int) *refShape {
 	}
 	s.ID, s.Fixed = id, true
 	for i := range s.Fields {
-		s.Fixed = s.Fixed && !slices.ContainsFunc(s.sample, func(v store.LineVar) bool {
+		s.Fixed = s.Fixed && !slices.ContainsFunc(s.sample, func(v model.LineVar) bool {
 			return v.From >= s.Fields[i].From && v.To <= s.Fields[i].To
 		})
 	}
@@ -70,7 +68,7 @@ func isTokenByte(c byte) bool {
 }
 
 // value returns the value of a field.
-func (s *refShape) value(f store.ShapeField) string {
+func (s *refShape) value(f model.ShapeField) string {
 	return s.line[s.place(f.From):s.place(f.To)]
 }
 
@@ -85,9 +83,9 @@ func (s *refShape) place(at int) int {
 }
 
 // passes reports whether the tests hold.
-func (s *refShape) passes(tests []store.FieldTest) bool {
-	return !slices.ContainsFunc(tests, func(t store.FieldTest) bool {
-		i := slices.IndexFunc(s.Fields, func(f store.ShapeField) bool { return f.Name == t.Name })
+func (s *refShape) passes(tests []model.FieldTest) bool {
+	return !slices.ContainsFunc(tests, func(t model.FieldTest) bool {
+		i := slices.IndexFunc(s.Fields, func(f model.ShapeField) bool { return f.Name == t.Name })
 		if i < 0 {
 			return !t.Absent(s.LineShape)
 		}

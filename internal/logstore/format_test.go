@@ -1,0 +1,112 @@
+package logstore
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/storetest"
+)
+
+// oldLines are the lines of testdata/v1, a store whose part has an index of version 1.
+func oldLines() []string {
+	var out []string
+	for i := range 40 {
+		out = append(out, fmt.Sprintf("%d GET /api/%d took=%dms trace=%08xabcdef01", i, i%7, i*3, i*7919))
+		out = append(out, fmt.Sprintf(`{"level":"info","status_code":%d,"id":"user_%03d"}`, 200+i%3*100, i))
+		if i <= 5 {
+			out = append(out, fmt.Sprintf("plain text\nof line %d", i))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// TestReadsVersion1 opens a store of the first format, asks it, and merges its part with
+// one of today's.
+func TestReadsVersion1(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("testdata/v1")); err != nil {
+		t.Fatal(err)
+	}
+	o := openAt(t, dir, Options{})
+	defer o.close(t)
+	all := store.LogSelector{Range: model.TimeRange{From: minTime, To: maxTime}}
+	read := func(sel store.LogSelector) []string {
+		var out []string
+		for b, err := range o.Select(t.Context(), tenant, sel) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, l := range b.Lines {
+				out = append(out, string([]byte(l)))
+			}
+		}
+		slices.Sort(out)
+		return out
+	}
+	want := oldLines()
+	if d := cmp.Diff(want, read(all)); d != "" {
+		t.Fatalf("lines (-want +got):\n%s", d)
+	}
+	filtered := all
+	filtered.Lines = []store.LineFilter{{Patterns: []string{"took=12ms"}}}
+	if got := read(filtered); len(got) != 1 {
+		t.Errorf("filtered lines %q, want 1", got)
+	}
+	b := &store.LogBatch{Streams: []store.LogStream{{Labels: appLabels("0")}}}
+	for i := range 20 {
+		line := fmt.Sprintf("new line %d", i)
+		want = append(want, line)
+		b.Streams[0].Entries = append(b.Streams[0].Entries, store.LogEntry{Time: storetest.Now().UnixNano() + int64(i), Line: line})
+		if err := o.Append(t.Context(), tenant, b); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := o.set.MergeOnce(t.Context()); n == 0 || err != nil {
+		t.Fatalf("%d merges, error %v", n, err)
+	}
+	slices.Sort(want)
+	if d := cmp.Diff(want, read(all)); d != "" {
+		t.Errorf("merged lines (-want +got):\n%s", d)
+	}
+}
+
+// TestFullTemplateTable writes and merges blocks whose templates the table of the part
+// does not take.
+func TestFullTemplateTable(t *testing.T) {
+	z := testZstd(t)
+	b := &rowBlock{segs: []segment{{}}}
+	for i := range 64 {
+		b.add(&row{line: fmt.Sprintf("GET /a/%d took %dms", i, i*i)})
+	}
+	table := newTemplateTable()
+	data, ids := b.appendLines(nil, table, &skeletonBuilder{}, z)
+	full := newTemplateTable()
+	full.size = maxTemplateText
+	if _, ok := full.take(table, ids); ok || len(full.list) > 0 {
+		t.Fatal("a full table took a template")
+	}
+	x := &partIndex{templates: table}
+	data = bringTemplates(data, x.templatesOf(&blockInfo{templates: ids}), z)
+	enc, err := openLines(data, len(b.times), nil, z, &buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := enc.render(nil, 0, z, &bufferPool{}, nil)
+	if err != nil || got.text != string(b.text) {
+		t.Errorf("lines with their templates cannot be read back: %v", err)
+	}
+	again, ok := newTemplateTable().take(table, ids)
+	if !ok || len(again) != len(ids) {
+		t.Error("an empty table does not take templates")
+	}
+}
