@@ -70,9 +70,10 @@ export interface GraphProps {
   label: string;
   /** Written under the name; rate and duration when absent. */
   detail?: (n: Node) => string;
+  edgeDetail?: (e: Edge) => string;
 }
 
-export default function GraphView({ graph, selected, onSelect, label, detail }: GraphProps): JSX.Element {
+export default function GraphView({ graph, selected, onSelect, label, detail, edgeDetail }: GraphProps): JSX.Element {
   const placed = useMemo(() => place(graph), [graph]);
   const box = useRef<SVGSVGElement>(null);
   const [size, setSize] = useState({ w: 900, h: 500 });
@@ -166,7 +167,7 @@ export default function GraphView({ graph, selected, onSelect, label, detail }: 
         ))}
         {placed.edges[edge] && (
           <text className="edgetext" x={placed.edges[edge].mid.x} y={placed.edges[edge].mid.y - 8} textAnchor="middle">
-            {edgeText(placed.edges[edge].e)}
+            {`${placed.edges[edge].e.from} → ${placed.edges[edge].e.to}: ${(edgeDetail ?? edgeText)(placed.edges[edge].e)}`}
           </text>
         )}
       </svg>
@@ -186,7 +187,7 @@ export default function GraphView({ graph, selected, onSelect, label, detail }: 
 }
 
 function edgeText(e: Edge): string {
-  return `${e.from} → ${e.to}: ${formatValue(e.rate, 'perSecond')}${e.errors >= 0.001 ? ` · ${formatValue(e.errors, 'ratio')} failed` : ''}${e.p95 !== undefined ? ` · p95 ${seconds(e.p95)}` : ''}`;
+  return `${formatValue(e.rate, 'perSecond')}${e.errors >= 0.001 ? ` · ${formatValue(e.errors, 'ratio')} failed` : ''}${e.p95 !== undefined ? ` · p95 ${seconds(e.p95)}` : ''}`;
 }
 
 /** Everything on the screen, but never larger than life. */

@@ -2,7 +2,7 @@
 import './trace.css';
 import { useQuery } from '@tanstack/react-query';
 import { useParams } from '@tanstack/react-router';
-import { useCallback, useEffect, useMemo, useState } from 'react';
+import { lazy, Suspense, useCallback, useEffect, useMemo, useState } from 'react';
 import type { JSX } from 'react';
 import { useKeys } from '@/app/keys';
 import { useServiceLabel } from '@/app/queries';
@@ -20,11 +20,14 @@ import { count, seconds } from '@/core/units/units';
 import { one } from '@/core/url/search';
 import { Icon } from '@/ui/icons';
 import { Button, CopyButton, CostLine, Empty, ErrorBox, IconButton, Loading, Partial, Tabs } from '@/ui/kit';
+import { Flame } from './flame';
 import { Minimap } from './minimap';
 import type { Window } from './minimap';
 import { SpanDrawer } from './span';
 import { SpansTable } from './spans-table';
 import { Waterfall } from './waterfall';
+
+const TraceGraph = lazy(() => import('./graph'));
 
 export default function TracePage(): JSX.Element {
   const { id } = useParams({ strict: false }) as { id: string };
@@ -116,7 +119,9 @@ function Trace({ reply, tree }: { reply: TraceReply; tree: TraceTree }): JSX.Ele
           onChange={(v) => set({ view: v === 'waterfall' ? undefined : v }, true)}
           tabs={[
             { id: 'waterfall', label: 'Waterfall' },
+            { id: 'flame', label: 'Flame' },
             { id: 'spans', label: 'Spans table' },
+            { id: 'graph', label: 'Graph' },
           ]}
           end={
             <>
@@ -166,6 +171,12 @@ function Trace({ reply, tree }: { reply: TraceReply; tree: TraceTree }): JSX.Ele
                 <Minimap tree={tree} view={win} onView={setWin} />
                 <Waterfall tree={tree} rows={rows} collapsed={collapsed} view={win} selected={selected} matches={matches} critical={critical} onSelect={select} onToggle={toggle} />
               </>
+            ) : view === 'flame' ? (
+              <Flame tree={tree} matches={matches} selected={selected} onSelect={select} />
+            ) : view === 'graph' ? (
+              <Suspense fallback={<Loading what="the graph" />}>
+                <TraceGraph tree={tree} onFind={setFind} />
+              </Suspense>
             ) : (
               <SpansTable tree={tree} matches={matches} selected={selected} onSelect={select} />
             )}
