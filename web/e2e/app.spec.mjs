@@ -222,6 +222,8 @@ describe('the interface', { timeout: 900_000 }, () => {
     await page.mouse.down();
     await page.mouse.move(box.x + box.width - 20, box.y + box.height - 26, { steps: 6 });
     await page.mouse.up();
+    await page.getByTestId('box').waitFor();
+    await page.getByRole('button', { name: 'Narrow to them' }).click();
     await page.waitForURL(/traceDuration/);
     await until('an answer to the narrowed query', async () => (await page.locator('.errorbox').count()) === 0 && (await list.count()) > 0);
     await page.goto(`/traces?q=${q('{ status = }')}`);

@@ -1,6 +1,7 @@
 /** Traces as points, time against duration on a logarithmic axis, with a box to select. */
 import { memo, useMemo, useRef, useState } from 'react';
 import type { JSX, PointerEvent } from 'react';
+import type { Box } from '@/core/api/explain';
 import type { Heatmap, TraceSummary } from '@/core/api/tempo';
 import type { Range } from '@/core/time/parse';
 import { formatTime } from '@/core/time/range';
@@ -14,15 +15,7 @@ const bottom = 20;
 const top = 8;
 const right = 10;
 
-export interface Box {
-  from: number;
-  to: number;
-  /** Milliseconds; absent when the box was only a stretch of time. */
-  min?: number;
-  max?: number;
-}
-
-export function Scatter({ traces, heat, heatStep, range, height, hovered, onHover, onOpen, onSelect, onZoomOut }: { traces: TraceSummary[]; heat: Heatmap | undefined; heatStep: number; range: Range; height: number; hovered: string | undefined; onHover: (id: string | undefined) => void; onOpen: (t: TraceSummary) => void; onSelect: (b: Box) => void; onZoomOut: () => void }): JSX.Element {
+export function Scatter({ traces, heat, heatStep, range, height, hovered, onHover, onOpen, onSelect, onZoomOut, chosen }: { chosen?: Box | undefined; traces: TraceSummary[]; heat: Heatmap | undefined; heatStep: number; range: Range; height: number; hovered: string | undefined; onHover: (id: string | undefined) => void; onOpen: (t: TraceSummary) => void; onSelect: (b: Box) => void; onZoomOut: () => void }): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
   const width = useWidth(box, 900);
   const [drag, setDrag] = useState<{ x0: number; y0: number; x1: number; y1: number }>();
@@ -103,6 +96,7 @@ export function Scatter({ traces, heat, heatStep, range, height, hovered, onHove
             <circle key={t.traceID} className="point" cx={px} cy={py} r={r} fill={`var(--s${serviceColor(t.rootServiceName)})`} fillOpacity={0.8} {...shared} />
           );
         })}
+        {chosen && !drag && <Chosen box={chosen} x={x} y={y} lo={lo} hi={hi} plot={{ from: x(range.from), to: x(range.to), bottom: top + plotH }} />}
         {drag && <rect className="selection" x={Math.min(drag.x0, drag.x1)} width={Math.abs(drag.x1 - drag.x0)} {...(Math.abs(drag.y1 - drag.y0) > 12 ? { y: Math.min(drag.y0, drag.y1), height: Math.abs(drag.y1 - drag.y0) } : { y: top, height: plotH })} />}
       </svg>
       {tip && (
@@ -119,6 +113,15 @@ export function Scatter({ traces, heat, heatStep, range, height, hovered, onHove
       )}
     </div>
   );
+}
+
+function Chosen({ box, x, y, lo, hi, plot }: { box: Box; x: (ms: number) => number; y: (ms: number) => number; lo: number; hi: number; plot: { from: number; to: number; bottom: number } }): JSX.Element | null {
+  const x0 = Math.max(plot.from, x(box.from));
+  const x1 = Math.min(plot.to, x(box.to));
+  if (x1 <= x0) return null;
+  const y0 = box.max === undefined ? top : y(Math.min(hi, box.max));
+  const y1 = box.min === undefined ? plot.bottom : y(Math.max(lo, box.min));
+  return <rect className="selection kept" x={x0} width={x1 - x0} y={y0} height={Math.max(2, y1 - y0)} />;
 }
 
 interface HeatProps {

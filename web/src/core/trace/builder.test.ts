@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { durationText, emptyForm, formatForm, isDuration, parseForm, withTraceDuration } from './builder';
+import { durationText, emptyForm, formatForm, isDuration, parseForm, withCondition, withTraceDuration } from './builder';
 
 it('reads and writes the same query', () => {
   const q = '{ resource.service.name = "a\\"b" && name = "GET /" && status = error && duration >= 100ms && duration <= 2s && span.x = "a && b" }';
@@ -18,6 +18,12 @@ it('leaves what it cannot show', () => {
   expect(parseForm('{ status = error || duration > 1s }')).toBeUndefined();
   expect(parseForm('{} | count() > 2')).toBeUndefined();
   expect(parseForm('{ (status = error || duration > 1s) && name = "x" }')?.rest).toEqual(['(status = error || duration > 1s)']);
+});
+
+it('adds conditions', () => {
+  expect(withCondition('{}', '{ span.a = "b" }')).toBe('{ span.a = "b" }');
+  expect(withCondition('{ status = error }', '{ span.a = "b" }')).toBe('{ status = error && span.a = "b" }');
+  expect(withCondition('{ a = 1 } >> { b = 2 }', '{ c = 3 }')).toBeUndefined();
 });
 
 it('narrows by duration', () => {

@@ -83,6 +83,14 @@ export function withTraceDuration(query: string, minMs: number, maxMs: number): 
   return formatForm({ ...f, rest: [...f.rest.filter((r) => !/^traceDuration\b/.test(r)), ...cond] });
 }
 
+/** Adds the condition of another `{ … }` to a query; undefined when one of them is more than a filter. */
+export function withCondition(query: string, filter: string): string | undefined {
+  const f = parseForm(query);
+  const inner = /^\s*\{([\s\S]*)\}\s*$/.exec(filter)?.[1]?.trim();
+  if (!f || !inner) return undefined;
+  return formatForm({ ...f, rest: f.rest.includes(inner) ? f.rest : [...f.rest, inner] });
+}
+
 /** A TraceQL duration literal. */
 export function durationText(ms: number): string {
   if (ms < 1) return `${Math.max(1, Math.round(ms * 1000))}us`;

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { hexId, isError, kindName, valueText } from './otlp';
 import type { OtlpSpan, OtlpTrace } from './otlp';
-import { buildTree, childrenOf, findSpans, visibleRows } from './tree';
+import { bottleneck, buildTree, childrenOf, findSpans, visibleRows } from './tree';
 
 const base = 1_795_466_604_000_000_000n;
 const at = (ms: number) => String(base + BigInt(Math.round(ms * 1e6)));
@@ -47,6 +47,12 @@ it('marks the critical path', () => {
   expect([...buildTree(trace).critical]).toEqual([1, 1, 1, 1, 1]);
   const t = buildTree({ resourceSpans: [resource('a', [span('1', '', 'r', 0, 100), span('2', '1', 'long', 0, 90), span('3', '1', 'hidden', 10, 80)])] });
   expect([...t.critical]).toEqual([1, 1, 0]);
+});
+
+it('finds where the time went', () => {
+  const t = buildTree(trace);
+  expect(t.name[bottleneck(t)]).toBe('GET /cart');
+  expect(bottleneck(buildTree({}))).toBe(-1);
 });
 
 it('collapses', () => {

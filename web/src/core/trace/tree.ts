@@ -243,6 +243,13 @@ function markCritical(t: TraceTree): void {
   }
 }
 
+/** The span that the trace spent most of its waiting in: of those on the critical path, the one with most time of its own. */
+export function bottleneck(t: TraceTree): number {
+  let best = -1;
+  for (let r = 0; r < t.size; r++) if (t.critical[r] === 1 && (best < 0 || t.self[r]! > t.self[best]!)) best = r;
+  return best;
+}
+
 /** The rows to draw when some spans are collapsed. */
 export function visibleRows(t: TraceTree, collapsed: ReadonlySet<number>): Int32Array {
   const out = new Int32Array(t.size);

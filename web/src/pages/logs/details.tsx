@@ -11,7 +11,7 @@ import type { Field, LogRow } from '@/core/logs/rows';
 import { useServiceLabel } from '@/app/queries';
 import { formatTime } from '@/core/time/range';
 import { Button, CopyButton, ErrorBox, IconButton, Loading } from '@/ui/kit';
-import { Line } from './list';
+import { Line } from './line';
 
 export interface DetailsProps {
   row: LogRow;

@@ -1,9 +1,14 @@
 /** The drawer of one span. Long values are cut until they are asked for. */
+import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { JSX, ReactNode } from 'react';
 import { useServiceLabel } from '@/app/queries';
 import { GoLink } from '@/app/url';
 import { around, logsForTrace, metricMatcher, metricsForSpan } from '@/core/context/correlate';
+import { queryLogs } from '@/core/api/loki';
+import { toRow } from '@/core/logs/rows';
+import { formatTime } from '@/core/time/range';
+import { Line } from '@/pages/logs/line';
 import { serviceColor } from '@/core/palette/palette';
 import { hexId, kindName, valueText } from '@/core/trace/otlp';
 import type { OtlpKeyValue } from '@/core/trace/otlp';
@@ -60,6 +65,7 @@ export function SpanDrawer({ tree: t, row: r, startMs, onClose }: { tree: TraceT
           <span className="msg">{s.status.message}</span>
         </div>
       )}
+      <SpanLogs query={logsForTrace(t.id, { service, spanId: t.spanId[r] })} at={at} end={end} />
       <Section title="Attributes" list={s.attributes} open />
       {(s.events ?? []).length > 0 && (
         <section>
@@ -102,6 +108,32 @@ export function SpanDrawer({ tree: t, row: r, startMs, onClose }: { tree: TraceT
         </dl>
       </section>
     </aside>
+  );
+}
+
+const shownLines = 5;
+
+/** The first lines that the span wrote, if any: often the answer is one of them. */
+function SpanLogs({ query, at, end }: { query: string; at: number; end: number }): JSX.Element | null {
+  const q = useQuery({
+    queryKey: ['span-logs', query],
+    queryFn: ({ signal }) => queryLogs({ query, range: { from: Math.floor(at - 60_000), to: Math.ceil(end + 60_000) }, limit: shownLines + 1, direction: 'forward' }, signal),
+    staleTime: 60_000,
+    retry: false,
+    meta: { clock: false },
+  });
+  if (q.data?.kind !== 'logs' || q.data.entries.length === 0) return null;
+  const rows = q.data.entries.map(toRow);
+  return (
+    <section data-testid="span-logs">
+      <h3>Log lines</h3>
+      {rows.slice(0, shownLines).map((r) => (
+        <div key={r.id} className="spanline" data-level={r.level}>
+          <span className="t num">{formatTime(r.time, { ms: true, date: false })}</span> <Line text={r.line} />
+        </div>
+      ))}
+      {rows.length > shownLines && <span className="faint">There are more: Logs for span.</span>}
+    </section>
   );
 }
 

@@ -14,7 +14,7 @@ import { around, logsForTrace, metricMatcher, metricsForSpan } from '@/core/cont
 import { serviceColor } from '@/core/palette/palette';
 import { formatTime } from '@/core/time/range';
 import { kindName } from '@/core/trace/otlp';
-import { buildTree, findSpans, visibleRows } from '@/core/trace/tree';
+import { bottleneck, buildTree, findSpans, visibleRows } from '@/core/trace/tree';
 import type { TraceTree } from '@/core/trace/tree';
 import { count, seconds } from '@/core/units/units';
 import { one } from '@/core/url/search';
@@ -110,7 +110,7 @@ function Trace({ reply, tree }: { reply: TraceReply; tree: TraceTree }): JSX.Ele
   ];
   return (
     <div className="page fill">
-      <Header tree={tree} startMs={startMs} reply={reply} />
+      <Header tree={tree} startMs={startMs} reply={reply} onSelect={select} />
       <Partial warnings={warnings} />
       <section className="panel tracebody" aria-label="Trace">
         <Tabs
@@ -195,7 +195,42 @@ function deepRows(t: TraceTree): ReadonlySet<number> {
   return out;
 }
 
-function Header({ tree, startMs, reply }: { tree: TraceTree; startMs: number; reply: TraceReply }): JSX.Element {
+/** The shortest way to the span to look at: where the trace waited longest, and the first failure. */
+function Bottleneck({ tree, onSelect }: { tree: TraceTree; onSelect: (row: number) => void }): JSX.Element | null {
+  const row = useMemo(() => bottleneck(tree), [tree]);
+  const failed = useMemo(() => deepestFailure(tree), [tree]);
+  const share = row >= 0 && tree.durationMs > 0 ? tree.self[row]! / tree.durationMs : 0;
+  const name = (r: number) => `${tree.services[tree.service[r]!]} ${tree.name[r]}`;
+  return (
+    <>
+      {tree.size > 1 && share >= 0.2 && (
+        <button type="button" className="btn small" onClick={() => onSelect(row)} data-testid="bottleneck">
+          Most time: {name(row)} <b className="num">{Math.round(share * 100)}%</b>
+        </button>
+      )}
+      {failed >= 0 && (
+        <button type="button" className="btn small danger" onClick={() => onSelect(failed)} data-testid="failure">
+          Failed first: {name(failed)}
+        </button>
+      )}
+    </>
+  );
+}
+
+/** The failed span that has no failed span below it and ended first: where an error began. */
+function deepestFailure(t: TraceTree): number {
+  let best = -1;
+  const end = (r: number) => t.start[r]! + t.duration[r]!;
+  for (let r = 0; r < t.size; r++) {
+    if (t.error[r] !== 1) continue;
+    let below = false;
+    for (let c = r + 1; c <= r + t.descendants[r]! && !below; c++) below = t.error[c] === 1;
+    if (!below && (best < 0 || end(r) < end(best))) best = r;
+  }
+  return best;
+}
+
+function Header({ tree, startMs, reply, onSelect }: { tree: TraceTree; startMs: number; reply: TraceReply; onSelect: (row: number) => void }): JSX.Element {
   const label = useServiceLabel();
   const { go } = useUrl();
   const root = tree.span[tree.root]!;
@@ -246,6 +281,8 @@ function Header({ tree, startMs, reply }: { tree: TraceTree; startMs: number; re
         <span>{count(tree.size)} spans</span>
         <span>{tree.services.length} services</span>
         <span>depth {tree.depthMax + 1}</span>
+        <Bottleneck tree={tree} onSelect={onSelect} />
+        <span className="grow" />
         <CostLine cost={reply.cost} />
       </div>
       <div className="shares" role="img" aria-label={`Time by service: ${shares.map((s) => `${s.name} ${Math.round(s.share * 100)}%`).join(', ')}`}>

@@ -7,21 +7,24 @@ import type { JSX } from 'react';
 import { useKeys } from '@/app/keys';
 import { useTime } from '@/app/time';
 import { GoLink, useUrl } from '@/app/url';
+import { boxText, parseBox } from '@/core/api/explain';
+import type { Box, Selection } from '@/core/api/explain';
 import { durationHeatmap, searchTraces, traceTagValues } from '@/core/api/tempo';
 import type { TraceSummary } from '@/core/api/tempo';
 import { contextOf, contextTraces } from '@/core/context/context';
 import { rememberQuery } from '@/core/recent';
 import { serviceColor } from '@/core/palette/palette';
-import { emptyForm, formatForm, isDuration, parseForm, withTraceDuration } from '@/core/trace/builder';
+import { emptyForm, formatForm, isDuration, parseForm, withCondition, withTraceDuration } from '@/core/trace/builder';
 import type { Form } from '@/core/trace/builder';
 import { formatTime, niceStep } from '@/core/time/range';
 import { count, formatValue, seconds } from '@/core/units/units';
 import { one } from '@/core/url/search';
 import { TraceqlEditor } from '@/query/traceql';
 import { Icon } from '@/ui/icons';
-import { Button, CostLine, Empty, ErrorBox, Loading, LoadingBar } from '@/ui/kit';
+import { Button, CostLine, Empty, ErrorBox, IconButton, Loading, LoadingBar, Segmented, Tabs } from '@/ui/kit';
 import { Scatter } from '@/viz/scatter';
-import type { Box } from '@/viz/scatter';
+import { Compare } from './compare';
+import { RedStrip } from './red';
 
 const limits = [50, 200, 500, 1000];
 
@@ -55,10 +58,17 @@ export default function TracesPage(): JSX.Element {
   const result = q.error ? undefined : q.data;
   const traces = result?.traces ?? [];
   const open = (t: TraceSummary) => go(`/trace/${t.traceID.padStart(32, '0')}`, { via: one(search['via']) });
-  const select = (b: Box) => {
+  const box = useMemo(() => parseBox(one(search['box'])), [search['box']]);
+  const narrow = (b: Box) => {
     const range = { from: String(Math.round(b.from)), to: String(Math.round(b.to)) };
-    set({ ...range, ...(b.min !== undefined && b.max !== undefined ? { q: withTraceDuration(query, b.min, b.max) } : {}) });
+    set({ ...range, box: undefined, ...(b.min !== undefined && b.max !== undefined ? { q: withTraceDuration(query, b.min, b.max) } : {}) });
   };
+  const compare = one(search['tab']) === 'compare';
+  const plain = parseForm(query) !== undefined;
+  // A search for everything is about whole traces: their root spans.
+  const base = /^\s*\{\s*\}\s*$/.test(query) ? '{ nestedSetParent < 0 }' : query;
+  const failed = one(search['select']) === 'failed';
+  const selection: Selection = box ? { select: '', box } : { select: failed ? 'failed' : 'slow' };
   return (
     <div className="page">
       <div className="row" style={{ alignItems: 'flex-start' }}>
@@ -69,11 +79,30 @@ export default function TracesPage(): JSX.Element {
       </div>
       <Builder query={query} onQuery={run} />
       {q.error ? <ErrorBox error={q.error} query={query} onRetry={time.refresh} /> : null}
+      {plain && <RedStrip base={base} />}
       <section className="panel" aria-label="Durations">
         <LoadingBar on={q.isFetching} />
         <header>
-          <h2>Duration</h2>
-          <span className="faint">{query === '{}' ? 'all root spans' : 'all matching spans'}; points are the traces below. Drag a box to narrow.</span>
+          <h2>Distribution</h2>
+          {box ? (
+            <span className="row boxbar" data-testid="box">
+              <span className="chip">
+                <b className="num">
+                  {formatTime(box.from, { date: false })} – {formatTime(box.to, { date: false })}
+                  {box.min !== undefined && box.max !== undefined && `, ${seconds(box.min / 1000)} – ${seconds(box.max / 1000)}`}
+                </b>
+              </span>
+              <Button small kind="primary" onClick={() => set({ tab: 'compare' })}>
+                Why these?
+              </Button>
+              <Button small onClick={() => narrow(box)}>
+                Narrow to them
+              </Button>
+              <IconButton small kind="quiet" icon="x" label="Forget the selection" onClick={() => set({ box: undefined })} />
+            </span>
+          ) : (
+            <span className="faint clip">{query === '{}' ? 'all root spans' : 'all matching spans'}; points are the traces below. Drag a box to ask why, or to narrow.</span>
+          )}
           <span className="grow" />
           <label className="row" style={{ gap: 6 }}>
             <span className="muted" style={{ fontSize: 11.5 }}>
@@ -89,17 +118,47 @@ export default function TracesPage(): JSX.Element {
           </label>
         </header>
         <div className={q.isPlaceholderData ? 'dim' : undefined}>
-          <Scatter traces={traces} heat={heat.error || parseForm(query) === undefined ? undefined : heat.data} heatStep={heatStep} range={time.range} height={190} hovered={hovered} onHover={setHovered} onOpen={open} onSelect={select} onZoomOut={time.zoomOut} />
+          <Scatter traces={traces} heat={heat.error || parseForm(query) === undefined ? undefined : heat.data} heatStep={heatStep} range={time.range} height={190} hovered={hovered} onHover={setHovered} onOpen={open} onSelect={(b) => set({ box: boxText(b) }, true)} chosen={box} onZoomOut={time.zoomOut} />
         </div>
       </section>
       <section className="panel" aria-label="Traces">
-        <header>
-          <h2>Traces</h2>
-          <span className="muted num">{result ? `${count(traces.length)}${traces.length >= limit ? ' newest' : ''}` : ''}</span>
-          <span className="grow" />
-          {result && <CostLine cost={result.cost} parts={[result.inspectedTraces !== undefined && `${count(result.inspectedTraces)} traces inspected`, result.inspectedBytes !== undefined && `${formatValue(result.inspectedBytes, 'bytes')} scanned`]} />}
-        </header>
-        {q.isPending ? (
+        <Tabs
+          label="View"
+          value={compare ? 'compare' : 'list'}
+          onChange={(v) => set({ tab: v === 'list' ? undefined : v }, true)}
+          tabs={[
+            { id: 'list', label: `Traces${result ? ` ${count(traces.length)}${traces.length >= limit ? ' newest' : ''}` : ''}` },
+            { id: 'compare', label: 'Why slow' },
+          ]}
+          end={
+            compare ? (
+              !box && (
+                <Segmented
+                  small
+                  label="What to explain"
+                  value={failed ? 'failed' : 'slow'}
+                  onChange={(v) => set({ select: v === 'failed' ? v : undefined }, true)}
+                  options={[
+                    { id: 'slow', label: 'The slowest' },
+                    { id: 'failed', label: 'The failed' },
+                  ]}
+                />
+              )
+            ) : (
+              result && <CostLine cost={result.cost} parts={[result.inspectedTraces !== undefined && `${count(result.inspectedTraces)} traces inspected`, result.inspectedBytes !== undefined && `${formatValue(result.inspectedBytes, 'bytes')} scanned`]} />
+            )
+          }
+        />
+        {compare ? (
+          <Compare
+            query={base}
+            selection={selection}
+            onFilter={(filter) => {
+              const next = withCondition(query, filter);
+              if (next) set({ q: next });
+            }}
+          />
+        ) : q.isPending ? (
           <Loading what="traces" />
         ) : result && traces.length === 0 ? (
           <Empty title="No traces" action={<Button icon="zoomout" onClick={time.zoomOut}>Zoom out</Button>}>
