@@ -14,6 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
+
 	"github.com/pharos-o11y/pharos/internal/api"
 	"github.com/pharos-o11y/pharos/internal/config"
 	"github.com/pharos-o11y/pharos/internal/ingest"
@@ -214,5 +218,30 @@ func TestNewClosesWhatItOpened(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(cfg.Data, "wal", "LOCK")); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestGRPCOnMainPort: Grafana's Tempo data source streams over cleartext HTTP/2 on the port
+// of the HTTP API.
+func TestGRPCOnMainPort(t *testing.T) {
+	a := start(t, testConfig(t))
+	conn, err := grpc.NewClient(a.Addr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	res, err := healthgrpc.NewHealthClient(conn).Check(t.Context(), &healthgrpc.HealthCheckRequest{})
+	if err != nil || res.GetStatus() != healthgrpc.HealthCheckResponse_SERVING {
+		t.Errorf("health: %v, %v", res, err)
+	}
+	s, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, "/tempopb.StreamingQuerier/SearchTagsV2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.SendMsg(&healthgrpc.HealthCheckRequest{Service: "intrinsic"}), s.CloseSend()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RecvMsg(&healthgrpc.HealthCheckRequest{}); err != nil { // any message will do: field 1 is bytes
+		t.Errorf("stream: %v", err)
 	}
 }

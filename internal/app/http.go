@@ -75,8 +75,12 @@ func requestTime(cfg *config.Config) time.Duration {
 func serveHTTP(ctx context.Context, l net.Listener, h http.Handler, limit time.Duration) error {
 	base, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true) // gRPC of Grafana's Tempo data source
 	srv := &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 20,
+		Protocols: &protocols,
+		Handler:   h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 20,
 		ReadTimeout: limit, WriteTimeout: limit,
 		BaseContext: func(net.Listener) context.Context { return base },
 	}
@@ -151,6 +155,9 @@ func (a *App) queryRoutes(mux *http.ServeMux, cfg *config.Config) {
 	})
 	t.Register(mux, "")
 	t.Register(mux, "/tempo")
+	streaming := t.GRPC()
+	mux.Handle("POST /tempopb.StreamingQuerier/", streaming)
+	mux.Handle("POST /grpc.health.v1.Health/", streaming)
 }
 
 // configText is the configuration in force, as YAML.

@@ -111,11 +111,8 @@ func (a *API) metrics(w http.ResponseWriter, r *http.Request, instant bool) ([]t
 	}
 	var out []traceql.Series
 	st, err := a.do(w, r, e.String(), func(ctx context.Context, tenants []model.Tenant, acct *store.Account) error {
-		if len(tenants) > 1 {
-			return api.Invalid("TraceQL metrics over several tenants are not supported")
-		}
 		p.Account = acct
-		out, err = traceql.Metrics(ctx, a.Reader, tenants[0], e, p)
+		out, err = traceql.Metrics(ctx, a.over(tenants), tenants[0], e, p)
 		return err
 	})
 	return out, st, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -44,14 +43,9 @@ func (a *API) search(w http.ResponseWriter, r *http.Request) error {
 	var res traceql.SearchResult
 	st, err := a.do(w, r, e.String(), func(ctx context.Context, tenants []model.Tenant, acct *store.Account) error {
 		p.Account = acct
-		for _, tenant := range tenants {
-			one, err := traceql.Search(ctx, a.Reader, tenant, e, p)
-			if err != nil {
-				return err
-			}
-			res = mergeResults(res, one, p.Limit)
-		}
-		return nil
+		var err error
+		res, err = traceql.Search(ctx, a.over(tenants), tenants[0], e, p)
+		return err
 	})
 	if err != nil {
 		return err
@@ -93,29 +87,6 @@ func searchExpr(q url.Values) (*traceql.Expr, error) {
 		return nil, api.Invalid("invalid tags: %w", err)
 	}
 	return e, nil
-}
-
-// mergeResults joins the answers of two tenants.
-func mergeResults(a, b traceql.SearchResult, limit int) traceql.SearchResult {
-	if a.Traces == nil {
-		return b
-	}
-	out := traceql.SearchResult{
-		Traces:    slices.Concat(a.Traces, b.Traces),
-		Matched:   a.Matched + b.Matched,
-		Inspected: a.Inspected + b.Inspected,
-	}
-	slices.SortStableFunc(out.Traces, func(x, y traceql.Trace) int {
-		switch {
-		case x.Start > y.Start:
-			return -1
-		case x.Start < y.Start:
-			return 1
-		}
-		return 0
-	})
-	out.Traces = out.Traces[:min(limit, len(out.Traces))]
-	return out
 }
 
 func searchResponse(m message, res traceql.SearchResult, st query.Stats) {

@@ -79,6 +79,9 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 	}
 }
 
+// hintHeader says what Tempo's answers have no field for.
+const hintHeader = "X-Pharos-Hint"
+
 // writeError answers with one line of text.
 func writeError(w http.ResponseWriter, code int, err error) {
 	http.Error(w, strings.ReplaceAll(err.Error(), "\n", " "), code)
@@ -96,7 +99,7 @@ func (a *API) do(w http.ResponseWriter, r *http.Request, text string, run func(c
 		return run(ctx, tenants, acct)
 	})
 	if len(st.Warnings) > 0 {
-		w.Header().Set("X-Pharos-Hint", strings.ReplaceAll(strings.Join(st.Warnings, "; "), "\n", " "))
+		w.Header().Set(hintHeader, strings.ReplaceAll(strings.Join(st.Warnings, "; "), "\n", " "))
 	}
 	return st, err
 }

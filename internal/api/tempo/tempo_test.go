@@ -58,6 +58,9 @@ func serve(s storetest.TraceStore, tenancy api.Tenancy) http.Handler {
 	mux := http.NewServeMux()
 	a.Register(mux, "")
 	a.Register(mux, "/tempo")
+	streaming := a.GRPC()
+	mux.Handle("POST /tempopb.StreamingQuerier/", streaming)
+	mux.Handle("POST /grpc.health.v1.Health/", streaming)
 	return mux
 }
 
@@ -277,6 +280,9 @@ func TestTenancy(t *testing.T) {
 		if w := get(t, h, tt.target, "X-Scope-OrgID", tt.tenant); w.Code != tt.code {
 			t.Errorf("%s as %q: status %d, want %d: %s", tt.target, tt.tenant, w.Code, tt.code, w.Body)
 		}
+	}
+	if w := get(t, h, `/api/metrics/query?q={ name = "A" } | count_over_time()&&&W`, "X-Scope-OrgID", "other|default"); !strings.Contains(w.Body.String(), `"value":1`) {
+		t.Errorf("metrics over two tenants: %s", w.Body)
 	}
 	if w := get(t, h, `/api/search?q={ name = "A" }&&&W`, "X-Scope-OrgID", "other|default"); !strings.Contains(w.Body.String(), "d400") {
 		t.Errorf("search over two tenants: %s", w.Body)

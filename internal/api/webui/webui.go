@@ -40,7 +40,7 @@ func Handler(dist fs.FS) http.Handler {
 				h.Set("Cache-Control", "public, max-age=31536000, immutable")
 			}
 			serve(w, r, dist, name)
-		case strings.HasPrefix(name, "assets/"), strings.HasPrefix(name, "api/"), strings.HasPrefix(name, "loki/"):
+		case notOurs(name):
 			http.NotFound(w, r)
 		case isFile(dist, "index.html"):
 			h.Set("Cache-Control", "no-cache")
@@ -62,6 +62,17 @@ func Pages(next, ui http.Handler, paths ...string) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// notOurs reports whether name is below a prefix of assets or of an API, where a page
+// would be a puzzle for the client.
+func notOurs(name string) bool {
+	for _, prefix := range [...]string{"assets/", "api/", "loki/", "prometheus/", "tempo/", "jaeger/"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 func isFile(dist fs.FS, name string) bool {

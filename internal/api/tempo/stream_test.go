@@ -1,0 +1,202 @@
+package tempo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/pharos-o11y/pharos/internal/api"
+	"github.com/pharos-o11y/pharos/internal/store/storetest"
+)
+
+// dial serves the gRPC API over cleartext HTTP/2, beside HTTP/1.1 on the same port, and
+// returns a client of it.
+func dial(t *testing.T, tenancy api.Tenancy) *grpc.ClientConn {
+	t.Helper()
+	s := storetest.NewTraces()
+	load(t, s)
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	srv := &http.Server{Handler: serve(s, tenancy), Protocols: &protocols}
+	done := make(chan struct{})
+	go func() { _ = srv.Serve(l); close(done) }()
+	t.Cleanup(func() { _ = srv.Close(); <-done })
+	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// ask calls a streaming method and returns the messages of the answer.
+func ask(ctx context.Context, conn *grpc.ClientConn, method string, req []byte) ([][]byte, error) {
+	desc := &grpc.StreamDesc{StreamName: method, ServerStreams: true}
+	s, err := conn.NewStream(ctx, desc, "/tempopb.StreamingQuerier/"+method, grpc.ForceCodec(rawCodec{}))
+	if err != nil {
+		return nil, err
+	}
+	raw := rawMessage(req)
+	if err := s.SendMsg(&raw); err != nil {
+		return nil, err
+	}
+	if err := s.CloseSend(); err != nil {
+		return nil, err
+	}
+	var out [][]byte
+	for {
+		var m rawMessage
+		if err := s.RecvMsg(&m); errors.Is(err, io.EOF) {
+			return out, nil
+		} else if err != nil {
+			return out, err
+		}
+		out = append(out, m)
+	}
+}
+
+// request builds a message of strings and numbers by field number.
+func request(kvs ...any) []byte {
+	var b []byte
+	for i := 0; i < len(kvs); i += 2 {
+		num := protowire.Number(kvs[i].(int)) //nolint:forcetypeassert // of this test
+		switch v := kvs[i+1].(type) {
+		case string:
+			b = protowire.AppendString(protowire.AppendTag(b, num, protowire.BytesType), v)
+		case int:
+			b = protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), uint64(v))
+		}
+	}
+	return b
+}
+
+func TestStreaming(t *testing.T) {
+	conn := dial(t, api.Tenancy{})
+	const from, to, ns = fixtureSecond - 30, fixtureSecond + 30, 1_000_000_000
+	tests := []struct {
+		method string
+		req    []byte
+		http   string // the same question over HTTP
+	}{
+		{"Search", request(4, 5, 5, from, 6, to, 8, `{ resource.service.name = "many" }`, 9, 7), `/api/search?q={ resource.service.name = "many" }&&&limit=5&&&spss=7&&&W`},
+		{"Search", request(8, `{ name = "A" }`), `/api/search?q={ name = "A" }`},
+		{"Search", request(8, `{ name = "nope" }`), `/api/search?q={ name = "nope" }`},
+		{"Search", request(1, string(request(1, "service.name", 2, "pay")), 2, 1500, 5, from, 6, to), `/api/search?tags=service.name=pay&&&minDuration=1500ms&&&W`},
+		{"SearchTags", request(1, "resource", 3, from, 4, to), `/api/search/tags?scope=resource&&&W`},
+		{"SearchTagsV2", request(2, `{ name = "SELECT pay" }`, 3, from, 4, to, 5, 3), `/api/v2/search/tags?q={ name = "SELECT pay" }&&&limit=3&&&W`},
+		{"SearchTagValues", request(1, "db.operation", 4, from, 5, to), `/api/search/tag/db.operation/values?W`},
+		{"SearchTagValuesV2", request(1, "span.a", 4, from, 5, to, 6, 2), `/api/v2/search/tag/span.a/values?limit=2&&&W`},
+		{"MetricsQueryRange", request(1, `{ } | rate() by (name)`, 2, from*ns, 3, to*ns, 4, 15*ns, 16, 3), `/api/metrics/query_range?q={ } | rate() by (name)&&&step=15s&&&exemplars=3&&&W`},
+		{"MetricsQueryInstant", request(1, `{ } | count_over_time()`, 2, from*ns, 3, to*ns), `/api/metrics/query?q={ } | count_over_time()&&&W`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.method+" "+tt.http, func(t *testing.T) {
+			s := storetest.NewTraces()
+			load(t, s)
+			want := get(t, serve(s, api.Tenancy{}), tt.http, "Accept", "application/protobuf")
+			if want.Code != http.StatusOK {
+				t.Fatalf("over HTTP: %d %s", want.Code, want.Body)
+			}
+			got, err := ask(t.Context(), conn, tt.method, tt.req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(got) != 1 || string(got[0]) != want.Body.String() {
+				t.Errorf("got %q, want %q", got, want.Body)
+			}
+		})
+	}
+}
+
+func TestStreamingErrors(t *testing.T) {
+	open, tenants := dial(t, api.Tenancy{}), dial(t, api.Tenancy{Enabled: true})
+	named := func(tenant string) context.Context {
+		return metadata.AppendToOutgoingContext(t.Context(), "x-scope-orgid", tenant)
+	}
+	tests := []struct {
+		name   string
+		conn   *grpc.ClientConn
+		ctx    context.Context
+		method string
+		req    []byte
+		code   codes.Code
+		text   string
+	}{
+		{"bad query", open, t.Context(), "Search", request(8, "{"), codes.InvalidArgument, "invalid TraceQL query: parse error at line 1, col 2"},
+		{"bad range", open, t.Context(), "Search", request(8, "{}", 5, 200, 6, 100), codes.InvalidArgument, "start must be before end"},
+		{"bad tag", open, t.Context(), "SearchTagValuesV2", request(1, "service.name"), codes.InvalidArgument, "please provide a valid tagName"},
+		{"not metrics", open, t.Context(), "MetricsQueryRange", request(1, "{}"), codes.InvalidArgument, "not a metrics query"},
+		{"garbage", open, t.Context(), "Search", []byte{0xff}, codes.InvalidArgument, "decode request"},
+		{"unknown method", open, t.Context(), "Nope", nil, codes.Unimplemented, "unknown method"},
+		{"no tenant", tenants, t.Context(), "Search", request(8, "{}"), codes.Unauthenticated, "no org id"},
+		{"bad tenant", tenants, named("a/b"), "Search", request(8, "{}"), codes.InvalidArgument, "tenant"},
+		{"tenant", tenants, named("default"), "Search", request(8, "{}"), codes.OK, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := ask(tt.ctx, tt.conn, tt.method, tt.req)
+			if st := status.Convert(err); st.Code() != tt.code || !strings.Contains(st.Message(), tt.text) {
+				t.Errorf("%s %q, want %s with %q", st.Code(), st.Message(), tt.code, tt.text)
+			}
+		})
+	}
+	res, err := healthgrpc.NewHealthClient(open).Check(t.Context(), &healthgrpc.HealthCheckRequest{})
+	if err != nil || res.GetStatus() != healthgrpc.HealthCheckResponse_SERVING {
+		t.Errorf("health: %v, %v", res, err)
+	}
+}
+
+func TestSplitMessage(t *testing.T) {
+	var b []byte
+	for i := range 100 {
+		b = append(b, request(1, fmt.Sprintf("trace %d", i))...)
+	}
+	b = append(b, request(2, strings.Repeat("m", 50))...)
+	packets, err := splitMessage(b, 40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var joined []byte
+	for i, p := range packets {
+		if len(p) > 40 && i < len(packets)-1 || len(p) == 0 {
+			t.Errorf("packet %d has %d bytes", i, len(p))
+		}
+		joined = append(joined, p...)
+	}
+	if string(joined) != string(b) {
+		t.Error("packets do not add up")
+	}
+	if packets, err = splitMessage(nil, 40); err != nil || len(packets) != 1 {
+		t.Errorf("an empty answer is %d messages, %v", len(packets), err)
+	}
+	if _, err = splitMessage([]byte{0xff}, 40); err == nil {
+		t.Error("garbage is no error")
+	}
+	var msg proto.Message = &healthgrpc.HealthCheckRequest{Service: "x"}
+	enc, err := rawCodec{}.Marshal(msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := (rawCodec{}).Unmarshal(enc, &healthgrpc.HealthCheckRequest{}); err != nil {
+		t.Error(err)
+	}
+}
