@@ -59,18 +59,19 @@ type App struct {
 	tenancy api.Tenancy
 	now     func() time.Time
 
-	wal      *wal.Log
-	metrics  *metricstore.Store
-	logs     *logstore.Store
-	traces   *tracestore.Store
-	meter    *meter.Meter
-	derive   *derive.Processor
-	pipeline *pipeline.Pipeline
-	door     *query.Door
-	tracing  *telemetry.Tracing
-	shop     *demo.Shop
-	meta     *meta.DB
-	library  *dashboard.Library
+	wal       *wal.Log
+	metrics   *metricstore.Store
+	logs      *logstore.Store
+	logLimits atomic.Pointer[logLimits]
+	traces    *tracestore.Store
+	meter     *meter.Meter
+	derive    *derive.Processor
+	pipeline  *pipeline.Pipeline
+	door      *query.Door
+	tracing   *telemetry.Tracing
+	shop      *demo.Shop
+	meta      *meta.DB
+	library   *dashboard.Library
 
 	listeners []net.Listener
 	ready     atomic.Bool
@@ -98,6 +99,11 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		}
 	}()
 	limit := a.limitMemory(cfg)
+	limits, err := newLogLimits(cfg)
+	if err != nil {
+		return nil, err
+	}
+	a.logLimits.Store(limits)
 	if err := a.openStores(ctx, cfg, limit); err != nil {
 		return nil, err
 	}
@@ -263,9 +269,9 @@ func (a *App) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Reload puts cfg in force as far as that is possible while running: retention and the
-// pipeline. Other changes are named in the log and wait for a restart. On an error
-// nothing has changed.
+// Reload puts cfg in force as far as that is possible while running: retention, the
+// limits of logs and the pipeline. Other changes are named in the log and wait for a
+// restart. On an error nothing has changed.
 func (a *App) Reload(ctx context.Context, cfg *config.Config) error {
 	old := a.cfg.Load()
 	before, err := old.Pipeline.YAML()
@@ -276,6 +282,10 @@ func (a *App) Reload(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	limits, err := newLogLimits(cfg)
+	if err != nil {
+		return err
+	}
 	if text != before {
 		if err := a.pipeline.Reload(ctx, text); err != nil {
 			return fmt.Errorf("reload: nothing has changed: %w", err)
@@ -283,7 +293,9 @@ func (a *App) Reload(ctx context.Context, cfg *config.Config) error {
 	}
 	next := *old
 	next.Retention, next.Pipeline = cfg.Retention, cfg.Pipeline
+	next.Logs.Limits, next.Logs.Tenants = cfg.Logs.Limits, cfg.Logs.Tenants
 	a.cfg.Store(&next)
+	a.logLimits.Store(limits)
 	if keys := config.Changed(&next, cfg); len(keys) > 0 {
 		a.logger.Warn("these changes need a restart", "keys", keys)
 	}

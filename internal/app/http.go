@@ -123,7 +123,7 @@ func (a *App) ingestRoutes(mux *http.ServeMux, cfg *config.Config) {
 		Tenant: a.tenancy.Of, MaxBytes: int64(cfg.Limits.MaxBody), Registerer: a.reg,
 	}))
 	push := lokipush.New(a.meter.Logs(a.logs), lokipush.Options{
-		Tenant: a.tenancy.Of, MaxBytes: int64(cfg.Limits.MaxBody), Registerer: a.reg, Limits: lokiRules(cfg),
+		Tenant: a.tenancy.Of, MaxBytes: int64(cfg.Limits.MaxBody), Registerer: a.reg,
 	})
 	mux.Handle("POST /loki/api/v1/push", push.Push())
 	mux.Handle("POST /api/prom/push", push.Push())
@@ -148,7 +148,7 @@ func (a *App) queryRoutes(mux *http.ServeMux, cfg *config.Config) {
 	p.Register(mux, "/prometheus")
 	loki.New(loki.Options{
 		Reader: a.logs, Index: a.logs, Door: a.door, Tenancy: a.tenancy, Logger: a.logger,
-		Build: loki.BuildInfo{Revision: a.version}, Config: a.configText, Flush: a.logs.Flush,
+		Build: loki.BuildInfo{Revision: a.version}, Config: a.configText, Flush: a.logs.Flush, Deleter: a.logs, Limits: a.lokiLimits,
 	}).Register(mux, "")
 	t := tempo.New(tempo.Options{
 		Reader: a.traces, Index: a.traces, Door: a.door, Tenancy: a.tenancy, Logger: a.logger, Revision: a.version,

@@ -5,7 +5,6 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/config"
 	"github.com/pharos-o11y/pharos/internal/ingest/derive"
-	"github.com/pharos-o11y/pharos/internal/ingest/logrules"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/query"
 )
@@ -61,12 +60,5 @@ func (a *App) deriveOptions(cfg *config.Config) derive.Options {
 			Histograms: derive.Histograms(sg.Histograms), Buckets: sg.Buckets,
 		},
 		Logger: a.logger, Registerer: a.reg,
-	}
-}
-
-func lokiRules(cfg *config.Config) logrules.Limits {
-	return logrules.Limits{
-		MaxLine: int(cfg.Limits.MaxLineSize), MaxFuture: time.Duration(cfg.Limits.MaxFuture),
-		MaxAge: -1, // the store refuses by retention
 	}
 }

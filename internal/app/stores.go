@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/pharos-o11y/pharos/internal/config"
-	"github.com/pharos-o11y/pharos/internal/logstore"
 	"github.com/pharos-o11y/pharos/internal/metricstore"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/tracestore"
@@ -21,20 +20,6 @@ func (a *App) metricOptions(cfg *config.Config, limit int64) metricstore.Options
 		Limits:    func(model.Tenant) metricstore.Limits { return limits },
 		Dedup:     func(model.Tenant) time.Duration { return time.Duration(cfg.Dedup.MinScrapeInterval) },
 		MaxFuture: time.Duration(cfg.Limits.MaxFuture), HeadBytes: headSize(limit),
-		Logger: a.logger, Registerer: a.reg,
-	}
-}
-
-func (a *App) logOptions(cfg *config.Config, limit int64) logstore.Options {
-	return logstore.Options{
-		HeadSize: int(min(headSize(limit)/2, 24<<20)), // queries scan it line by line
-		TenantLimits: func(t model.Tenant) (logstore.Limits, bool) {
-			keep := a.retention(model.Logs, t)
-			return logstore.Limits{
-				Retention: keep, RejectOldSamplesMaxAge: maxAge(keep), CreationGracePeriod: time.Duration(cfg.Limits.MaxFuture),
-				MaxLineSize: int(cfg.Limits.MaxLineSize), MaxStreams: cfg.Limits.MaxStreams,
-			}, true
-		},
 		Logger: a.logger, Registerer: a.reg,
 	}
 }

@@ -27,6 +27,7 @@ type Config struct {
 	WAL         WAL        `yaml:"wal" doc:"Durability of writes."`
 	Traces      Traces     `yaml:"traces" doc:"Metrics derived from spans as they arrive, with Tempo's names. Sampling in the pipeline comes before; spans that ended more than 30s ago are not counted."`
 	Limits      Limits     `yaml:"limits" doc:"What is refused at the door. Refusals are counted by reason and answered with the reason."`
+	Logs        Logs       `yaml:"logs" doc:"Logs: limits by tenant, deletion."`
 	Query       Query      `yaml:"query" doc:"Bounds of queries."`
 	Memory      Memory     `yaml:"memory" doc:"Memory of the process."`
 	Log         Log        `yaml:"log" doc:"The log of Pharos itself, on standard error."`
@@ -119,11 +120,9 @@ type ServiceGraphs struct {
 // Limits is what is refused.
 type Limits struct {
 	MaxBody       Bytes    `yaml:"max_body" doc:"Size of one request body, decompressed."`
-	MaxFuture     Duration `yaml:"max_future" doc:"How far ahead of the clock a timestamp may be."`
+	MaxFuture     Duration `yaml:"max_future" doc:"How far ahead of the clock the timestamp of a sample or span may be; that of a log entry: logs.limits.creation_grace_period."`
 	MaxSeries     int      `yaml:"max_series" doc:"Active metric series of one tenant."`
-	MaxStreams    int      `yaml:"max_streams" doc:"Active log streams of one tenant."`
 	MaxLabels     int      `yaml:"max_labels" doc:"Labels of one metric series."`
-	MaxLineSize   Bytes    `yaml:"max_line_size" doc:"Size of one log line."`
 	MaxTraceSpans int      `yaml:"max_trace_spans" doc:"Spans of one trace."`
 }
 
@@ -182,9 +181,10 @@ func Default() Config {
 			},
 		},
 		Limits: Limits{
-			MaxBody: 64 << 20, MaxFuture: Duration(10 * time.Minute), MaxSeries: 5_000_000, MaxStreams: 100_000,
-			MaxLabels: 100, MaxLineSize: 256 << 10, MaxTraceSpans: 1_000_000,
+			MaxBody: 64 << 20, MaxFuture: Duration(10 * time.Minute), MaxSeries: 5_000_000,
+			MaxLabels: 100, MaxTraceSpans: 1_000_000,
 		},
+		Logs: defaultLogs(),
 		Query: Query{
 			Timeout: Duration(2 * time.Minute), Lookback: Duration(5 * time.Minute), MaxSamples: 50_000_000,
 			Slow: Duration(5 * time.Second),
@@ -226,8 +226,8 @@ func (c *Config) Check() error {
 	}
 	for key, n := range map[string]int64{
 		"limits.max_body": int64(c.Limits.MaxBody), "limits.max_future": int64(c.Limits.MaxFuture),
-		"limits.max_series": int64(c.Limits.MaxSeries), "limits.max_streams": int64(c.Limits.MaxStreams),
-		"limits.max_labels": int64(c.Limits.MaxLabels), "limits.max_line_size": int64(c.Limits.MaxLineSize),
+		"limits.max_series":      int64(c.Limits.MaxSeries),
+		"limits.max_labels":      int64(c.Limits.MaxLabels),
 		"limits.max_trace_spans": int64(c.Limits.MaxTraceSpans), "query.timeout": int64(c.Query.Timeout),
 		"query.lookback": int64(c.Query.Lookback), "query.max_samples": int64(c.Query.MaxSamples),
 		"wal.segment_size": int64(c.WAL.SegmentSize), "traces.metrics_interval": int64(c.Traces.MetricsInterval),
@@ -239,6 +239,10 @@ func (c *Config) Check() error {
 		}
 	}
 	c.Traces.check(bad)
+	errs = append(errs, c.Logs.Limits.check("logs.limits"))
+	for name, l := range c.Logs.Tenants {
+		errs = append(errs, l.check("logs.tenants."+name))
+	}
 	if host, _, err := net.SplitHostPort(c.Listen); err == nil && !c.AllowOpen && !loopback(host) {
 		bad("listen", "%s is reachable from other machines and nothing authenticates clients; listen on 127.0.0.1, or set allow_open: true", c.Listen)
 	}

@@ -38,6 +38,9 @@ func Parse(data []byte, env func(name string) (string, bool)) (*Config, error) {
 		if err := root.Decode(&c); err != nil {
 			return nil, fmt.Errorf("%w: %s", ErrConfig, strings.TrimPrefix(err.Error(), "yaml: "))
 		}
+		if err := c.Logs.decodeTenants(root); err != nil {
+			return nil, fmt.Errorf("%w: %s", ErrConfig, strings.TrimPrefix(err.Error(), "yaml: "))
+		}
 	}
 	if err := c.Check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)

@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
@@ -76,7 +77,7 @@ func Status(err error) int {
 		return own.Status
 	case errors.As(err, &refused):
 		for _, r := range refused.Refusals {
-			if r.Reason == store.ReasonRateLimited || r.Reason == store.ReasonStreamLimit {
+			if r.Reason == store.ReasonRateLimited || r.Reason == store.ReasonStreamLimit || strings.HasSuffix(r.Reason, "_rate_limit") {
 				return http.StatusTooManyRequests
 			}
 		}

@@ -19,12 +19,14 @@ type group struct {
 	rows    []row // set by encodeRecord; strings are the store's
 }
 
-// serviceName is the label that Loki's push adds by itself; it does not count as a name.
-const serviceName = "service_name"
+// Names that are added on the way in, which the limits of a sender do not count.
+const (
+	serviceName   = "service_name"
+	detectedLevel = "detected_level"
+)
 
 // admit checks b against the limits and returns what may be stored. It does not change b.
 func admit(b *store.LogBatch, lim Limits, now time.Time, refused *store.Refused) []group {
-	oldest, newest := lim.window(now)
 	groups := make([]group, 0, len(b.Streams))
 	for i := range b.Streams {
 		in := &b.Streams[i]
@@ -40,7 +42,8 @@ func admit(b *store.LogBatch, lim Limits, now time.Time, refused *store.Refused)
 			refused.Add(reason, len(in.Entries), message)
 			continue
 		}
-		c := entryCheck{lim: &lim, labels: labels, oldest: oldest, newest: newest, refused: refused}
+		c := entryCheck{lim: &lim, labels: labels, refused: refused}
+		c.oldest, c.newest = lim.window(now, labels)
 		if entries := c.all(in.Entries); len(entries) > 0 {
 			groups = append(groups, group{labels: labels, entries: entries})
 		}
@@ -156,24 +159,27 @@ func (c *entryCheck) one(e *store.LogEntry) (ok, changed bool) {
 			refuse(store.ReasonLineTooLong, "max entry size '%d' bytes exceeded for stream '%s' while adding an entry with length '%d' bytes", c.lim.MaxLineSize, c.labels, len(e.Line))
 			return false, false
 		}
-		e.Line = e.Line[:c.lim.MaxLineSize]
+		e.Line = cutLine(e.Line, c.lim.MaxLineSize)
 		changed = true
 	}
 	if len(e.Meta) == 0 {
 		return true, changed
 	}
-	size, tidy := 0, true
+	size, count, tidy := 0, 0, true
 	for i := range e.Meta {
 		m := &e.Meta[i]
-		size += len(m.Name) + len(m.Value)
+		if m.Name != detectedLevel {
+			size += len(m.Name) + len(m.Value)
+			count++
+		}
 		tidy = tidy && m.Value != "" && (i == 0 || e.Meta[i-1].Name < m.Name)
 	}
 	if c.lim.MaxMetadataSize > 0 && size > c.lim.MaxMetadataSize {
-		refuse(store.ReasonMetaTooLarge, "stream '%s' has structured metadata too large: %d bytes, limit %d", c.labels, size, c.lim.MaxMetadataSize)
+		refuse(store.ReasonMetaTooLarge, "stream '%s' has structured metadata too large: '%d' bytes, limit: '%d' bytes", c.labels, size, c.lim.MaxMetadataSize)
 		return false, false
 	}
-	if c.lim.MaxMetadataCount > 0 && len(e.Meta) > c.lim.MaxMetadataCount {
-		refuse(store.ReasonMetaTooMany, "stream '%s' has too many structured metadata labels: %d, limit %d", c.labels, len(e.Meta), c.lim.MaxMetadataCount)
+	if c.lim.MaxMetadataCount > 0 && count > c.lim.MaxMetadataCount {
+		refuse(store.ReasonMetaTooMany, "stream '%s' has too many structured metadata labels: '%d', limit: '%d'", c.labels, count, c.lim.MaxMetadataCount)
 		return false, false
 	}
 	if !tidy {
@@ -181,6 +187,16 @@ func (c *entryCheck) one(e *store.LogEntry) (ok, changed bool) {
 		changed = true
 	}
 	return true, changed
+}
+
+// cutLine cuts line to at most n bytes, not within a rune.
+func cutLine(line string, n int) string {
+	for i := n; i > 0 && i > n-utf8.UTFMax; i-- {
+		if utf8.RuneStart(line[i]) {
+			return line[:i]
+		}
+	}
+	return line[:n]
 }
 
 func rfc3339(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339Nano) }

@@ -18,7 +18,7 @@ func (s *Store) Append(ctx context.Context, tenant model.Tenant, b *store.LogBat
 	}
 	var refused store.Refused
 	lim := s.limits(tenant)
-	gs := admit(b, lim, s.opts.Now(), &refused)
+	gs := s.limitRates(tenant, admit(b, lim, s.opts.Now(), &refused), lim, &refused)
 	for len(gs) > 0 {
 		now, rest := split(gs, maxRecordText)
 		if err := s.waitForRoom(ctx); err != nil {
@@ -28,9 +28,6 @@ func (s *Store) Append(ctx context.Context, tenant model.Tenant, b *store.LogBat
 			return err
 		}
 		gs = rest
-	}
-	for _, r := range refused.Refusals {
-		s.metrics.discarded.WithLabelValues(r.Reason).Add(float64(r.Count))
 	}
 	return refused.Err()
 }
@@ -103,22 +100,6 @@ func (s *Store) write(ctx context.Context, tenant model.Tenant, gs []group, lim 
 	s.metrics.bytes.Add(float64(bytes))
 	s.tails.publish(tenant, gs, s.metrics)
 	return nil
-}
-
-// resolve finds the streams of gs and drops the groups that the stream limit refuses.
-func (s *Store) resolve(tenant model.Tenant, gs []group, lim Limits, refused *store.Refused) []group {
-	now := s.opts.Now().UnixNano()
-	s.reg.mu.Lock()
-	defer s.reg.mu.Unlock()
-	for i := range gs {
-		gs[i].stream = s.reg.resolve(tenant, gs[i].labels, 0, now, lim.MaxStreams)
-		if gs[i].stream == nil {
-			refused.Add(store.ReasonStreamLimit, len(gs[i].entries), func() string {
-				return fmt.Sprintf("maximum active stream limit exceeded when trying to create stream %s: limit %d", gs[i].labels, lim.MaxStreams)
-			})
-		}
-	}
-	return slices.DeleteFunc(gs, func(g group) bool { return g.stream == nil })
 }
 
 // writeWAL buffers the record of text in the wal.

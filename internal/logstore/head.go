@@ -23,6 +23,7 @@ type stream struct {
 
 	defined atomic.Uint64 // the epoch in whose wal records the labels are known
 
+	rate      bucket      // guarded by registry.mu
 	lastWrite int64       // guarded by registry.mu; Unix nanoseconds of our clock
 	rows      *headStream // guarded by registry.mu; nil when the head has none
 }
@@ -40,6 +41,7 @@ type registry struct {
 type tenantStreams struct {
 	byHash map[uint64][]*stream
 	n      int
+	rate   bucket
 }
 
 // head is a generation of entries in memory. After it is frozen it does not change.
@@ -81,17 +83,24 @@ func (t *tenantStreams) find(key []byte, hash uint64) *stream {
 	return nil
 }
 
+// tenant returns the streams of a tenant, or nil if there are limit other tenants. The
+// caller holds mu.
+func (g *registry) tenant(tenant model.Tenant, limit int) *tenantStreams {
+	t := g.tenants[tenant]
+	if t == nil && (limit <= 0 || len(g.tenants) < limit) {
+		t = &tenantStreams{byHash: map[uint64][]*stream{}}
+		g.tenants[tenant] = t
+	}
+	return t
+}
+
 // resolve returns the stream of labels, created if need be, or nil if the tenant has limit
 // streams already. A new stream gets the given id, or a new one if it is 0. The caller
 // holds mu.
 func (g *registry) resolve(tenant model.Tenant, labels model.Labels, id uint64, now int64, limit int) *stream {
 	var buf [512]byte
 	key, hash := streamKey(buf[:0], labels)
-	t := g.tenants[tenant]
-	if t == nil {
-		t = &tenantStreams{byHash: map[uint64][]*stream{}}
-		g.tenants[tenant] = t
-	}
+	t := g.tenant(tenant, 0)
 	s := t.find(key, hash)
 	if s == nil {
 		if limit > 0 && t.n >= limit {

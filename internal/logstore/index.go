@@ -58,6 +58,8 @@ type partIndex struct {
 	streamSegs []uint32 // segments in order of stream, then block
 	streamEnds []uint32 // for each stream, where its segments end in streamSegs
 
+	expiry expiry // by mustRewrite
+
 	mu      sync.Mutex
 	damaged map[part.Ref]bool // guarded by mu; columns reported as unreadable
 }

@@ -48,6 +48,7 @@ func TestLimits(t *testing.T) {
 		{"behind the retention", appLabels("x"), store.LogEntry{Time: now - int64(101*time.Hour)}, store.ReasonTooOld},
 		{"zero time", appLabels("x"), store.LogEntry{}, store.ReasonTooOld},
 		{"lowest time", appLabels("x"), store.LogEntry{Time: -1 << 63}, store.ReasonTooOld},
+		{"128 fields and the level", appLabels("x"), store.LogEntry{Time: now, Meta: append(manyLabels(3), model.Label{Name: detectedLevel, Value: "info"})}, ""},
 		{"highest time", appLabels("x"), store.LogEntry{Time: 1<<63 - 1}, store.ReasonTooNew},
 	}
 	for _, tt := range tests {
@@ -82,6 +83,94 @@ func TestLongLinesMayBeCut(t *testing.T) {
 	if got := lines(t, o, store.LogSelector{Range: always()}); len(got) != 1 || got[0] != "x: 01234" {
 		t.Errorf("got %q", got)
 	}
+}
+
+// TestBigEntries checks what the default limits say about a line of 256 KiB and about 1,000
+// fields.
+func TestBigEntries(t *testing.T) {
+	now := storetest.Now().UnixNano()
+	o := openAt(t, t.TempDir(), Options{TenantLimits: func(tn model.Tenant) (Limits, bool) {
+		return Limits{MaxMetadataCount: 1000, MaxLineSizeTruncate: true}, tn == "big"
+	}})
+	defer o.close(t)
+	line := strings.Repeat("é", 128<<10)
+	var fields model.Labels
+	for i := range 1000 {
+		fields = append(fields, model.Label{Name: fmt.Sprintf("key%03d", i), Value: fmt.Sprint(i)})
+	}
+	batch := func(e store.LogEntry) *store.LogBatch {
+		return &store.LogBatch{Streams: []store.LogStream{{Labels: appLabels("x"), Entries: []store.LogEntry{e}}}}
+	}
+	for _, tt := range []struct {
+		tenant model.Tenant
+		entry  store.LogEntry
+		reason string
+	}{
+		{tenant, store.LogEntry{Time: now, Line: line}, ""},
+		{tenant, store.LogEntry{Time: now + 1, Line: line + "x"}, store.ReasonLineTooLong},
+		{tenant, store.LogEntry{Time: now + 2, Line: "fields", Meta: fields}, store.ReasonMetaTooMany},
+		{"big", store.LogEntry{Time: now, Line: "x" + line}, ""},
+		{"big", store.LogEntry{Time: now + 2, Line: "fields", Meta: fields}, ""},
+	} {
+		var refused *store.Refused
+		err := o.Append(t.Context(), tt.tenant, batch(tt.entry))
+		if tt.reason == "" && err != nil || tt.reason != "" && (!errors.As(err, &refused) || refused.Refusals[0].Reason != tt.reason) {
+			t.Errorf("append = %v, want reason %q", err, tt.reason)
+		}
+	}
+	for range 2 {
+		if got := lines(t, o, store.LogSelector{Range: always()}); len(got) != 1 || got[0] != "x: "+line {
+			t.Errorf("%d lines", len(got))
+		}
+		for rows, err := range o.Select(t.Context(), "big", store.LogSelector{Range: always()}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rows.Lines[0] != "x"+line[:len(line)-2] || len(rows.Row(1, nil)) != 1000 {
+				t.Errorf("a line of %d bytes that was cut, %d fields", len(rows.Lines[0]), len(rows.Row(1, nil)))
+			}
+		}
+		if err := o.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestRateLimits(t *testing.T) {
+	now := storetest.Now()
+	o := openAt(t, t.TempDir(), Options{
+		Now: func() time.Time { return now }, MaxTenants: 3,
+		TenantLimits: func(tn model.Tenant) (Limits, bool) {
+			if tn == "streams" {
+				return Limits{PerStreamRate: 10, PerStreamBurst: 20}, true
+			}
+			return Limits{IngestionRate: 10, IngestionBurst: 20}, tn == tenant
+		},
+	})
+	defer o.close(t)
+	n := 0
+	app := func(tn model.Tenant, reason string, kept int, apps ...string) {
+		t.Helper()
+		b := &store.LogBatch{}
+		for _, a := range apps {
+			n++
+			b.Streams = append(b.Streams, store.LogStream{Labels: appLabels(a), Entries: []store.LogEntry{{Time: now.UnixNano(), Line: fmt.Sprintf("%010d", n)}}})
+		}
+		var refused *store.Refused
+		err := o.Append(t.Context(), tn, b)
+		if reason == "" && err != nil || reason != "" && (!errors.As(err, &refused) || refused.Refusals[0].Reason != reason || refused.Kept != kept) {
+			t.Errorf("append %q = %v, want reason %q, %d kept", apps, err, reason, kept)
+		}
+	}
+	app(tenant, "", 0, "a", "b")
+	app(tenant, store.ReasonRateLimited, 0, "a")
+	now = now.Add(time.Second)
+	app(tenant, store.ReasonRateLimited, 0, "a", "b") // nothing of it
+	app(tenant, "", 0, "a")
+	app("streams", "", 0, "a", "a", "b")
+	app("streams", reasonStreamRate, 1, "a", "b")
+	app("free", "", 0, "a", "b", "c", "d")
+	app("fourth", store.ReasonStreamLimit, 0, "a")
 }
 
 func TestStreamLimit(t *testing.T) {

@@ -21,24 +21,27 @@ func (b *blockInfo) keeps() bool {
 	return b.size >= minBlockText && b.size/int64(b.segs[1]-b.segs[0]) >= minSegmentText
 }
 
-// merge writes the rows of in to w. Big blocks are copied without being decompressed;
+// merge writes the rows of in to w, without those that are removed for good. Big blocks are copied without being decompressed;
 // the rows of the others are sorted by stream and time into new blocks, without
 // duplicates.
 func (s *Store) merge(ctx context.Context, in []*part.Part[*partIndex], w *part.Writer) (*part.Finished, error) {
 	p := newPartWriter(w, s.zstd)
-	plan, maps := mergePlan(in, p)
-	if err := s.copyBlocks(ctx, in, maps, p); err != nil {
+	day := model.TimeRange{From: in[0].Info.Day.Start(), To: (in[0].Info.Day + 1).Start()}
+	rm := s.removals(in[0].Info.Tenant, day, true)
+	touched := rm.touched(in)
+	plan, maps := mergePlan(in, touched, p)
+	if err := s.copyBlocks(ctx, in, touched, maps, p); err != nil {
 		return nil, fmt.Errorf("copy blocks: %w", err)
 	}
-	if err := s.rewrite(ctx, plan, p); err != nil {
+	if err := s.rewrite(ctx, plan, newCutter(rm), p); err != nil {
 		return nil, fmt.Errorf("rewrite blocks: %w", err)
 	}
 	return p.finish()
 }
 
-// mergePlan enters the streams of in into p. It returns what has to be rewritten, and for
-// each part the new number of its streams.
-func mergePlan(in []*part.Part[*partIndex], p *partWriter) (*plan, [][]uint32) {
+// mergePlan enters the streams of in into p. It returns what has to be rewritten, all of the
+// touched parts among it, and for each part the new number of its streams.
+func mergePlan(in []*part.Part[*partIndex], touched []bool, p *partWriter) (*plan, [][]uint32) {
 	pl := &plan{}
 	f := finder{byHash: map[uint64][]int{}}
 	places := make([][]int, len(in))
@@ -53,7 +56,7 @@ func mergePlan(in []*part.Part[*partIndex], p *partWriter) (*plan, [][]uint32) {
 			for _, i := range x.segments(uint32(stream)) {
 				sg := &x.segs[i]
 				info := &x.blocks[sg.block]
-				if info.keeps() {
+				if info.keeps() && !touched[k] {
 					continue
 				}
 				b := blocks[sg.block]
@@ -87,10 +90,13 @@ func mergePlan(in []*part.Part[*partIndex], p *partWriter) (*plan, [][]uint32) {
 
 // copyBlocks copies the blocks that are kept, oldest part first, and what is known about
 // their fields.
-func (s *Store) copyBlocks(ctx context.Context, in []*part.Part[*partIndex], maps [][]uint32, p *partWriter) error {
+func (s *Store) copyBlocks(ctx context.Context, in []*part.Part[*partIndex], touched []bool, maps [][]uint32, p *partWriter) error {
 	buf := s.pool.get()
 	defer s.pool.put(buf)
 	for k, pt := range in {
+		if touched[k] {
+			continue // what is left of it is found out anew
+		}
 		x := pt.Data
 		ids := make([]uint32, len(x.names))
 		for i, name := range x.names {
@@ -165,8 +171,8 @@ func bringTemplates(data []byte, list []*template, z *codec.Zstd) []byte {
 	return append(appendSkeletons(nil, size, list, z), r.Rest()...)
 }
 
-// rewrite writes the rows of plan, stream by stream.
-func (s *Store) rewrite(ctx context.Context, pl *plan, p *partWriter) error {
+// rewrite writes the rows of plan that c leaves, stream by stream.
+func (s *Store) rewrite(ctx context.Context, pl *plan, c *cutter, p *partWriter) error {
 	if len(pl.blocks) == 0 {
 		return nil
 	}
@@ -183,6 +189,9 @@ func (s *Store) rewrite(ctx context.Context, pl *plan, p *partWriter) error {
 			}
 		}
 		rows = rows[:0]
+		if !c.rm.simple() && !c.cut(r) {
+			return true
+		}
 		for i := range r.Times {
 			rows = append(rows, row{time: r.Times[i], line: r.Lines[i], meta: text(appendRowMeta(nil, r, i))})
 		}

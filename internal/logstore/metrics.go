@@ -5,7 +5,6 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	entries      prometheus.Counter
 	bytes        prometheus.Counter
-	discarded    *prometheus.CounterVec
 	headBytes    prometheus.Gauge
 	streams      prometheus.Gauge
 	flushSeconds prometheus.Histogram
@@ -23,9 +22,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		bytes: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pharos_logs_appended_bytes_total", Help: "Bytes of lines and structured metadata stored.",
 		}),
-		discarded: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pharos_logs_discarded_entries_total", Help: "Log entries refused, by reason.",
-		}, []string{"reason"}),
 		headBytes: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pharos_logs_head_bytes", Help: "Memory taken by entries that are not in a part yet.",
 		}),
@@ -50,7 +46,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		Name: "pharos_logs_replay_unread_records_total", Help: "Replayed records that could not be read.",
 	})
 	if reg != nil {
-		reg.MustRegister(m.unread, m.entries, m.bytes, m.discarded, m.headBytes, m.streams, m.flushSeconds, m.flushFailed, m.tailDropped, m.lostLabels)
+		reg.MustRegister(m.unread, m.entries, m.bytes, m.headBytes, m.streams, m.flushSeconds, m.flushFailed, m.tailDropped, m.lostLabels)
 	}
 	return m
 }

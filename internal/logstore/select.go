@@ -26,7 +26,7 @@ type query struct {
 // Select implements [store.LogReader].
 func (s *Store) Select(ctx context.Context, tenant model.Tenant, sel store.LogSelector) iter.Seq2[*store.LogRows, error] {
 	return func(yield func(*store.LogRows, error) bool) {
-		if err := s.selectRows(ctx, tenant, sel, func(r *store.LogRows) bool { return yield(r, nil) }); err != nil {
+		if err := s.selectVisible(ctx, tenant, sel, func(r *store.LogRows) bool { return yield(r, nil) }); err != nil {
 			yield(nil, err)
 		}
 	}

@@ -46,6 +46,7 @@ type Store struct {
 	roomMu sync.Mutex
 	room   chan struct{} // guarded by roomMu; closed when a flush has made room
 
+	deletes  *deletes
 	replayed map[uint64]*stream // streams by their id in the wal; nil after start-up
 	lost     []string           // what replay could not read; fixed after start-up
 }
@@ -83,11 +84,18 @@ func Open(dir string, log *wal.Log, opts Options) (*Store, error) {
 	if s.zstd, err = codec.NewZstd(codec.LevelFast); err != nil {
 		return nil, fmt.Errorf("open log store: %w", err)
 	}
+	if err = s.openDeletes(dir); err != nil {
+		return nil, fmt.Errorf("open log store: %w", err)
+	}
 	s.set, err = part.Open(dir, part.Options[*partIndex]{
-		Signal:     model.Logs,
-		Load:       s.loadIndex,
-		Merge:      s.merge,
-		Retention:  func(t model.Tenant) time.Duration { return s.limits(t).Retention },
+		Signal:  model.Logs,
+		Load:    s.loadIndex,
+		Merge:   s.merge,
+		Rewrite: s.rewrites,
+		Retention: func(t model.Tenant) time.Duration {
+			lim := s.limits(t)
+			return lim.longestRetention()
+		},
 		Logger:     opts.Logger,
 		Now:        opts.Now,
 		Registerer: opts.Registerer,
@@ -141,12 +149,14 @@ func (s *Store) Replay(rec wal.Record) error {
 // lostLabel marks entries whose stream labels were lost with a damaged wal record.
 const lostLabel = "stream_labels_lost"
 
-// Run flushes the head by size and age, merges parts and drops expired ones until ctx is
+// Run flushes the head by size and age, merges parts, drops expired ones and processes
+// delete requests until ctx is
 // done; then it flushes once more.
 func (s *Store) Run(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.set.Run(gctx) })
 	g.Go(func() error { return s.flushLoop(gctx) })
+	g.Go(func() error { return s.deleteLoop(gctx) })
 	return g.Wait()
 }
 

@@ -11,18 +11,18 @@ import (
 )
 
 // foundStreams returns what a selector of [store.LogIndex] matches: streams with sources
-// in the range. Close the view when done.
-func (s *Store) foundStreams(ctx context.Context, tenant model.Tenant, sel store.LogSelector) (*plan, snapshot, model.TimeRange, error) {
+// in the range, and for each the part of the range in which it may be seen. Entries that
+// only their content tells to be deleted still count. Close the view when done.
+func (s *Store) foundStreams(ctx context.Context, tenant model.Tenant, sel store.LogSelector) (*plan, snapshot, []model.TimeRange, error) {
 	r := clip(sel.Range)
 	if err := ctx.Err(); err != nil {
-		return nil, snapshot{}, r, err
+		return nil, snapshot{}, nil, err
 	}
+	rm := s.removals(tenant, r, false)
+	r.From = max(r.From, rm.oldest())
 	snap := s.look(tenant, sel.Matchers, r, sel.Account)
 	p := newPlan(snap, sel.Matchers, r, nil, nil)
-	p.streams = slices.DeleteFunc(p.streams, func(fs foundStream) bool {
-		return !slices.ContainsFunc(fs.sources, func(src source) bool { return src.block != nil || src.head.reaches(r) })
-	})
-	return p, snap, r, nil
+	return p, snap, rm.hideStreams(p, r), nil
 }
 
 // LabelNames implements [store.LogIndex].
@@ -59,7 +59,7 @@ func (s *Store) LabelValues(ctx context.Context, tenant model.Tenant, name strin
 
 // Streams implements [store.LogIndex].
 func (s *Store) Streams(ctx context.Context, tenant model.Tenant, sel store.LogSelector) ([]store.StreamStats, error) {
-	p, snap, r, err := s.foundStreams(ctx, tenant, sel)
+	p, snap, ranges, err := s.foundStreams(ctx, tenant, sel)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,9 @@ func (s *Store) Streams(ctx context.Context, tenant model.Tenant, sel store.LogS
 	for i := range p.streams {
 		st := store.StreamStats{Labels: p.streams[i].labels}
 		for k := range p.streams[i].sources {
-			p.streams[i].sources[k].volume(r, &st)
+			if src := &p.streams[i].sources[k]; ranges[i].Overlaps(src.min, src.max) {
+				src.volume(ranges[i], &st)
+			}
 		}
 		out = append(out, st)
 	}
@@ -115,6 +117,8 @@ func (s *Store) FieldNames(ctx context.Context, tenant model.Tenant, sel store.L
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	rm := s.removals(tenant, r, false)
+	r.From = max(r.From, rm.oldest())
 	snap := s.look(tenant, sel.Matchers, r, sel.Account)
 	defer snap.view.Close()
 	values := map[string]*sketch{}
@@ -129,7 +133,9 @@ func (s *Store) FieldNames(ctx context.Context, tenant model.Tenant, sel store.L
 		x := pt.Data
 		lists, fields := map[uint32]bool{}, map[uint32]bool{}
 		for _, st := range x.table.Select(ask) {
-			if slices.ContainsFunc(x.segments(st), func(i uint32) bool { return r.Overlaps(x.segs[i].min, x.segs[i].max) }) {
+			labels, _ := x.labels(st)
+			sr := rm.of(labels)
+			if in := sr.visible(r); slices.ContainsFunc(x.segments(st), func(i uint32) bool { return in.Overlaps(x.segs[i].min, x.segs[i].max) }) {
 				lists[x.fieldOf[st]] = true
 			}
 		}
@@ -144,7 +150,8 @@ func (s *Store) FieldNames(ctx context.Context, tenant model.Tenant, sel store.L
 	}
 	for _, runs := range snap.heads {
 		for i := range runs {
-			for _, row := range runs[i].in(r) {
+			sr := rm.of(runs[i].stream.labels)
+			for _, row := range runs[i].in(sr.visible(r)) {
 				for meta := row.meta; meta != ""; {
 					var name, value string
 					name, value, meta = nextMeta(meta)

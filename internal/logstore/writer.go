@@ -176,12 +176,16 @@ func (s *writtenStream) addField(id uint32) {
 	}
 }
 
-// finish writes what is left and the index.
+// finish writes what is left and the index. A part without rows is nil.
 func (p *partWriter) finish() (*part.Finished, error) {
 	if err := p.endBlock(); err != nil {
 		p.w.Abort()
 		return nil, err
 	}
+	if len(p.blocks) == 0 {
+		return nil, nil
+	}
+	p.dropEmptyStreams()
 	x := p.index()
 	st := part.Stats{}
 	for i := range p.blocks {

@@ -185,6 +185,17 @@ type LogIndex interface {
 	FieldNames(ctx context.Context, tenant model.Tenant, sel LogSelector) ([]NameCount, error)
 }
 
+// LogDeletion is a request to delete entries: those of its range that its query selects.
+// No query sees them from the moment of the request; later they leave the disk.
+type LogDeletion struct {
+	ID         string
+	Query      string // LogQL, as it was given
+	Range      model.TimeRange
+	Created    int64   // Unix nanoseconds
+	Cancelable bool    // it can still be taken back without loss
+	Done       float64 // share of the data that has been rewritten; at 1 it is over
+}
+
 // StreamStats is the volume of one stream in a range.
 type StreamStats struct {
 	Labels  model.Labels

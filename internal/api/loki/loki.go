@@ -29,12 +29,25 @@ type Options struct {
 	Tenancy api.Tenancy
 	// Limits returns the limits of a tenant; nil means the defaults for all. It is called
 	// once a request.
-	Limits func(model.Tenant) Limits
-	Build  BuildInfo
-	Config func() string                   // the configuration in force, as YAML; nil: not shown
-	Flush  func(ctx context.Context) error // writes what is in memory to disk; nil: not offered
-	Logger *slog.Logger                    // nil discards
-	Now    func() time.Time
+	Limits  func(model.Tenant) Limits
+	Build   BuildInfo
+	Deleter Deleter                         // nil: entries cannot be deleted
+	Config  func() string                   // the configuration in force, as YAML; nil: not shown
+	Flush   func(ctx context.Context) error // writes what is in memory to disk; nil: not offered
+	Logger  *slog.Logger                    // nil discards
+	Now     func() time.Time
+}
+
+// Deleter deletes entries that are stored already.
+type Deleter interface {
+	// Delete takes on d, of which Query and Range are set. When it returns, no query sees the
+	// entries any more.
+	Delete(ctx context.Context, tenant model.Tenant, d store.LogDeletion) (store.LogDeletion, error)
+	// Deletions returns the requests of tenant, oldest first.
+	Deletions(tenant model.Tenant) []store.LogDeletion
+	// CancelDeletion takes a request back; with force also while it is being processed. Errors
+	// wrap [store.ErrNotFound] or [store.ErrLimit].
+	CancelDeletion(ctx context.Context, tenant model.Tenant, id string, force bool) error
 }
 
 // API is the handlers. They are safe for concurrent use.
@@ -100,6 +113,13 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 	}
 	for _, path := range []string{"/loki/api/v1/tail", "/api/prom/tail"} {
 		mux.Handle("GET "+prefix+path, d.Handle(a.tail))
+	}
+	if a.Deleter != nil {
+		path := prefix + "/loki/api/v1/delete"
+		mux.Handle("GET "+path, d.Handle(a.deletes))
+		mux.Handle("POST "+path, d.Handle(a.addDelete))
+		mux.Handle("PUT "+path, d.Handle(a.addDelete))
+		mux.Handle("DELETE "+path, d.Handle(a.cancelDelete))
 	}
 	mux.Handle("GET "+prefix+"/config/tenant/v1/limits", d.Handle(a.yamlLimits))
 	mux.Handle("GET "+prefix+"/services", d.Handle(a.services))

@@ -222,6 +222,14 @@ func (s *Set[T]) create(p partition, level uint32) (*Writer, error) {
 	return createFile(s.dir, s.opts.Signal, Info{ID: id, Tenant: p.tenant, Day: p.day, Stats: Stats{Level: level}})
 }
 
+// NextID returns a number above the id of every part that counts now, and not above that of
+// any part created from now on.
+func (s *Set[T]) NextID() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.man.NextID
+}
+
 // Commit makes finished parts count, atomically together with the wal position that the
 // parts now cover: every record of this signal up to covered is in them. When it fails,
 // nothing has changed and the files are removed.

@@ -11,7 +11,7 @@ import (
 
 // ParseLabels reads a stream's labels in the notation of Prometheus, {a="b", c="d"}.
 // Order and white space are free; values are Go strings in double quotes. It does not
-// check names or limits: [Limits.Stream] does. An error is a [*LabelError].
+// check names or limits: [NewStream] does. An error is a [*LabelError].
 func ParseLabels(s string) (model.Labels, error) {
 	p := labelParser{s: s}
 	ls, err := p.labels()

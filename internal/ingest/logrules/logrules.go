@@ -1,16 +1,17 @@
 // Package logrules applies Loki's rules to log entries on their way in, whatever
 // protocol they came by: which label sets are valid, what service_name and detected_level
-// an entry gets, how names of structured metadata are normalised, and what is refused.
+// an entry gets, and how names of structured metadata are normalised. How big and how old
+// an entry may be is the store's to check.
 //
 // A protocol feeds a [Builder], stream by stream and entry by entry:
 //
 //	b.Reset(now)
-//	s, err := b.Limits.Stream(labels)     // cacheable
+//	s, err := NewStream(labels)           // cacheable
 //	b.Stream(s)                           // or b.RefuseStream(n, err)
 //	b.Entry(time, line, meta...)
 //	writer.Append(ctx, tenant, b.Batch())
 //
-// and gets a batch in which every entry passed, with b.Refused counting the others. The
+// and gets a batch, with b.Refused counting the entries whose labels are not valid. The
 // levels that Level finds in a line are pinned by the table in its test.
 package logrules
 
@@ -26,40 +27,6 @@ import (
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
-
-// Limits bounds what one stream and one entry may be. Zero fields get Loki's defaults.
-type Limits struct {
-	MaxLabels    int           // label names of a stream, an added service_name aside; 0 means 15
-	MaxName      int           // bytes of a label name; 0 means 1024
-	MaxValue     int           // bytes of a label value; 0 means 2048
-	MaxLine      int           // bytes of a line; 0 means 256 KiB
-	MaxMetaPairs int           // structured metadata pairs of an entry; 0 means 128
-	MaxMetaBytes int           // bytes of their names and values; 0 means 64 KiB
-	MaxAge       time.Duration // oldest acceptable entry; 0 means 168 h, negative means no limit
-	MaxFuture    time.Duration // how far ahead of the clock an entry may be; 0 means 10 min
-}
-
-// WithDefaults returns l with its zero fields filled in.
-func (l Limits) WithDefaults() Limits {
-	fill := func(v *int, d int) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	fill(&l.MaxLabels, 15)
-	fill(&l.MaxName, 1024)
-	fill(&l.MaxValue, 2048)
-	fill(&l.MaxLine, 256<<10)
-	fill(&l.MaxMetaPairs, 128)
-	fill(&l.MaxMetaBytes, 64<<10)
-	if l.MaxAge == 0 {
-		l.MaxAge = 168 * time.Hour
-	}
-	if l.MaxFuture == 0 {
-		l.MaxFuture = 10 * time.Minute
-	}
-	return l
-}
 
 // LabelError is a label set that is refused, and for which of the store's reasons.
 type LabelError struct {
@@ -94,22 +61,13 @@ const (
 	unknownService = "unknown_service"
 )
 
-// Stream checks a label set, sorts it, and adds service_name. The result shares the
-// memory of ls; an error is a [*LabelError].
-func (l Limits) Stream(ls model.Labels) (*Stream, error) {
+// NewStream checks the names of a label set, sorts it, and adds service_name. The result
+// shares the memory of ls; an error is a [*LabelError].
+func NewStream(ls model.Labels) (*Stream, error) {
 	text := func() string { return slices.Clone(ls).String() }
-	seen := model.NewLabels(slices.Clone(ls)...)
-	hasService := seen.Get(serviceName) != ""
-	if n := len(seen); n > l.MaxLabels && (!hasService || n > l.MaxLabels+1) {
-		return nil, labelErrorf(store.ReasonLabelCount, "entry for stream '%s' has %d label names; limit %d", text(), n, l.MaxLabels)
-	}
 	slices.SortStableFunc(ls, func(a, b model.Label) int { return strings.Compare(a.Name, b.Name) })
 	for i, x := range ls {
 		switch {
-		case len(x.Name) > l.MaxName:
-			return nil, labelErrorf(store.ReasonLabelName, "stream '%s' has label name too long: '%s'", text(), x.Name)
-		case len(x.Value) > l.MaxValue:
-			return nil, labelErrorf(store.ReasonLabelValue, "stream '%s' has label value too long: '%s'", text(), x.Value)
 		case !validName(x.Name):
 			return nil, labelErrorf(store.ReasonInvalidLabels, "stream '%s' has an invalid label name: '%s'; allowed are letters, digits and _, not starting with a digit", text(), x.Name)
 		case !utf8.ValidString(x.Value):
@@ -119,7 +77,7 @@ func (l Limits) Stream(ls model.Labels) (*Stream, error) {
 		}
 	}
 	ls = model.NewLabels(ls...)
-	if !hasService {
+	if ls.Get(serviceName) == "" {
 		ls = model.NewLabels(append(ls, model.Label{Name: serviceName, Value: service(ls)})...)
 	}
 	return &Stream{Labels: ls, level: levelOf(ls)}, nil
@@ -146,18 +104,15 @@ func validName(s string) bool {
 	return s != ""
 }
 
-// Builder makes a batch of entries that passed. It keeps its memory between batches.
-// The zero Builder with Limits set is ready.
+// Builder makes a batch of entries. It keeps its memory between batches. The zero Builder
+// is ready.
 type Builder struct {
-	Limits  Limits // with defaults
 	Refused store.Refused
 
 	batch    store.LogBatch
 	entries  []store.LogEntry
 	meta     []model.Label
 	now      int64
-	oldest   int64
-	newest   int64
 	total    int
 	stream   *Stream
 	first    int // where the entries of the stream begin
@@ -175,10 +130,6 @@ func (b *Builder) Reset(now time.Time) {
 	}
 	b.Refused, b.stream, b.total = store.Refused{}, nil, 0
 	b.now = now.UnixNano()
-	b.oldest, b.newest = 0, now.Add(b.Limits.MaxFuture).UnixNano()
-	if b.Limits.MaxAge > 0 {
-		b.oldest = now.Add(-b.Limits.MaxAge).UnixNano()
-	}
 }
 
 // Now returns the time given to Reset, in Unix nanoseconds.
@@ -240,11 +191,6 @@ func (b *Builder) MetaMark() int { return len(b.meta) }
 func (b *Builder) Entry(mark int, ts int64, line string) {
 	b.total++
 	meta := b.meta[mark:]
-	if reason := b.refuse(ts, line, meta); reason != "" {
-		b.addRefused(reason, ts, line, meta)
-		b.meta = b.meta[:mark]
-		return
-	}
 	level := b.stream.level
 	detected := -1
 	for i := range meta {
@@ -270,54 +216,6 @@ func (b *Builder) Entry(mark int, ts int64, line string) {
 	n := sortUnique(b.meta[mark:])
 	b.meta = b.meta[:mark+n]
 	b.entries = append(b.entries, store.LogEntry{Time: ts, Line: line, Meta: b.meta[mark : mark+n : mark+n]})
-}
-
-// addRefused is apart from Entry so that its closure costs only those who need it.
-func (b *Builder) addRefused(reason string, ts int64, line string, meta []model.Label) {
-	b.Refused.Add(reason, 1, func() string { return b.explain(reason, ts, line, meta) })
-}
-
-// refuse says why an entry must not be stored, "" if nothing speaks against it.
-func (b *Builder) refuse(ts int64, line string, meta []model.Label) (reason string) {
-	switch {
-	case ts < b.oldest:
-		return store.ReasonTooOld
-	case ts > b.newest:
-		return store.ReasonTooNew
-	case len(line) > b.Limits.MaxLine:
-		return store.ReasonLineTooLong
-	case len(meta) > b.Limits.MaxMetaPairs:
-		return store.ReasonMetaTooMany
-	case metaSize(meta) > b.Limits.MaxMetaBytes:
-		return store.ReasonMetaTooLarge
-	}
-	return ""
-}
-
-func metaSize(meta []model.Label) int {
-	size := 0
-	for i := range meta {
-		size += len(meta[i].Name) + len(meta[i].Value)
-	}
-	return size
-}
-
-// explain words a refusal as Loki does.
-func (b *Builder) explain(reason string, ts int64, line string, meta []model.Label) string {
-	stream := b.stream.Labels.String()
-	at := func(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339) }
-	switch reason {
-	case store.ReasonTooOld:
-		return fmt.Sprintf("entry for stream '%s' has timestamp too old: %s, oldest acceptable timestamp is: %s", stream, at(ts), at(b.oldest))
-	case store.ReasonTooNew:
-		return fmt.Sprintf("entry for stream '%s' has timestamp too new: %s", stream, at(ts))
-	case store.ReasonLineTooLong:
-		return fmt.Sprintf("max entry size '%d' bytes exceeded for stream '%s' while adding an entry with length '%d' bytes", b.Limits.MaxLine, stream, len(line))
-	case store.ReasonMetaTooMany:
-		return fmt.Sprintf("stream '%s' has too many structured metadata labels: '%d', limit: '%d'", stream, len(meta), b.Limits.MaxMetaPairs)
-	default:
-		return fmt.Sprintf("stream '%s' has structured metadata too large: '%d' bytes, limit: '%d' bytes", stream, metaSize(meta), b.Limits.MaxMetaBytes)
-	}
 }
 
 // sortUnique sorts pairs by name, keeps the first of equal names, and returns how many

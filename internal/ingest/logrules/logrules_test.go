@@ -2,7 +2,6 @@ package logrules
 
 import (
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -49,7 +48,7 @@ func FuzzParseLabels(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := (Limits{}.WithDefaults()).Stream(ls); err != nil {
+		if _, err := NewStream(ls); err != nil {
 			return
 		}
 		again, err := ParseLabels(ls.String())
@@ -60,13 +59,6 @@ func FuzzParseLabels(f *testing.F) {
 }
 
 func TestStream(t *testing.T) {
-	many := func(n int) string {
-		var b strings.Builder
-		for i := range n {
-			b.WriteString(`,l` + string(rune('a'+i)) + `="x"`)
-		}
-		return "{" + b.String()[1:] + "}"
-	}
 	tests := []struct{ in, want, reason string }{
 		{in: `{app="x"}`, want: `{app="x", service_name="x"}`},
 		{in: `{job="j", container="c"}`, want: `{container="c", job="j", service_name="c"}`},
@@ -77,10 +69,6 @@ func TestStream(t *testing.T) {
 		{in: `{a.b="1"}`, reason: store.ReasonInvalidLabels},
 		{in: `{é="1"}`, reason: store.ReasonInvalidLabels},
 		{in: `{a="\xff"}`, reason: store.ReasonInvalidLabels},
-		{in: many(15), want: strings.TrimSuffix(strings.ReplaceAll(many(15), ",", ", "), "}") + `, service_name="unknown_service"}`},
-		{in: many(16), reason: store.ReasonLabelCount},
-		{in: `{a="` + strings.Repeat("v", 2049) + `"}`, reason: store.ReasonLabelValue},
-		{in: `{` + strings.Repeat("n", 1025) + `="v"}`, reason: store.ReasonLabelName},
 	}
 	for _, tt := range tests {
 		t.Run(tt.in[:min(30, len(tt.in))], func(t *testing.T) {
@@ -88,7 +76,7 @@ func TestStream(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s, err := Limits{}.WithDefaults().Stream(ls)
+			s, err := NewStream(ls)
 			var le *LabelError
 			switch {
 			case tt.reason == "" && err != nil:
@@ -105,13 +93,13 @@ func TestStream(t *testing.T) {
 // build makes a batch of one entry.
 func build(t *testing.T, labels string, ts time.Time, line string, meta ...string) (*store.LogEntry, *store.Refused) {
 	t.Helper()
-	b := Builder{Limits: Limits{}.WithDefaults()}
+	b := Builder{}
 	b.Reset(time.Unix(1_700_000_000, 0))
 	ls, err := ParseLabels(labels)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := b.Limits.Stream(ls)
+	s, err := NewStream(ls)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,44 +160,5 @@ func TestEntryMeta(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, e.Meta); diff != "" {
 		t.Errorf("metadata (-want +got):\n%s", diff)
-	}
-}
-
-func TestEntryRefused(t *testing.T) {
-	now := time.Unix(1_700_000_000, 0)
-	var pairs []string
-	for i := range 129 {
-		pairs = append(pairs, "n"+strings.Repeat("x", i+1), "v")
-	}
-	tests := []struct {
-		name   string
-		ts     time.Time
-		line   string
-		meta   []string
-		reason string
-	}{
-		{name: "ok", ts: now},
-		{name: "oldest", ts: now.Add(-168 * time.Hour)},
-		{name: "too old", ts: now.Add(-168*time.Hour - 1), reason: store.ReasonTooOld},
-		{name: "newest", ts: now.Add(10 * time.Minute)},
-		{name: "too new", ts: now.Add(10*time.Minute + 1), reason: store.ReasonTooNew},
-		{name: "long", ts: now, line: strings.Repeat("x", 262144)},
-		{name: "too long", ts: now, line: strings.Repeat("x", 262145), reason: store.ReasonLineTooLong},
-		{name: "pairs", ts: now, meta: pairs, reason: store.ReasonMetaTooMany},
-		{name: "bytes", ts: now, meta: []string{"a", strings.Repeat("x", 65536)}, reason: store.ReasonMetaTooLarge},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			e, refused := build(t, `{a="b"}`, tt.ts, tt.line, tt.meta...)
-			if tt.reason == "" {
-				if e == nil {
-					t.Fatal(refused)
-				}
-				return
-			}
-			if e != nil || len(refused.Refusals) != 1 || refused.Refusals[0].Reason != tt.reason {
-				t.Errorf("refused %v, want %s", refused, tt.reason)
-			}
-		})
 	}
 }

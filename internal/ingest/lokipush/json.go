@@ -128,7 +128,7 @@ func (s *Server) jsonLabels(v *fastjson.Value, i int) (stream *logrules.Stream, 
 			return nil, nil, err
 		}
 	}
-	stream, labelErr = s.opts.Limits.Stream(ls)
+	stream, labelErr = logrules.NewStream(ls)
 	return stream, labelErr, nil
 }
 

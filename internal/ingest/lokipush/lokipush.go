@@ -31,7 +31,6 @@ import (
 type Options struct {
 	Tenant     ingest.TenantFunc     // nil means ingest.DefaultTenant
 	MaxBytes   int64                 // limit of a decompressed body; 0 means ingest.DefaultMaxBytes
-	Limits     logrules.Limits       // zero fields mean Loki's defaults
 	Registerer prometheus.Registerer // nil counts nowhere
 	Now        func() time.Time      // nil means time.Now; tests replace it
 }
@@ -58,10 +57,8 @@ func New(w store.LogWriter, opts Options) *Server {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	opts.Limits = opts.Limits.WithDefaults()
 	return &Server{
 		writer: w, opts: opts, metrics: ingest.NewMetrics(opts.Registerer, "loki_push"),
-		streams: streamCache{limits: opts.Limits},
 	}
 }
 
@@ -83,7 +80,7 @@ func (s *Server) handler(f decode, fail func(http.ResponseWriter, error)) http.H
 		defer s.bodies.Put(body)
 		b, ok := s.builders.Get().(*logrules.Builder)
 		if !ok {
-			b = &logrules.Builder{Limits: s.opts.Limits}
+			b = &logrules.Builder{}
 		}
 		defer s.builders.Put(b)
 		b.Reset(s.opts.Now())
@@ -184,13 +181,16 @@ func errNoStreams() error {
 // streamCache maps the text of labels to what the rules make of them: agents send the
 // same few streams again and again.
 type streamCache struct {
-	limits logrules.Limits
-	mu     sync.RWMutex
-	m      map[string]*logrules.Stream // guarded by mu
+	mu sync.RWMutex
+	m  map[string]*logrules.Stream // guarded by mu
 }
 
-// maxCachedStreams bounds the cache; past it, it starts afresh.
-const maxCachedStreams = 20_000
+// Bounds of the cache. Past the number of streams it starts afresh; longer texts it does
+// not keep.
+const (
+	maxCachedStreams = 20_000
+	maxCachedText    = 4 << 10
+)
 
 // get returns the stream whose labels are written as text, which may be part of a body.
 func (c *streamCache) get(text string) (*logrules.Stream, error) {
@@ -205,8 +205,11 @@ func (c *streamCache) get(text string) (*logrules.Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s, err = c.limits.Stream(ls); err != nil {
+	if s, err = logrules.NewStream(ls); err != nil {
 		return nil, err
+	}
+	if len(text) > maxCachedText {
+		return s, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

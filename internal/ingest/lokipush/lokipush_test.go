@@ -159,11 +159,6 @@ func TestPushJSON(t *testing.T) {
 			name: "dotted label", body: `{"streams":[{"stream":{"a.b":"c"},"values":[["1700000000000000000","lost"]]},{"stream":{"app":"x"},"values":[["1700000000000000000","hello"]]}]}`,
 			status: 400, text: "1 invalid_labels", want: []string{one},
 		},
-		{
-			name: "too old and too new", body: line(`["1600000000000000000","old"],["1800000000000000000","new"],["1700000000000000000","hello"]`),
-			status: 400, text: "2 of 3 items refused (the other 1 are stored)", want: []string{one},
-		},
-		{name: "long line", body: line(`["1700000000000000000","` + strings.Repeat("x", 262145) + `"]`), status: 400, text: "max entry size '262144' bytes exceeded"},
 		{name: "bomb", encoding: "gzip", body: line(`["1700000000000000000","` + strings.Repeat("x", 2<<20) + `"]`), status: 413},
 		{name: "no type", contentType: "-", body: line(""), status: 400, text: "Content-Type"},
 		{name: "tenant", tenantID: "a b", body: line(""), status: 400, text: "tenant"},
@@ -208,7 +203,6 @@ func TestPushProtobuf(t *testing.T) {
 		{name: "truncated", body: snappy(body[:40]), status: 400, text: "at byte"},
 		{name: "bad labels", body: snappy(append(slices.Clone(body), protoPush(`{app=pb}`, entry{now, "lost", nil})...)), status: 400, text: "couldn't parse labels", want: want},
 		{name: "repeated label", body: snappy(protoPush(`{a="1", a="2"}`, entry{now, "lost", nil})), status: 400, text: "duplicate label name"},
-		{name: "far time", body: snappy(protoPush(`{a="1"}`, entry{1 << 62, "lost", nil})), status: 400, text: store.ReasonTooNew},
 		{name: "no streams", body: snappy(nil), status: 422, text: "at least one valid stream"},
 		{name: "bomb", body: snappy(make([]byte, 2<<20)), status: 413},
 	}

@@ -27,6 +27,7 @@ type Meter struct {
 
 	mu      sync.Mutex
 	signals map[model.Signal]*counts // guarded by mu
+	tenants map[model.Tenant]bool    // guarded by mu; of which something was stored
 }
 
 type counts struct {
@@ -52,11 +53,12 @@ func New(reg prometheus.Registerer, now func() time.Time) *Meter {
 	m := &Meter{
 		now:     now,
 		signals: map[model.Signal]*counts{},
+		tenants: map[model.Tenant]bool{},
 		received: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pharos_ingested_items_total", Help: "Samples, log entries and spans stored.",
 		}, []string{"signal", "tenant"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pharos_discarded_items_total", Help: "Samples, log entries and spans refused for good, by reason.",
+			Name: "pharos_discarded_items_total", Help: "Samples, log entries and spans refused for good, by reason; those of tenants of which nothing was ever stored have no tenant.",
 		}, []string{"signal", "tenant", "reason"}),
 	}
 	if reg != nil {
@@ -74,15 +76,24 @@ func (m *Meter) observe(sig model.Signal, tenant model.Tenant, n int, err error)
 	lost := 0
 	if refused != nil {
 		lost = refused.Count()
-		for _, r := range refused.Refusals {
-			m.refused.WithLabelValues(sig.String(), string(tenant), r.Reason).Add(float64(r.Count))
-		}
 	}
 	kept := max(0, n-lost)
-	m.received.WithLabelValues(sig.String(), string(tenant)).Add(float64(kept))
 	now := m.now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	name := ""
+	if kept > 0 {
+		m.tenants[tenant] = true
+		m.received.WithLabelValues(sig.String(), string(tenant)).Add(float64(kept))
+	}
+	if m.tenants[tenant] { // else anyone could make series without end
+		name = string(tenant)
+	}
+	if refused != nil {
+		for _, r := range refused.Refusals {
+			m.refused.WithLabelValues(sig.String(), name, r.Reason).Add(float64(r.Count))
+		}
+	}
 	c := m.signals[sig]
 	if c == nil {
 		c = &counts{}

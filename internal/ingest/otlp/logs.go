@@ -51,7 +51,7 @@ func AppendLogs(b *logrules.Builder, ld plog.Logs) error {
 				labels = append(labels, model.Label{Name: streamLabel(k), Value: text})
 			}
 		}
-		stream, err := b.Limits.Stream(labels)
+		stream, err := logrules.NewStream(labels)
 		if err != nil {
 			n := 0
 			for _, sl := range rl.ScopeLogs().All() {

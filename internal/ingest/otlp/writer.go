@@ -25,9 +25,8 @@ type Options struct {
 	Logs    store.LogWriter
 	Traces  store.TraceWriter
 
-	Limits      logrules.Limits // of log entries; zero fields mean Loki's defaults
-	Promote     []string        // resource attributes that become labels of every series; nil means service.name
-	ScopeLabels bool            // add otel_scope_name, _version and attributes to every series
+	Promote     []string // resource attributes that become labels of every series; nil means service.name
+	ScopeLabels bool     // add otel_scope_name, _version and attributes to every series
 
 	MaxDeltaSeries int           // series of delta temporality to add up at a time; 0 means 1,000,000
 	DeltaStale     time.Duration // forget one not written for this long; 0 means 5 min, at least 1 s
@@ -60,7 +59,6 @@ func New(opts Options) *Writer {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	opts.Limits = opts.Limits.WithDefaults()
 	return &Writer{
 		opts: opts, metrics: ingest.NewMetrics(opts.Registerer, "otlp"),
 		deltas: deltas{max: opts.MaxDeltaSeries, stale: int64(max(opts.DeltaStale, time.Second))},
@@ -105,7 +103,7 @@ func (w *Writer) WriteLogs(ctx context.Context, tenant model.Tenant, ld plog.Log
 	}
 	b, ok := w.builders.Get().(*logrules.Builder)
 	if !ok {
-		b = &logrules.Builder{Limits: w.opts.Limits}
+		b = &logrules.Builder{}
 	}
 	defer w.builders.Put(b)
 	b.Reset(w.opts.Now())

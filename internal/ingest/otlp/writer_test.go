@@ -42,14 +42,14 @@ func TestWriteLogs(t *testing.T) {
 	ld := plog.NewLogs()
 	records := ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
 	records.AppendEmpty().Body().SetStr("received now")
-	old := records.AppendEmpty()
-	old.SetTimestamp(1)
-	old.Body().SetStr("old")
+	bad := ld.ResourceLogs().AppendEmpty()
+	bad.Resource().Attributes().PutStr("service.name", "\xff")
+	bad.ScopeLogs().AppendEmpty().LogRecords().AppendEmpty().Body().SetStr("lost")
 	now := storetest.Now()
 	err := New(Options{Logs: logs, Now: func() time.Time { return now }}).WriteLogs(t.Context(), "t", ld)
 	var refused *store.Refused
-	if !errors.As(err, &refused) || refused.Kept != 1 || refused.Refusals[0].Reason != store.ReasonTooOld {
-		t.Errorf("error %v, want one too old and one kept", err)
+	if !errors.As(err, &refused) || refused.Kept != 1 || refused.Refusals[0].Reason != store.ReasonInvalidLabels {
+		t.Errorf("error %v, want one refused and one kept", err)
 	}
 	n := 0
 	for rows, err := range logs.Select(t.Context(), "t", store.LogSelector{Range: model.TimeRange{From: now.UnixNano(), To: now.UnixNano() + 1}}) {

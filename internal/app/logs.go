@@ -1,0 +1,120 @@
+package app
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/pharos-o11y/pharos/internal/api/loki"
+	"github.com/pharos-o11y/pharos/internal/config"
+	"github.com/pharos-o11y/pharos/internal/logql"
+	"github.com/pharos-o11y/pharos/internal/logstore"
+	"github.com/pharos-o11y/pharos/internal/model"
+)
+
+// logLimits is the limits of logs under one configuration, as the store and the API take
+// them. Retention by signal is not part of it.
+type logLimits struct {
+	common  logTenant
+	tenants map[model.Tenant]logTenant
+}
+
+type logTenant struct {
+	store logstore.Limits
+	api   loki.Limits
+}
+
+func newLogLimits(cfg *config.Config) (*logLimits, error) {
+	l := &logLimits{tenants: map[model.Tenant]logTenant{}}
+	var err error
+	if l.common, err = newLogTenant(&cfg.Logs.Limits); err != nil {
+		return nil, err
+	}
+	for name, own := range cfg.Logs.Tenants {
+		if l.tenants[model.Tenant(name)], err = newLogTenant(&own); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+func newLogTenant(c *config.LogLimits) (logTenant, error) {
+	const mib = 1 << 20
+	maxAge := time.Duration(-1)
+	if c.RejectOldSamples {
+		maxAge = orNone(time.Duration(c.RejectOldSamplesAge))
+	}
+	t := logTenant{
+		store: logstore.Limits{
+			MaxLineSize: orNone(int(c.MaxLineSize)), MaxLineSizeTruncate: c.MaxLineSizeTruncate,
+			MaxLabelNames: orNone(c.MaxLabelNames), MaxLabelNameLength: orNone(c.MaxLabelNameLength), MaxLabelValueLength: orNone(c.MaxLabelValueLength),
+			MaxMetadataSize: orNone(int(c.MaxMetadataSize)), MaxMetadataCount: orNone(c.MaxMetadataCount), MaxStreams: orNone(c.MaxStreams),
+			RejectOldSamplesMaxAge: maxAge, CreationGracePeriod: orNone(time.Duration(c.CreationGracePeriod)),
+			IngestionRate: int(c.IngestionRate * mib), IngestionBurst: int(c.IngestionBurst * mib),
+			PerStreamRate: int(c.PerStreamRate), PerStreamBurst: int(c.PerStreamBurst),
+		},
+		api: loki.Limits{
+			MaxEntries: orMany(c.MaxEntries), MaxSeries: orMany(c.MaxQuerySeries), MaxMatchers: orMany(c.MaxStreamMatchers),
+			MaxLength: orNone(time.Duration(c.MaxQueryLength)), MaxRange: time.Duration(c.MaxQueryRange), MaxLookback: time.Duration(c.MaxQueryLookback),
+			QueryTimeout: time.Duration(c.QueryTimeout), VolumeMaxSeries: orMany(c.VolumeMaxSeries),
+			MaxTails: orMany(c.MaxTails), MaxTailTime: time.Duration(c.TailMaxDuration), MaxLineSizeTruncate: c.MaxLineSizeTruncate,
+		},
+	}
+	for _, r := range c.RetentionStream {
+		ms, err := logql.ParseSelector(r.Selector, false)
+		if err != nil {
+			return t, fmt.Errorf("retention of streams %s: %w", r.Selector, err)
+		}
+		t.store.StreamRetention = append(t.store.StreamRetention, logstore.StreamRetention{Matchers: ms, Priority: r.Priority, Period: time.Duration(r.Period)})
+	}
+	return t, nil
+}
+
+// orNone turns the 0 of the configuration, no limit, into that of the store.
+func orNone[T int | time.Duration](n T) T {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
+// orMany turns no limit into one that nothing reaches.
+func orMany(n int) int {
+	if n == 0 {
+		return 1 << 40
+	}
+	return n
+}
+
+// of returns the limits of a tenant.
+func (l *logLimits) of(t model.Tenant) logTenant {
+	if own, ok := l.tenants[t]; ok {
+		return own
+	}
+	return l.common
+}
+
+func (a *App) logOptions(cfg *config.Config, limit int64) logstore.Options {
+	return logstore.Options{
+		HeadSize: int(min(headSize(limit)/2, 24<<20)), // queries scan it line by line
+		TenantLimits: func(t model.Tenant) (logstore.Limits, bool) {
+			lim := a.logLimits.Load().of(t).store
+			lim.Retention = a.retention(model.Logs, t)
+			return lim, true
+		},
+		DeleteFilter: deleteFilter, DeleteCancelPeriod: orNone(time.Duration(cfg.Logs.CancelPeriod)),
+		Logger: a.logger, Registerer: a.reg,
+	}
+}
+
+// deleteFilter reads the query of a delete request.
+func deleteFilter(query string) (f logstore.EntryFilter, err error) {
+	f.Matchers, f.New, err = logql.Filter(query)
+	return f, err
+}
+
+// lokiLimits is the limits of queries of a tenant.
+func (a *App) lokiLimits(t model.Tenant) loki.Limits {
+	lim := a.logLimits.Load().of(t).api
+	lim.Retention = a.retention(model.Logs, t)
+	return lim
+}

@@ -1,0 +1,143 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/pharos-o11y/pharos/internal/logql"
+)
+
+// Logs configures what one tenant may do with logs.
+type Logs struct {
+	Limits       LogLimits            `yaml:"limits" doc:"Limits by the names and with the meanings of Loki's limits_config. 0 means no limit where nothing else is said."`
+	Tenants      map[string]LogLimits `yaml:"tenants" doc:"Per tenant; what a tenant leaves out is as above."`
+	CancelPeriod Duration             `yaml:"delete_request_cancel_period" doc:"How long a delete request can be taken back. Its entries are hidden at once; they leave the disk after this time."`
+}
+
+// LogLimits is what one tenant may do with logs.
+type LogLimits struct {
+	MaxLineSize         BinaryBytes `yaml:"max_line_size" doc:"Size of one line."`
+	MaxLineSizeTruncate bool        `yaml:"max_line_size_truncate" doc:"Cut longer lines instead of refusing them."`
+	MaxLabelNames       int         `yaml:"max_label_names_per_series" doc:"Labels of one stream, not counting service_name."`
+	MaxLabelNameLength  int         `yaml:"max_label_name_length" doc:"Bytes of a label name."`
+	MaxLabelValueLength int         `yaml:"max_label_value_length" doc:"Bytes of a label value."`
+	MaxStreams          int         `yaml:"max_global_streams_per_user" doc:"Streams written to within an hour."`
+	IngestionRate       float64     `yaml:"ingestion_rate_mb" doc:"MiB of entries a second. A request that exceeds it is answered 429 and nothing of it is stored."`
+	IngestionBurst      float64     `yaml:"ingestion_burst_size_mb" doc:"MiB that may come at once; 0 means 1.5 times the rate."`
+	PerStreamRate       BinaryBytes `yaml:"per_stream_rate_limit" doc:"Bytes of entries of one stream a second."`
+	PerStreamBurst      BinaryBytes `yaml:"per_stream_rate_limit_burst" doc:"Bytes of one stream that may come at once; 0 means 5 times the rate."`
+	RejectOldSamples    bool        `yaml:"reject_old_samples" doc:"Refuse entries older than reject_old_samples_max_age. Off, everything is taken that its retention keeps."`
+	RejectOldSamplesAge Duration    `yaml:"reject_old_samples_max_age" doc:"Oldest entry that is taken with reject_old_samples."`
+	CreationGracePeriod Duration    `yaml:"creation_grace_period" doc:"How far ahead of the clock an entry may be."`
+	MaxMetadataSize     BinaryBytes `yaml:"max_structured_metadata_size" doc:"Bytes of names and values of one entry's structured metadata."`
+	MaxMetadataCount    int         `yaml:"max_structured_metadata_entries_count" doc:"Structured metadata fields of one entry."`
+	RetentionStream     []Stream    `yaml:"retention_stream" doc:"Streams that are kept for longer or shorter than retention.logs: a list of selector, priority and period. Of the rules that match a stream the one with the highest priority counts."`
+	MaxEntries          int         `yaml:"max_entries_limit_per_query" doc:"Entries of the answer to a log query."`
+	MaxQuerySeries      int         `yaml:"max_query_series" doc:"Series of the answer to a metric query."`
+	MaxQueryLength      Duration    `yaml:"max_query_length" doc:"Time between start and end of a query."`
+	MaxQueryRange       Duration    `yaml:"max_query_range" doc:"The longest [range] in a query."`
+	MaxQueryLookback    Duration    `yaml:"max_query_lookback" doc:"How far before now queries see."`
+	MaxStreamMatchers   int         `yaml:"max_streams_matchers_per_query" doc:"Stream matchers of one query."`
+	QueryTimeout        Duration    `yaml:"query_timeout" doc:"Longest run of one query; 0 means query.timeout."`
+	VolumeMaxSeries     int         `yaml:"volume_max_series" doc:"Series of an answer about volume."`
+	MaxTails            int         `yaml:"max_concurrent_tail_requests" doc:"Live tails at one time."`
+	TailMaxDuration     Duration    `yaml:"tail_max_duration" doc:"Longest live tail."`
+}
+
+// Stream is a rule about the retention of streams.
+type Stream struct {
+	Selector string   `yaml:"selector" doc:"LogQL stream selector."`
+	Priority int      `yaml:"priority" doc:"Higher ones win."`
+	Period   Duration `yaml:"period" doc:"How long entries are kept; 0 means for ever."`
+}
+
+func defaultLogs() Logs {
+	return Logs{
+		CancelPeriod: days(1),
+		Limits: LogLimits{
+			MaxLineSize: 256 << 10, MaxLabelNames: 15, MaxLabelNameLength: 1024, MaxLabelValueLength: 2048, MaxStreams: 100_000,
+			RejectOldSamplesAge: days(7), CreationGracePeriod: Duration(10 * time.Minute), MaxMetadataSize: 64 << 10, MaxMetadataCount: 128,
+			MaxEntries: 5000, MaxQuerySeries: 500, MaxQueryLength: Duration(721 * time.Hour), MaxStreamMatchers: 1000, VolumeMaxSeries: 1000,
+			MaxTails: 10, TailMaxDuration: Duration(time.Hour),
+		},
+	}
+}
+
+// decodeTenants reads the limits of tenants, each on top of the common ones.
+func (l *Logs) decodeTenants(root *yaml.Node) error {
+	tenants := child(child(root, "logs"), "tenants")
+	for name := range l.Tenants {
+		own := l.Limits
+		if err := child(tenants, name).Decode(&own); err != nil {
+			return err
+		}
+		l.Tenants[name] = own
+	}
+	return nil
+}
+
+// child returns the value of a key of a mapping, an empty node if there is none.
+func child(n *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return &yaml.Node{}
+}
+
+// check reports the mistakes of l, whose key is given.
+func (l *LogLimits) check(key string) error {
+	var errs []error
+	for name, n := range map[string]int64{
+		"max_line_size": int64(l.MaxLineSize), "max_label_names_per_series": int64(l.MaxLabelNames), "max_label_name_length": int64(l.MaxLabelNameLength),
+		"max_label_value_length": int64(l.MaxLabelValueLength), "max_global_streams_per_user": int64(l.MaxStreams), "ingestion_rate_mb": int64(l.IngestionRate),
+		"ingestion_burst_size_mb": int64(l.IngestionBurst), "max_structured_metadata_entries_count": int64(l.MaxMetadataCount),
+		"max_entries_limit_per_query": int64(l.MaxEntries), "max_query_series": int64(l.MaxQuerySeries), "max_streams_matchers_per_query": int64(l.MaxStreamMatchers),
+		"volume_max_series": int64(l.VolumeMaxSeries), "max_concurrent_tail_requests": int64(l.MaxTails),
+	} {
+		if n < 0 {
+			errs = append(errs, fmt.Errorf("%s.%s: must not be negative", key, name))
+		}
+	}
+	for i, r := range l.RetentionStream {
+		if _, err := logql.ParseSelector(r.Selector, false); err != nil {
+			errs = append(errs, fmt.Errorf("%s.retention_stream: selector %d: %w", key, i+1, err))
+		}
+		if r.Period != 0 && r.Period < days(1) {
+			errs = append(errs, fmt.Errorf("%s.retention_stream: period %s of %s; the least is 1d, and 0 keeps entries for ever", key, r.Period, r.Selector))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// BinaryBytes is a size like [Bytes], except that KB, MB and GB are powers of 1,024, as in
+// Loki's configuration.
+type BinaryBytes int64
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (b *BinaryBytes) UnmarshalYAML(n *yaml.Node) error {
+	text := n.Value
+	if k := len(text); k > 1 && (text[k-1] == 'B' || text[k-1] == 'b') {
+		switch text[k-2] {
+		case 'k', 'K', 'm', 'M', 'g', 'G', 't', 'T':
+			text = text[:k-1] + "iB"
+		}
+	}
+	v, err := humanize.ParseBytes(text)
+	if err != nil || v > 1<<60 {
+		return fmt.Errorf("line %d: %q is not a size such as 256KB, 1MiB or 4096", n.Line, n.Value)
+	}
+	*b = BinaryBytes(v)
+	return nil
+}
+
+// MarshalYAML implements yaml.Marshaler.
+func (b BinaryBytes) MarshalYAML() (any, error) { return b.String(), nil }
+
+// String returns the form that UnmarshalYAML reads, exactly.
+func (b BinaryBytes) String() string { return Bytes(b).String() }
