@@ -46,9 +46,10 @@ const headPrio = math.MaxUint32 + 1
 // pieces returns what holds float samples in the range, in order of time.
 func (s *selected) pieces(buf []piece, frozen, cur *buffer) []piece {
 	for _, pr := range s.parts {
-		cs := s.x.parts[pr.part].t.of(pr.ref)
+		sp := s.x.parts[pr.part]
+		cs := sp.t.of(pr.ref)
 		for i := range cs {
-			if c := &cs[i]; c.kind == chunkFloat && s.x.r.Overlaps(c.minT, c.maxT) {
+			if c := &cs[i]; c.kind == chunkFloat && sp.has(c, s.x.r) {
 				buf = append(buf, piece{minT: c.minT, maxT: c.maxT, prio: uint64(c.gen), part: pr.part, chunk: c})
 			}
 		}
@@ -246,6 +247,9 @@ func (s *selected) decode(p *piece, ts []int64, vs []float64, dec *sampleDecoder
 		size = int64(len(p.raw)) * sampleBytes
 	}
 	dec.bytes, dec.rows = dec.bytes+size, dec.rows+int64(len(ts)-had)
+	if p.chunk != nil {
+		ts, vs = cutHoles(ts, vs, had, x.parts[p.part].del[p.chunk.series])
+	}
 	if p.minT < x.r.From || p.maxT >= x.r.To {
 		ts, vs = trim(ts, vs, had, x.r)
 	}
@@ -364,7 +368,7 @@ func (s *selected) partHistograms() ([]histSource, error) {
 		sp := x.parts[pr.part]
 		for i := range sp.t.of(pr.ref) {
 			c := &sp.t.of(pr.ref)[i]
-			if c.kind != chunkHistogram || !x.r.Overlaps(c.minT, c.maxT) {
+			if c.kind != chunkHistogram || !sp.has(c, x.r) {
 				continue
 			}
 			data, err := x.chunk(pr.part, c)
@@ -380,7 +384,7 @@ func (s *selected) partHistograms() ([]histSource, error) {
 			if err != nil {
 				return nil, err
 			}
-			sources = append(sources, histSource{c.gen, hs})
+			sources = append(sources, histSource{c.gen, cutHistograms(hs, sp.del[pr.ref])})
 		}
 	}
 	slices.SortStableFunc(sources, func(a, b histSource) int { return cmp.Compare(a.gen, b.gen) })

@@ -170,7 +170,7 @@ func (d *dayWriters) get(day part.Day) (*partWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := newPartWriter(f, d.s.z)
+	w := newPartWriter(f, d.s.z, d.s.deleted.Load().last)
 	d.open[day] = w
 	return w, nil
 }

@@ -20,6 +20,7 @@ type mergeInput struct {
 	p      *openPart
 	t      *tables
 	exs    []refExemplars
+	holes  holes
 	next   uint32 // series
 	labels model.Labels
 
@@ -31,8 +32,9 @@ type mergeInput struct {
 // merge writes the series of in to w. Big chunks that overlap no other are copied; small
 // neighbours and overlapping ones are combined.
 func (s *Store) merge(ctx context.Context, in []*openPart, w *part.Writer) (*part.Finished, error) {
-	pw := newPartWriter(w, s.z)
-	m := &merger{s: s, w: pw, combine: s.mayCombine(in), dedup: s.dedupOf(in[0].Info.Tenant)}
+	deleted := s.deleted.Load()
+	pw := newPartWriter(w, s.z, deleted.last)
+	m := &merger{s: s, deleted: deleted, w: pw, combine: s.mayCombine(in), dedup: s.dedupOf(in[0].Info.Tenant)}
 	for _, p := range in {
 		if err := m.add(p); err != nil {
 			return nil, err
@@ -56,6 +58,9 @@ func (s *Store) merge(ctx context.Context, in []*openPart, w *part.Writer) (*par
 		if !more {
 			break
 		}
+	}
+	if pw.rows == 0 && len(pw.metadata) == 0 {
+		return nil, nil
 	}
 	return pw.finish(in[0].Info.Day)
 }
@@ -82,6 +87,7 @@ func (s *Store) mayCombine(in []*openPart) bool {
 type merger struct {
 	s       *Store
 	w       *partWriter
+	deleted *deletions
 	combine bool
 	dedup   int64 // interval, 0 for none
 	in      []*mergeInput
@@ -94,7 +100,8 @@ type merger struct {
 // mergeChunk is a chunk and where it is.
 type mergeChunk struct {
 	chunkMeta
-	from *mergeInput
+	from  *mergeInput
+	holes []model.TimeRange // what is deleted of it
 }
 
 // add opens p. Damage is reported and skipped; the set keeps the damaged file.
@@ -108,7 +115,7 @@ func (m *merger) add(p *openPart) error {
 	if err != nil {
 		return skipDamage(p, p.Data.table.Off, err)
 	}
-	x := &mergeInput{p: p, t: t}
+	x := &mergeInput{p: p, t: t, holes: m.deleted.holesOf(p, t)}
 	if x.exs, err = m.s.readExemplars(p, t); err != nil {
 		if err := skipDamage(p, p.Data.exemplars.Off, err); err != nil {
 			return err
@@ -151,7 +158,6 @@ func (m *merger) series() (bool, error) {
 	if lowest == nil {
 		return false, nil
 	}
-	m.w.series(lowest)
 	m.found = m.found[:0]
 	var exs []store.Exemplar
 	for i := 0; i < len(m.in); i++ {
@@ -160,10 +166,17 @@ func (m *merger) series() (bool, error) {
 			continue
 		}
 		for _, c := range x.t.of(x.next) {
-			m.found = append(m.found, mergeChunk{c, x})
+			gone := x.holes[x.next]
+			if covers(gone, wholly(), c.minT, c.maxT) {
+				continue
+			}
+			if !slices.ContainsFunc(gone, func(r model.TimeRange) bool { return r.Overlaps(c.minT, c.maxT) }) {
+				gone = nil
+			}
+			m.found = append(m.found, mergeChunk{c, x, gone})
 		}
 		if len(x.exs) > 0 && x.exs[0].ref == x.next {
-			exs = append(exs, x.exs[0].exs...)
+			exs = append(exs, cutExemplars(x.exs[0].exs, x.holes[x.next])...)
 			x.exs = x.exs[1:]
 		}
 		if x.next++; int(x.next) == x.t.series.Len() {
@@ -172,6 +185,9 @@ func (m *merger) series() (bool, error) {
 		} else {
 			x.labels = x.t.series.Labels(x.next)
 		}
+	}
+	if len(exs)+len(m.found) > 0 {
+		m.w.series(lowest)
 	}
 	if len(exs) > 0 {
 		m.w.addExemplars(sortExemplars(exs))
@@ -211,8 +227,9 @@ func (m *merger) chunks() error {
 // they must be decoded.
 func (m *merger) group(from int) (to int, decode bool) {
 	first := &m.found[from]
+	decode = len(first.holes) > 0
 	if !m.combine {
-		return from + 1, false
+		return from + 1, decode
 	}
 	end, rows := first.maxT, first.count
 	limit, low := uint32(maxChunk), uint32(minChunk)
@@ -293,6 +310,10 @@ func (m *merger) rewrite(group []mergeChunk) error {
 			continue
 		}
 		overlap = overlap || from > 0 && m.ts[from] <= m.ts[from-1]
+		m.ts, m.vs = cutHoles(m.ts, m.vs, from, c.holes)
+		if len(m.ts) == from {
+			continue
+		}
 		gen = max(gen, c.gen)
 		spans = append(spans, span{from, uint64(c.gen)})
 	}
@@ -327,12 +348,14 @@ func (m *merger) rewriteHistograms(group []mergeChunk) error {
 		if !ok {
 			continue
 		}
+		had := len(hs)
 		if hs, err = decodeHistogramChunk(hs, data); err != nil {
 			if err := skipDamage(c.from.p, c.from.t.blocks[c.block].Off, fmt.Errorf("part %s: %w", c.from.p.Name(), err)); err != nil {
 				return err
 			}
 			continue
 		}
+		hs = append(hs[:had], cutHistograms(hs[had:], c.holes)...)
 		gen = max(gen, c.gen)
 	}
 	return m.w.histograms(dedupHistograms(sortHistograms(hs), m.dedup), gen)
@@ -368,10 +391,11 @@ func (m *merger) rewriteMixed() error {
 		if c.kind == chunkHistogram {
 			var hs []store.HistogramSample
 			if hs, err = decodeHistogramChunk(nil, data); err == nil {
-				x.addHistograms(hs, histRank(uint64(c.gen)))
+				x.addHistograms(cutHistograms(hs, c.holes), histRank(uint64(c.gen)))
 			}
 		} else {
 			if m.ts, m.vs, err = decodeFloatChunk(m.ts[:0], m.vs[:0], data, c.count, &m.dec); err == nil {
+				m.ts, m.vs = cutHoles(m.ts, m.vs, 0, c.holes)
 				x.addFloats(m.ts, m.vs, floatRank(uint64(c.gen)))
 			}
 		}

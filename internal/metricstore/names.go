@@ -80,9 +80,9 @@ func (s *Store) names(ctx context.Context, name model.Tenant, sel *store.MetricS
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		all := len(sel.Matchers) == 0 && p.p.Data.exemplars.Len == 0
+		all := len(sel.Matchers) == 0 && p.p.Data.exemplars.Len == 0 && p.del == nil
 		if !all {
-			p.refs = p.t.withSamples(p.refs)
+			p.refs = p.withSamples()
 		}
 		for _, text := range ofPart(p, all) {
 			add(text)
@@ -154,7 +154,9 @@ func (s *selected) times() (first, last int64) {
 	}
 	for _, pr := range s.parts {
 		for _, c := range s.x.parts[pr.part].t.of(pr.ref) { // within a day
-			see(c.minT, c.maxT)
+			if s.x.parts[pr.part].has(&c, r) {
+				see(c.minT, c.maxT)
+			}
 		}
 	}
 	if s.head == nil {
@@ -244,7 +246,7 @@ func (s *Store) exemplars(ctx context.Context, name model.Tenant, sel *store.Met
 		}
 		for _, re := range res {
 			if _, ok := slices.BinarySearch(p.refs, re.ref); ok {
-				add(p.t.series.Labels(re.ref), re.exs)
+				add(p.t.series.Labels(re.ref), cutExemplars(re.exs, p.del[re.ref]))
 			}
 		}
 	}

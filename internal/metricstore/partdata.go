@@ -18,10 +18,12 @@ import (
 // and dropped when they were not for a while.
 type partData struct {
 	minGen, maxGen uint32
+	seen           uint64 // number of the last deletion whose data is not in the part
 	table, chunks  part.Ref
 	exemplars      part.Ref // length 0: none
 
-	used   atomic.Int64 // Unix seconds of the last use of tables
+	unhurt atomic.Uint64 // number of a deletion up to which none touches the part
+	used   atomic.Int64  // Unix seconds of the last use of tables
 	tables atomic.Pointer[tables]
 
 	mu  sync.Mutex
@@ -54,10 +56,14 @@ func (s *Store) readIndex(f *part.File) (*partData, []store.MetricMetadata, erro
 		return nil, nil, err
 	}
 	r := codec.NewReader(b)
-	if v := r.Byte(); v != partVersion {
-		return nil, nil, fmt.Errorf("part %s: %w: index version %d, this program reads %d", f.Name(), store.ErrCorrupt, v, partVersion)
+	version := r.Byte()
+	if version == 0 || version > partVersion {
+		return nil, nil, fmt.Errorf("part %s: %w: index version %d, this program reads up to %d", f.Name(), store.ErrCorrupt, version, partVersion)
 	}
 	d := &partData{minGen: uint32(r.Uvarint()), maxGen: uint32(r.Uvarint())}
+	if version >= 2 {
+		d.seen = r.Uvarint()
+	}
 	d.table, d.chunks, d.exemplars = readRef(r), readRef(r), readRef(r)
 	if r.Err() != nil {
 		return nil, nil, fmt.Errorf("index of part %s: %w", f.Name(), r.Err())
@@ -178,11 +184,11 @@ func (t *tables) decodeChunks(b []byte) error {
 // of returns the chunks of a series.
 func (t *tables) of(ref uint32) []chunkMeta { return t.chunks[t.first[ref]:t.first[ref+1]] }
 
-// withSamples returns those of refs that have more than exemplars.
-func (t *tables) withSamples(refs []uint32) []uint32 {
-	out := make([]uint32, 0, len(refs))
-	for _, ref := range refs {
-		if t.first[ref] < t.first[ref+1] {
+// withSamples returns those of the selected series that have more than exemplars.
+func (p *selectedPart) withSamples() []uint32 {
+	out := make([]uint32, 0, len(p.refs))
+	for _, ref := range p.refs {
+		if slices.ContainsFunc(p.t.of(ref), func(c chunkMeta) bool { return p.has(&c, wholly()) }) {
 			out = append(out, ref)
 		}
 	}

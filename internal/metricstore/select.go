@@ -53,6 +53,7 @@ type selectedPart struct {
 	p    *openPart
 	t    *tables
 	refs []uint32
+	del  holes
 	pos  int
 	ls   model.Labels // of refs[pos]; valid until it advances
 }
@@ -133,6 +134,7 @@ func (x *selection) openParts(name model.Tenant, sel *store.MetricSelector, q *i
 		x.view.Close()
 		sel.Account.Drop(held)
 	})
+	deleted := s.deleted.Load()
 	for _, p := range parts {
 		t, err := s.load(p)
 		if err != nil {
@@ -141,7 +143,7 @@ func (x *selection) openParts(name model.Tenant, sel *store.MetricSelector, q *i
 			}
 			continue
 		}
-		sp := &selectedPart{p: p, t: t, refs: t.series.Select(q), pos: -1}
+		sp := &selectedPart{p: p, t: t, refs: t.series.Select(q), pos: -1, del: deleted.holesOf(p, t)}
 		if len(sp.refs) == 0 {
 			sel.Account.Skipped(int64(len(t.blocks)))
 			continue
@@ -212,11 +214,16 @@ func (x *selection) damage(p *openPart, block uint64, err error) error {
 	return nil
 }
 
+// has reports whether p holds data of chunk c in the range.
+func (p *selectedPart) has(c *chunkMeta, r model.TimeRange) bool {
+	return r.Overlaps(c.minT, c.maxT) && !(p.del != nil && covers(p.del[c.series], r, c.minT, c.maxT))
+}
+
 // advance moves p to its next series with a chunk in the range.
 func (p *selectedPart) advance(r model.TimeRange) bool {
 	for p.pos++; p.pos < len(p.refs); p.pos++ {
 		for _, c := range p.t.of(p.refs[p.pos]) {
-			if r.Overlaps(c.minT, c.maxT) {
+			if p.has(&c, r) {
 				p.ls = p.t.series.AppendLabels(p.ls[:0], p.refs[p.pos])
 				return true
 			}

@@ -2,6 +2,7 @@ package metricstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -22,6 +23,7 @@ import (
 // [store.MetricReader] and [store.MetricIndex]. Its methods are safe for concurrent use.
 type Store struct {
 	opts    Options
+	dir     string
 	log     *wal.Log
 	set     *part.Set[*partData]
 	z       *codec.Zstd
@@ -31,6 +33,9 @@ type Store struct {
 	decoders  sync.Pool // of *sampleDecoder
 	curBytes  atomic.Int64
 	oldBytes  atomic.Int64 // of the frozen buffers
+
+	delMu   sync.Mutex // serialises changes of deleted
+	deleted atomic.Pointer[deletions]
 
 	mu      sync.RWMutex
 	tenants map[model.Tenant]*tenant // guarded by mu
@@ -60,7 +65,7 @@ func Open(dir string, log *wal.Log, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("open metric store: %w", err)
 	}
 	opts = opts.withDefaults()
-	s := &Store{opts: opts, log: log, tenants: map[model.Tenant]*tenant{}, lastFlush: opts.Now()}
+	s := &Store{opts: opts, dir: dir, log: log, tenants: map[model.Tenant]*tenant{}, lastFlush: opts.Now()}
 	s.appenders.New = func() any { return new(appender) }
 	s.decoders.New = func() any { return new(sampleDecoder) }
 	var err error
@@ -71,6 +76,7 @@ func Open(dir string, log *wal.Log, opts Options) (*Store, error) {
 		Signal:     model.Metrics,
 		Load:       s.loadPart,
 		Merge:      s.merge,
+		Rewrite:    s.rewriteNext,
 		Retention:  opts.Retention,
 		Every:      opts.Every,
 		Logger:     opts.Logger,
@@ -81,7 +87,7 @@ func Open(dir string, log *wal.Log, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("open metric store: %w", err)
 	}
 	s.metrics = newMetrics(opts.Registerer, s)
-	if err := s.scanParts(); err != nil {
+	if err = errors.Join(s.openDeletions(), s.scanParts()); err != nil {
 		s.set.Close()
 		return nil, fmt.Errorf("open metric store: %w", err)
 	}
@@ -225,6 +231,9 @@ func (s *Store) flushLoop(ctx context.Context) error {
 		}
 		if now := s.opts.Now(); now.Sub(trim) > tableIdle/2 {
 			s.dropTables(now)
+			if err := s.forgetDeletions(); err != nil {
+				s.opts.Logger.Error("forget deletions", "err", err)
+			}
 			trim = now
 		}
 	}

@@ -33,6 +33,7 @@ type partWriter struct {
 	rows           int64
 	minT, maxT     int64 // Unix milliseconds
 	minGen, maxGen uint32
+	seen           uint64 // number of the last deletion
 	enc            codec.FloatEncoder
 	buf            []byte
 }
@@ -43,8 +44,8 @@ type refExemplars struct {
 	exs []store.Exemplar
 }
 
-func newPartWriter(w *part.Writer, z *codec.Zstd) *partWriter {
-	return &partWriter{w: w, z: z, minT: math.MaxInt64, maxT: math.MinInt64, minGen: math.MaxUint32}
+func newPartWriter(w *part.Writer, z *codec.Zstd, seen uint64) *partWriter {
+	return &partWriter{w: w, z: z, seen: seen, minT: math.MaxInt64, maxT: math.MinInt64, minGen: math.MaxUint32}
 }
 
 // series says which series what follows belongs to.
@@ -138,7 +139,7 @@ func (w *partWriter) finish(day part.Day) (*part.Finished, error) {
 }
 
 // partVersion is the version of the index block.
-const partVersion = 1
+const partVersion = 2
 
 // tooBig returns an error if the columns of a part cannot hold so many series, pairs of
 // label name and value, or chunks.
@@ -169,7 +170,7 @@ func (w *partWriter) pairs() int {
 }
 
 // tables writes all blocks that are not chunks and returns the index block: version,
-// lowest and highest generation, references of series table, chunk table and exemplars
+// lowest and highest generation, number of the last deletion, references of series table, chunk table and exemplars
 // (length 0: none), metadata.
 func (w *partWriter) tables() ([]byte, error) {
 	if err := tooBig(len(w.labels), w.pairs(), len(w.chunks)); err != nil {
@@ -184,6 +185,7 @@ func (w *partWriter) tables() ([]byte, error) {
 	b := []byte{partVersion}
 	b = binary.AppendUvarint(b, uint64(w.minGen))
 	b = binary.AppendUvarint(b, uint64(w.maxGen))
+	b = binary.AppendUvarint(b, w.seen)
 	for _, block := range [][]byte{index.AppendTable(nil, w.labels, w.z), w.chunkTable(), w.exemplarBlock()} {
 		var ref part.Ref
 		if len(block) > 0 {

@@ -24,7 +24,7 @@ func TestTooManyChunks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newPartWriter(f, nil)
+	w := newPartWriter(f, nil, 0)
 	w.chunks = make([]chunkMeta, codec.MaxCount+1) // memory that is never touched
 	if _, err := w.finish(0); !errors.Is(err, store.ErrLimit) {
 		t.Errorf("error %v, want ErrLimit", err)

@@ -1,16 +1,10 @@
 package part
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strconv"
 	"time"
-
-	"github.com/zeebo/xxh3"
 
 	"github.com/pharos-o11y/pharos/internal/engine/wal"
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -76,41 +70,15 @@ func (m *manifest) save(dir string) error {
 	if err != nil {
 		return fmt.Errorf("save manifest: %w", err)
 	}
-	path := filepath.Join(dir, manifestName)
-	if err := writeSynced(path+".tmp", signed(body)); err != nil {
-		return fmt.Errorf("save manifest: %w", err)
-	}
-	if err := os.Rename(path+".tmp", path); err != nil {
-		return fmt.Errorf("save manifest: %w", err)
-	}
-	return syncDir(dir)
-}
-
-// signed puts the checksum line before body.
-func signed(body []byte) []byte {
-	return append(fmt.Appendf(nil, "%016x\n", xxh3.Hash(body)), body...)
-}
-
-func writeSynced(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
+	return Save(dir, manifestName, body)
 }
 
 // loadManifest reads the manifest in dir. Errors wrap [os.ErrNotExist] if there is none.
 func loadManifest(dir string) (manifest, error) {
 	var m manifest
-	data, err := os.ReadFile(filepath.Join(dir, manifestName))
+	body, err := Load(dir, manifestName)
 	if err != nil {
-		return m, fmt.Errorf("load manifest: %w", err)
-	}
-	sum, body, ok := bytes.Cut(data, []byte("\n"))
-	want, perr := strconv.ParseUint(string(sum), 16, 64)
-	if !ok || perr != nil || xxh3.Hash(body) != want {
-		return m, fmt.Errorf("load manifest: %w: checksum", store.ErrCorrupt)
+		return m, err
 	}
 	if err := json.Unmarshal(body, &m); err != nil {
 		return m, fmt.Errorf("load manifest: %w: %w", store.ErrCorrupt, err)

@@ -51,6 +51,8 @@ func (s *Set[T]) MergeOnce(ctx context.Context) (int, error) {
 	if s.opts.Merge == nil {
 		return 0, nil
 	}
+	s.mergeMu.Lock()
+	defer s.mergeMu.Unlock()
 	n := 0
 	var errs []error
 	for _, key := range s.partitions() {

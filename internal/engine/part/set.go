@@ -65,6 +65,7 @@ type Set[T any] struct {
 	metrics *metrics
 
 	commitMu sync.Mutex // serialises changes of the manifest
+	mergeMu  sync.Mutex // held by MergeOnce, so that no part is merged twice
 
 	mu    sync.Mutex
 	man   manifest                 // guarded by mu; as on disk, except NextID
