@@ -29,6 +29,9 @@ import (
 // the request. Make one with [Invalid].
 var ErrInvalid = errors.New("invalid request")
 
+// ErrForbidden is wrapped by errors about what the configuration does not permit.
+var ErrForbidden = errors.New("forbidden")
+
 // invalid is an error with its own text that is [ErrInvalid].
 type invalid struct{ error }
 
@@ -49,6 +52,7 @@ var statuses = []struct {
 	code int
 }{
 	{ErrInvalid, http.StatusBadRequest},
+	{ErrForbidden, http.StatusForbidden},
 	{logql.ErrParse, http.StatusBadRequest},
 	{logql.ErrQuery, http.StatusBadRequest},
 	{promql.ErrParse, http.StatusBadRequest},

@@ -135,7 +135,7 @@ func (a *App) ingestRoutes(mux *http.ServeMux, cfg *config.Config) {
 }
 
 func (a *App) queryRoutes(mux *http.ServeMux, cfg *config.Config) {
-	p := prom.New(prom.Options{
+	opts := prom.Options{
 		Reader: a.metrics, Index: a.metrics, Door: a.door, Tenancy: a.tenancy, Logger: a.logger,
 		Engine: promql.New(promql.Options{
 			Lookback: time.Duration(cfg.Query.Lookback), MaxSamples: cfg.Query.MaxSamples, Logger: a.logger,
@@ -143,7 +143,11 @@ func (a *App) queryRoutes(mux *http.ServeMux, cfg *config.Config) {
 		Build:   prom.BuildInfo{Version: prometheusVersion, Revision: a.version, Branch: "pharos", GoVersion: runtime.Version()},
 		Config:  a.configText,
 		Targets: a.targets,
-	})
+	}
+	if cfg.Admin() {
+		opts.Admin, opts.Snapshots = a.metrics, &snapshots{a: a}
+	}
+	p := prom.New(opts)
 	p.Register(mux, "")
 	p.Register(mux, "/prometheus")
 	loki.New(loki.Options{

@@ -20,6 +20,7 @@ type Config struct {
 	Listen      string     `yaml:"listen" doc:"Address of the web UI and all HTTP APIs."`
 	CompatPorts bool       `yaml:"compat_ports" doc:"Also listen on 9090 and 8428 (Prometheus, VictoriaMetrics), 3100 (Loki) and 3200 (Tempo), on the host of listen, so that existing agents need no change."`
 	AllowOpen   bool       `yaml:"allow_open" doc:"Permit listening beyond loopback although nothing authenticates the clients."`
+	AdminAPI    string     `yaml:"admin_api" doc:"The endpoints that delete series and make snapshots: on, off, or auto, which is on while listen is a loopback address."`
 	OTLP        OTLP       `yaml:"otlp" doc:"Addresses of the OTLP receivers of the built-in pipeline. Ignored when pipeline is set: it then has its own receivers."`
 	Tenancy     Tenancy    `yaml:"tenancy" doc:"Separation of tenants by the header X-Scope-OrgID."`
 	Retention   Retention  `yaml:"retention" doc:"How long data is kept. Whole UTC days are dropped once they are older."`
@@ -165,9 +166,10 @@ type Telemetry struct {
 // Default returns the configuration that an empty file means.
 func Default() Config {
 	return Config{
-		Data:   "./data",
-		Listen: "127.0.0.1:4319",
-		OTLP:   OTLP{GRPC: "127.0.0.1:4317", HTTP: "127.0.0.1:4318"},
+		Data:     "./data",
+		Listen:   "127.0.0.1:4319",
+		AdminAPI: "auto",
+		OTLP:     OTLP{GRPC: "127.0.0.1:4317", HTTP: "127.0.0.1:4318"},
 		Retention: Retention{
 			Metrics: days(30), Logs: days(30), Traces: days(14),
 		},
@@ -209,6 +211,9 @@ func (c *Config) Check() error {
 		if _, _, err := net.SplitHostPort(addr); err != nil {
 			bad(key, "%q is not HOST:PORT", addr)
 		}
+	}
+	if !oneOf(c.AdminAPI, "on", "off", "auto") {
+		bad("admin_api", "%q; want on, off or auto", c.AdminAPI)
 	}
 	if !oneOf(c.WAL.Sync, "commit", "interval") {
 		bad("wal.sync", "%q; want commit or interval", c.WAL.Sync)
@@ -283,6 +288,12 @@ func (t *Traces) check(bad func(key, format string, args ...any)) {
 	if t.ExemplarLabel == "" {
 		bad("traces.exemplar_label", "is empty; the usual names are traceID and trace_id")
 	}
+}
+
+// Admin reports whether the admin endpoints are on.
+func (c *Config) Admin() bool {
+	host, _, err := net.SplitHostPort(c.Listen)
+	return c.AdminAPI == "on" || c.AdminAPI == "auto" && err == nil && loopback(host)
 }
 
 func oneOf(s string, list ...string) bool {

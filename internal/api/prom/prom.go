@@ -28,10 +28,13 @@ type Options struct {
 	Tenancy api.Tenancy
 	// Targets returns the active scrape targets; nil means there are none.
 	Targets func(ctx context.Context, tenant model.Tenant) ([]Target, error)
-	Build   BuildInfo
-	Config  func() string // the configuration in force, as YAML; nil means ""
-	Logger  *slog.Logger  // nil discards
-	Now     func() time.Time
+	// Admin and Snapshots are behind the admin endpoints; nil turns those off.
+	Admin     Deleter
+	Snapshots Snapshotter
+	Build     BuildInfo
+	Config    func() string // the configuration in force, as YAML; nil means ""
+	Logger    *slog.Logger  // nil discards
+	Now       func() time.Time
 }
 
 // BuildInfo is the answer of /api/v1/status/buildinfo. Clients choose features by the
@@ -106,6 +109,7 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		mux.Handle("GET "+prefix+"/api/v1/"+path, handler)
 		mux.Handle("POST "+prefix+"/api/v1/"+path, handler)
 	}
+	a.registerAdmin(mux, prefix, d)
 }
 
 // do runs a query of r through the front door and writes what run leaves in the

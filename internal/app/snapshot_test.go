@@ -1,0 +1,107 @@
+package app
+
+import (
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// TestDeleteAndSnapshot takes a snapshot, deletes a series, and finds the series in a
+// server on the snapshot, with the logs, and not in the one it was deleted from.
+func TestDeleteAndSnapshot(t *testing.T) {
+	cfg := testConfig(t)
+	a := start(t, cfg)
+	now := a.now().UnixNano()
+	push := `{"streams":[{"stream":{"app":"snap"},"values":[["` + strconv.FormatInt(now, 10) + `","hello"]]}]}`
+	if code, body := post(t, a, "/loki/api/v1/push", "application/json", push); code != http.StatusNoContent {
+		t.Fatalf("push: %d %s", code, body)
+	}
+	b := &store.MetricBatch{Series: []store.SeriesWrite{{
+		Labels: model.LabelsFromMap(map[string]string{model.MetricName: "snap_metric"}), Samples: []store.Sample{{Time: now / 1_000_000, Value: 42}},
+	}}}
+	if err := a.metrics.Append(t.Context(), model.DefaultTenant, b); err != nil {
+		t.Fatal(err)
+	}
+	code, body := post(t, a, "/api/v1/admin/tsdb/snapshot", "", "")
+	if code != http.StatusOK || !strings.Contains(body, `{"status":"success","data":{"name":"`) {
+		t.Fatalf("snapshot: %d %s", code, body)
+	}
+	name := strings.Split(strings.Split(body, `"name":"`)[1], `"`)[0]
+	if code, body := get(t, a, "/snapshot/list"); code != http.StatusOK || !strings.Contains(body, `"snapshots":["`+name+`"]`) {
+		t.Errorf("list: %d %s", code, body)
+	}
+	if code, body := post(t, a, "/api/v1/admin/tsdb/delete_series?match[]=snap_metric", "", ""); code != http.StatusNoContent {
+		t.Fatalf("delete: %d %s", code, body)
+	}
+	const query = "/api/v1/query?query=snap_metric"
+	if code, body := get(t, a, query); code != http.StatusOK || strings.Contains(body, "42") {
+		t.Errorf("after the delete: %d %s", code, body)
+	}
+	if code, body := post(t, a, "/api/v1/admin/tsdb/clean_tombstones", "", ""); code != http.StatusNoContent {
+		t.Errorf("clean: %d %s", code, body)
+	}
+
+	other := testConfig(t)
+	other.Data = filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(other.Data, os.DirFS(filepath.Join(cfg.Data, "snapshots", name))); err != nil {
+		t.Fatal(err)
+	}
+	c := start(t, other)
+	if code, body := get(t, c, query); code != http.StatusOK || !strings.Contains(body, `"42"`) {
+		t.Errorf("in the snapshot: %d %s", code, body)
+	}
+	if code, body := get(t, c, "/loki/api/v1/query_range?query="+url.QueryEscape(`{app="snap"}`)); code != http.StatusOK || !strings.Contains(body, "hello") {
+		t.Errorf("logs in the snapshot: %d %s", code, body)
+	}
+
+	if code, body := get(t, a, "/snapshot/delete?snapshot=../metrics"); code != http.StatusNotFound {
+		t.Errorf("delete of a path: %d %s", code, body)
+	}
+	if code, body := get(t, a, "/snapshot/delete_all"); code != http.StatusOK {
+		t.Errorf("delete all: %d %s", code, body)
+	}
+	if code, body := get(t, a, "/snapshot/list"); code != http.StatusOK || !strings.Contains(body, `"snapshots":[]`) {
+		t.Errorf("list after deleting all: %d %s", code, body)
+	}
+}
+
+func TestAdminAPIOff(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.AdminAPI = "off"
+	a := start(t, cfg)
+	for _, path := range []string{"/api/v1/admin/tsdb/delete_series?match[]=up", "/api/v1/admin/tsdb/snapshot", "/snapshot/create"} {
+		if code, body := post(t, a, path, "", ""); code != http.StatusForbidden || !strings.Contains(body, "admin_api: on") {
+			t.Errorf("%s: %d %s", path, code, body)
+		}
+	}
+}
+
+// TestAdminAPIOfOtherSites demands that a page of another site cannot delete through the
+// browser of somebody who has access.
+func TestAdminAPIOfOtherSites(t *testing.T) {
+	a := start(t, testConfig(t))
+	for _, c := range []struct{ method, path string }{
+		{http.MethodPost, "/api/v1/admin/tsdb/delete_series?match[]=up"}, {http.MethodGet, "/snapshot/delete_all"},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), c.method, "http://"+a.Addr()+c.path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Origin", "https://evil.example")
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code, body := read(t, resp); code != http.StatusForbidden {
+			t.Errorf("%s: %d %s", c.path, code, body)
+		}
+	}
+}
