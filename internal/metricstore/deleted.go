@@ -56,9 +56,9 @@ type (
 		To       int64         `json:"to"`
 	}
 	matcherFile struct {
-		Type  model.MatchType `json:"type"`
-		Name  string          `json:"name"`
-		Value string          `json:"value"`
+		Name  string `json:"name"`
+		Op    string `json:"op"` // =, !=, =~, !~
+		Value string `json:"value"`
 	}
 )
 
@@ -69,7 +69,7 @@ func (d *deletions) save(dir string) error {
 	for _, x := range d.list {
 		y := deletionFile{Seq: x.seq, Tenant: x.tenant, From: x.r.From, To: x.r.To}
 		for _, m := range x.ms {
-			y.Matchers = append(y.Matchers, matcherFile{m.Type, m.Name, m.Value})
+			y.Matchers = append(y.Matchers, matcherFile{m.Name, m.Type.String(), m.Value})
 		}
 		f.List = append(f.List, y)
 	}
@@ -97,10 +97,15 @@ func loadDeletions(dir string) (*deletions, error) {
 		return d, fmt.Errorf("load deletions: format version %d, this program reads up to %d", f.Version, deletedVersion)
 	}
 	d.last = f.Last
+	ops := []model.MatchType{model.MatchEqual, model.MatchNotEqual, model.MatchRegexp, model.MatchNotRegexp}
 	for _, y := range f.List {
 		x := deletion{seq: y.Seq, tenant: y.Tenant, r: model.TimeRange{From: y.From, To: y.To}}
 		for _, m := range y.Matchers {
-			mm, err := model.NewMatcher(m.Type, m.Name, m.Value)
+			op := slices.IndexFunc(ops, func(t model.MatchType) bool { return t.String() == m.Op })
+			if op < 0 {
+				return d, fmt.Errorf("load deletions: %w: operator %q", store.ErrCorrupt, m.Op)
+			}
+			mm, err := model.NewMatcher(ops[op], m.Name, m.Value)
 			if err != nil {
 				return d, fmt.Errorf("load deletions: %w: %w", store.ErrCorrupt, err)
 			}
