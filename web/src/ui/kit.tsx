@@ -88,6 +88,16 @@ export function Segmented({ label, value, options, onChange, small }: { label: s
   );
 }
 
+/** One titled part of a query form. */
+export function Step({ title, children }: { title: string; children: ReactNode }): JSX.Element {
+  return (
+    <div className="qstep">
+      <span className="qlabel">{title}</span>
+      <div className="row wrap">{children}</div>
+    </div>
+  );
+}
+
 export function CopyButton({ text, label = 'Copy', small = true, children }: { text: string | (() => string); label?: string; small?: boolean; children?: ReactNode }): JSX.Element {
   const [done, setDone] = useState(false);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);

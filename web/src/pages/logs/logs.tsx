@@ -9,31 +9,34 @@ import { contextLogs, contextOf } from '@/core/context/context';
 import { rememberQuery } from '@/core/recent';
 import { addFilter, isLogQuery } from '@/core/logs/logql';
 import type { Field, LogRow } from '@/core/logs/rows';
-import { assign, labelKey } from '@/core/palette/palette';
-import { seriesNames } from '@/core/metrics/promql';
+import { formatLogForm, parseLogForm, withPattern } from '@/core/logs/builder';
+import { summarizeFields } from '@/core/logs/rows';
 import { formatTime } from '@/core/time/range';
-import { count, formatValue, guessUnit } from '@/core/units/units';
+import { count, formatValue } from '@/core/units/units';
 import { one } from '@/core/url/search';
 import { LogqlEditor } from '@/query/logql';
-import { Button, CostLine, Empty, ErrorBox, IconButton, Loading, LoadingBar, Partial } from '@/ui/kit';
-import { TimeChart } from '@/viz/chart';
+import { Button, CostLine, Empty, ErrorBox, IconButton, Loading, LoadingBar, Partial, Segmented, Tabs } from '@/ui/kit';
 import { Histogram } from '@/viz/histogram';
-import { Legend } from '../metrics/legend';
+import { LogBuilder } from './builder';
+import { loadColumns, saveColumns } from './columns';
 import { Details } from './details';
 import { FieldList } from './fields';
 import { LogList } from './list';
-import { ringSize, useLines, useTail, useVolume } from './use-logs';
+import { MetricTab, MetricView } from './metric';
+import { Patterns } from './patterns';
+import { maxLimit, ringSize, useLines, useOlder, useTail, useVolume } from './use-logs';
 import type { LinesState, Tail } from './use-logs';
 
 export const everything = '{service_name=~".+"}';
-const maxLimit = 5000;
 
 export default function LogsPage(): JSX.Element {
   const { search, set } = useUrl();
   const time = useTime();
   const query = one(search['q']) ?? contextLogs(contextOf(search)) ?? everything;
   const live = one(search['live']) === '1' && isLogQuery(query);
-  const columns = useMemo(() => (one(search['cols']) ?? '').split(',').filter(Boolean), [search['cols']]);
+  const columns = useMemo(() => columnsOf(one(search['cols']) ?? loadColumns(query)), [search['cols'], query]);
+  const [mode, setMode] = useMode();
+  const tab = one(search['view']) ?? 'lines';
   const [draft, setDraft] = useState(query);
   const [limit, setLimit] = useState(1000);
   useEffect(() => setDraft(query), [query]);
@@ -48,23 +51,45 @@ export default function LogsPage(): JSX.Element {
     if (q === query) time.refresh();
     else set({ q });
   };
+  // The form runs by itself while it is filled in: an unchanged query is not asked again.
+  const runForm = (q: string) => {
+    setDraft(q);
+    if (q !== query && !q.startsWith('{}')) set({ q });
+  };
   const filter = (f: Field, include: boolean) => set({ q: addFilter(query, f.kind, f.name, f.value, include) });
   const column = (name: string) => {
     const next = columns.includes(name) ? columns.filter((c) => c !== name) : [...columns, name];
-    set({ cols: next.join(',') || undefined }, true);
+    saveColumns(query, next);
+    set({ cols: next.join(',') || '-' }, true);
   };
+  const fields = useMemo(() => summarizeFields(lines.rows.slice(0, 300), 20), [lines.rows]);
+  const form = mode === 'builder' ? parseLogForm(draft) : undefined;
 
   return (
     <div className="page fill">
-      <div className="row" style={{ alignItems: 'flex-start' }}>
+      <div className="row queryrow">
+        {form ? (
+          <LogBuilder form={form} fields={fields.filter((f) => f.kind !== 'stream').map((f) => ({ name: f.name, values: f.values.map((v) => v.value) }))} onChange={(f) => setDraft(formatLogForm(f))} onRun={(f) => runForm(formatLogForm(f))} />
+        ) : (
         <LogqlEditor label="LogQL query" hint='LogQL, for example {service_name="checkout"} |= "error" | json' value={draft} range={time.range} onChange={setDraft} onRun={run} error={lines.error} />
+        )}
         <Button kind="primary" icon="play" style={{ height: 32 }} onClick={() => run(draft)} data-testid="run">
           Run
         </Button>
         <Button icon="live" style={{ height: 32 }} pressed={live} disabled={!isLogQuery(query)} onClick={() => set({ live: live ? undefined : '1' }, true)} data-testid="live">
           Live
         </Button>
+        <Segmented
+          label="How to write the query"
+          value={mode}
+          onChange={(m) => setMode(m as Mode)}
+          options={[
+            { id: 'builder', label: 'Builder' },
+            { id: 'code', label: 'Code' },
+          ]}
+        />
       </div>
+      {mode === 'builder' && !form && <div className="faint note">This query is more than the form can show; it stays code.</div>}
       {lines.error && !live ? <ErrorBox error={lines.error} query={query} onRetry={time.refresh} /> : null}
       {!live && isLogQuery(query) && (
         <section className="panel volume" aria-label="Volume by level">
@@ -87,12 +112,58 @@ export default function LogsPage(): JSX.Element {
         </section>
       )}
       {lines.result?.kind === 'metric' && !live ? (
-        <MetricView query={query} lines={lines} />
+        <section className="panel" aria-label="Result">
+          <MetricView query={query} lines={lines} />
+        </section>
       ) : (
-        <Lines lines={lines} live={live} tail={tail} columns={columns} total={volume.total} limit={limit} onMore={() => setLimit(maxLimit)} onFilter={filter} onColumn={column} />
+        <section className="panel lines" aria-label="Lines">
+          {!live && (
+            <Tabs
+              label="View"
+              value={tab}
+              onChange={(v) => set({ view: v === 'lines' ? undefined : v }, true)}
+              tabs={[
+                { id: 'lines', label: 'Lines' },
+                { id: 'patterns', label: 'Patterns' },
+                { id: 'metric', label: 'Metric' },
+              ]}
+            />
+          )}
+          {tab === 'patterns' && !live ? (
+            <Patterns query={query} onPattern={(p, include) => set({ q: withPattern(query, p, include), view: undefined })} />
+          ) : tab === 'metric' && !live ? (
+            <MetricTab query={query} names={fields.map((f) => f.name)} onQuery={(q) => set({ q, view: undefined })} />
+          ) : (
+            <Lines lines={lines} live={live} tail={tail} columns={columns} total={volume.total} limit={limit} onMore={() => setLimit(maxLimit)} onFilter={filter} onColumn={column} />
+          )}
+        </section>
       )}
     </div>
   );
+}
+
+const columnsOf = (text: string) => text.split(',').filter((c) => c !== '' && c !== '-');
+
+type Mode = 'code' | 'builder';
+const modeKey = 'pharos.logMode';
+
+function useMode(): [Mode, (m: Mode) => void] {
+  const [mode, setMode] = useState<Mode>(() => {
+    try {
+      return localStorage.getItem(modeKey) === 'builder' ? 'builder' : 'code';
+    } catch {
+      return 'code';
+    }
+  });
+  const choose = (m: Mode) => {
+    setMode(m);
+    try {
+      localStorage.setItem(modeKey, m);
+    } catch {
+      // The choice lasts for this page then.
+    }
+  };
+  return [mode, choose];
 }
 
 interface LinesProps {
@@ -113,11 +184,14 @@ function Lines({ lines, live, tail, columns, total, limit, onMore, onFilter, onC
   const wrap = one(search['wrap']) === '1';
   const json = one(search['v']) === 'json';
   const [fieldsOpen, setFieldsOpen] = useState(true);
-  const [selected, setSelected] = useState<LogRow>();
+  const older = useOlder(lines);
+  const chosen = one(search['sel']);
+  const setSelected = (r: LogRow | undefined) => set({ sel: r?.ns }, true);
   const [paused, setPaused] = useState<{ rows: readonly LogRow[]; total: number }>();
   const scroll = useRef<HTMLDivElement>(null);
   useEffect(() => setPaused(undefined), [live]);
-  const rows = live ? (paused?.rows ?? tail.rows) : lines.rows;
+  const rows = live ? (paused?.rows ?? tail.rows) : older.rows;
+  const selected = useMemo(() => (chosen ? rows.find((r) => r.ns === chosen) : undefined), [rows, chosen]);
 
   const move = (by: number) => {
     const i = rows.findIndex((r) => r.id === selected?.id);
@@ -135,18 +209,19 @@ function Lines({ lines, live, tail, columns, total, limit, onMore, onFilter, onC
   const stats = lines.result?.stats;
   const pending = !live && !lines.result && !lines.error;
   const footer =
-    !live && rows.length >= limit && limit < maxLimit ? (
+    !live && rows.length >= limit && !older.done ? (
       <div className="row" style={{ padding: 10, justifyContent: 'center' }}>
-        <span className="muted">The newest {count(limit)} lines are shown.</span>
-        <Button small onClick={onMore}>
-          Show {count(maxLimit)}
+        <span className="muted">The newest {count(rows.length)} lines are shown.</span>
+        {older.error ? <span className="bad">{older.error.message}</span> : null}
+        <Button small disabled={older.loading} onClick={() => (limit < maxLimit ? onMore() : older.load())}>
+          {older.loading ? 'Loading…' : limit < maxLimit ? `Show ${count(maxLimit)}` : `Load ${count(maxLimit)} older`}
         </Button>
       </div>
     ) : undefined;
 
   return (
-    <section className="panel lines" aria-label="Lines">
-      <LoadingBar on={lines.fetching && !live} />
+    <>
+      <LoadingBar on={(lines.fetching || older.loading) && !live} />
       <div className="row toolbar">
         <Button small icon="filter" pressed={fieldsOpen} onClick={() => setFieldsOpen(!fieldsOpen)}>
           Fields
@@ -217,7 +292,7 @@ function Lines({ lines, live, tail, columns, total, limit, onMore, onFilter, onC
         </div>
         {selected && <Details row={selected} columns={columns} onFilter={onFilter} onColumn={onColumn} onClose={() => setSelected(undefined)} />}
       </div>
-    </section>
+    </>
   );
 }
 
@@ -236,38 +311,5 @@ function LiveStatus({ tail, paused, onPause }: { tail: Tail; paused: boolean; on
       {tail.message && <span className="faint">{tail.message}</span>}
       <IconButton small icon={paused ? 'play' : 'pause'} label={paused ? 'Resume' : 'Pause'} hint="p" onClick={onPause} />
     </div>
-  );
-}
-
-function MetricView({ query, lines }: { query: string; lines: LinesState }): JSX.Element {
-  const time = useTime();
-  const [shown, setShown] = useState<ReadonlySet<string>>();
-  const result = lines.result;
-  const series = useMemo(() => {
-    if (result?.kind !== 'metric') return [];
-    const names = seriesNames(result.series.map((s) => s.labels));
-    const keys = result.series.map((s) => labelKey(s.labels));
-    const colors = assign(keys);
-    return result.series.map((s, i) => ({ ...s, key: keys[i]!, name: names[i]!, color: colors[i]!, hidden: Boolean(shown) && !shown!.has(keys[i]!) }));
-  }, [result, shown]);
-  const unit = /bytes_rate/.test(query) ? ('Bps' as const) : /bytes_over_time/.test(query) ? ('bytes' as const) : guessUnit(query);
-  return (
-    <section className="panel" aria-label="Result">
-      <LoadingBar on={lines.fetching} />
-      <div className="row toolbar">
-        <span className="grow" />
-        {result && <CostLine cost={result.cost} parts={[`${count(series.length)} series`, result.stats.bytes !== undefined && `${formatValue(result.stats.bytes, 'bytes')} scanned`]} />}
-      </div>
-      <div style={{ padding: 10, overflow: 'auto' }}>
-        {series.length === 0 ? (
-          <Empty title="No data points">No line matched in this time range.</Empty>
-        ) : (
-          <>
-            <TimeChart series={series} range={time.range} step={lines.step} unit={unit} height={320} label={`Chart of ${query}`} onZoom={time.zoomTo} onZoomOut={time.zoomOut} />
-            <Legend series={series} unit={unit} shown={shown} onToggle={(key) => setShown((o) => (o?.has(key) ? undefined : new Set([key])))} via="logs" />
-          </>
-        )}
-      </div>
-    </section>
   );
 }

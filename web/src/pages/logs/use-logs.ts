@@ -12,6 +12,9 @@ import type { Stack } from '@/viz/histogram';
 
 export const ringSize = 5000;
 
+/** Most lines of one answer; more come page by page. */
+export const maxLimit = 5000;
+
 export interface LinesState {
   result: LogResult | undefined;
   rows: LogRow[];
@@ -19,6 +22,8 @@ export interface LinesState {
   fetching: boolean;
   stale: boolean;
   step: number;
+  query: string;
+  range: Range;
 }
 
 const noRows: LogRow[] = [];
@@ -33,7 +38,7 @@ export function useLines(query: string, range: Range, limit: number, on: boolean
   });
   const result = q.error ? undefined : q.data;
   const rows = useMemo(() => (result?.kind === 'logs' ? result.entries.map(toRow) : noRows), [result]);
-  return { result, rows, error: q.error, fetching: q.isFetching, stale: q.isPlaceholderData, step };
+  return { result, rows, error: q.error, fetching: q.isFetching, stale: q.isPlaceholderData, step, query, range };
 }
 
 /** Runs the query; for the lines of a trace also its companion, and merges the two. */
@@ -57,6 +62,43 @@ async function fetchLines(query: string, range: Range, limit: number, step: numb
 function snap(r: Range, step: number): Range {
   const ms = step * 1000;
   return { from: Math.floor(r.from / ms) * ms, to: Math.ceil(r.to / ms) * ms };
+}
+
+export interface Older {
+  /** The lines of the answer and all older ones that were loaded. */
+  rows: LogRow[];
+  loading: boolean;
+  /** True when there is nothing older in the range. */
+  done: boolean;
+  error: Error | undefined;
+  load: () => void;
+}
+
+/** Pages of older lines behind an answer. They are forgotten when the answer changes. */
+export function useOlder(lines: LinesState): Older {
+  const [pages, setPages] = useState<{ of: readonly LogRow[]; rows: LogRow[]; done: boolean }>({ of: noRows, rows: noRows, done: false });
+  const [loading, setLoading] = useState(false);
+  const [error, setError] = useState<Error>();
+  const mine = pages.of === lines.rows;
+  const rows = useMemo(() => (mine && pages.rows.length > 0 ? lines.rows.concat(pages.rows) : lines.rows), [lines.rows, pages, mine]);
+  const load = () => {
+    const last = rows[rows.length - 1];
+    if (!last || loading) return;
+    setLoading(true);
+    setError(undefined);
+    // The end of a range has milliseconds; lines of the last one are asked again and left out.
+    const edge = Math.floor(last.time);
+    const seen = new Set(rows.slice(-maxLimit).filter((r) => Math.floor(r.time) === edge).map((r) => r.ns + r.line));
+    queryLogs({ query: expandMacros(lines.query, lines.range, lines.step), range: { from: lines.range.from, to: edge + 1 }, limit: maxLimit })
+      .then((r) => {
+        const entries = r.kind === 'logs' ? r.entries.filter((e) => !seen.has(e.ns + e.line)) : [];
+        const next = entries.map((e, i) => toRow(e, rows.length + i));
+        setPages((old) => ({ of: lines.rows, rows: (old.of === lines.rows ? old.rows : noRows).concat(next), done: next.length === 0 || (r.kind === 'logs' && r.entries.length < maxLimit) }));
+      })
+      .catch((err: unknown) => setError(err instanceof Error ? err : new Error(String(err))))
+      .finally(() => setLoading(false));
+  };
+  return { rows, loading, done: mine && pages.done, error, load };
 }
 
 /** Lines by level over time. */

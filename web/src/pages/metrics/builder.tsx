@@ -1,16 +1,18 @@
 /** The query form: select, function, aggregation. It writes the PromQL it stands for below itself. */
 import { useQuery } from '@tanstack/react-query';
 import { useId, useState } from 'react';
-import type { JSX, ReactNode } from 'react';
+import type { JSX } from 'react';
 import { useTime } from '@/app/time';
 import { labelNames, labelValues } from '@/core/api/prometheus';
 import { aggregations, formatPromForm, rangeFunctions } from '@/core/metrics/builder';
-import type { Matcher, MatchOp, PromForm } from '@/core/metrics/builder';
+import type { MatchOp, PromForm } from '@/core/metrics/builder';
 import { selector } from '@/core/metrics/promql';
-import { Button, IconButton, Popover } from '@/ui/kit';
+import { Button, IconButton, Popover, Step } from '@/ui/kit';
+import { MatcherInput } from '@/ui/matcher';
 import { useMetricList } from './search';
 
 const windows = ['$__rate_interval', '1m', '5m', '15m', '1h', '1d'];
+const ops: MatchOp[] = ['=', '!=', '=~', '!~'];
 const quantiles = ['0.5', '0.9', '0.95', '0.99', '0.999'];
 
 export function PromBuilder({ form, onChange, onRun }: { form: PromForm; onChange: (f: PromForm) => void; onRun: (f: PromForm) => void }): JSX.Element {
@@ -34,10 +36,12 @@ export function PromBuilder({ form, onChange, onRun }: { form: PromForm; onChang
           <MatcherInput
             key={i}
             matcher={m}
-            metric={form.metric}
             names={names}
+            ops={ops}
+            values={(label, signal) => labelValues(label, form.metric ? selector(form.metric) : undefined, range, signal)}
+            cacheKey={['prom', form.metric, Math.floor(range.from / 60_000)]}
             onChange={(next, done) => {
-              const f = { ...form, matchers: form.matchers.map((x, k) => (k === i ? next : x)) };
+              const f = { ...form, matchers: form.matchers.map((x, k) => (k === i ? { ...next, op: next.op as MatchOp } : x)) };
               if (done) onRun(f);
               else onChange(f);
             }}
@@ -104,16 +108,7 @@ export function PromBuilder({ form, onChange, onRun }: { form: PromForm; onChang
   );
 }
 
-export function Step({ title, children }: { title: string; children: ReactNode }): JSX.Element {
-  return (
-    <div className="qstep">
-      <span className="qlabel">{title}</span>
-      <div className="row wrap">{children}</div>
-    </div>
-  );
-}
-
-export function LabelPicker({ label, names, onPick }: { label: string; names: string[]; onPick: (l: string) => void }): JSX.Element {
+function LabelPicker({ label, names, onPick }: { label: string; names: string[]; onPick: (l: string) => void }): JSX.Element {
   const [open, setOpen] = useState(false);
   return (
     <Popover label={label} open={open} onOpenChange={setOpen} className="menu" trigger={<Button small icon="plus" aria-label={label} />}>
@@ -155,50 +150,5 @@ function MetricInput({ value, onChange }: { value: string; onChange: (v: string)
         ))}
       </datalist>
     </>
-  );
-}
-
-const ops: MatchOp[] = ['=', '!=', '=~', '!~'];
-
-function MatcherInput({ matcher, metric, names, onChange, onRemove }: { matcher: Matcher; metric: string; names: string[]; onChange: (m: Matcher, done: boolean) => void; onRemove: () => void }): JSX.Element {
-  const { range } = useTime();
-  const id = useId();
-  const values = useQuery({
-    queryKey: ['values-of', metric, matcher.label, Math.floor(range.from / 60_000)],
-    queryFn: ({ signal }) => labelValues(matcher.label, metric ? selector(metric) : undefined, range, signal),
-    enabled: matcher.label !== '',
-    staleTime: 60_000,
-    retry: false,
-  });
-  return (
-    <span className="group matcher">
-      <select className="select" aria-label="Label" value={matcher.label} onChange={(e) => onChange({ ...matcher, label: e.target.value, value: '' }, false)}>
-        <option value="">label…</option>
-        {[...new Set([...names, matcher.label].filter(Boolean))].map((n) => (
-          <option key={n}>{n}</option>
-        ))}
-      </select>
-      <select className="select" aria-label="Comparison" value={matcher.op} onChange={(e) => onChange({ ...matcher, op: e.target.value as MatchOp }, matcher.value !== '')}>
-        {ops.map((o) => (
-          <option key={o}>{o}</option>
-        ))}
-      </select>
-      <input
-        className="input mono"
-        style={{ width: 150 }}
-        list={id}
-        aria-label="Value"
-        value={matcher.value}
-        onChange={(e) => onChange({ ...matcher, value: e.target.value }, values.data?.includes(e.target.value) ?? false)}
-        onBlur={() => onChange(matcher, matcher.label !== '')}
-        onKeyDown={(e) => e.key === 'Enter' && onChange(matcher, true)}
-      />
-      <datalist id={id}>
-        {(values.data ?? []).slice(0, 200).map((v) => (
-          <option key={v} value={v} />
-        ))}
-      </datalist>
-      <Button icon="x" aria-label={`Remove the filter on ${matcher.label || 'nothing'}`} onClick={onRemove} />
-    </span>
   );
 }
