@@ -1,6 +1,7 @@
 package promql
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"math"
@@ -38,7 +39,7 @@ func (ev *evaluator) aggregate(e *parser.AggregateExpr) (operand, error) {
 	if in.histograms() {
 		return ev.graft(e, in)
 	}
-	groups := newGrouping(e, len(in.rows), func(i int) labels.Labels { return in.rows[i].labels })
+	groups := groupRows(e, in.rows)
 	accs := make([]accumulator, len(groups.labels))
 	for i, r := range in.rows {
 		acc := &accs[groups.of[i]]
@@ -87,8 +88,9 @@ func (ev *evaluator) aggregateRollup(e *parser.AggregateExpr, op aggregation, sp
 	if err != nil {
 		return operand{}, err
 	}
+	defer src.release(ev)
 	series := src.series
-	groups := newGrouping(e, len(series), func(i int) labels.Labels { return series[i].labels })
+	groups := newGrouping(e, len(series), src.group, src.labels)
 	order := groups.order()
 
 	// Workers hand in the groups they have finished; a group that two of them share is
@@ -107,6 +109,7 @@ func (ev *evaluator) aggregateRollup(e *parser.AggregateExpr, op aggregation, sp
 		}
 		defer ev.drop(1)
 		buf := newRollupBuf(ev)
+		defer buf.done()
 		dirty := false
 		for _, i := range order[from:to] {
 			if dirty {
@@ -144,10 +147,8 @@ func (ev *evaluator) aggregateRollup(e *parser.AggregateExpr, op aggregation, sp
 	if err != nil {
 		return operand{}, err
 	}
-	if !spec.keepName {
-		if err := ev.uniqueSeries(&spec, series); err != nil {
-			return operand{}, err
-		}
+	if !src.unique() {
+		return operand{}, ev.duplicates(spec.name)
 	}
 	ev.warnNonCounters(&spec, series)
 	slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(a.from, b.from) })
@@ -162,58 +163,87 @@ func (ev *evaluator) aggregateRollup(e *parser.AggregateExpr, op aggregation, sp
 	return operand{rows: finish(groups, op, accs)}, nil
 }
 
-// uniqueSeries is an error if series are equal without their metric name.
-func (ev *evaluator) uniqueSeries(spec *rollupSpec, series []rollupSeries) error {
-	rows := make([]row, 0, len(series))
-	for i := range series {
-		if series[i].any {
-			rows = append(rows, row{labels: series[i].labels})
-		}
-	}
-	if unique(rows) {
-		return nil
-	}
-	return ev.duplicates(spec.name)
-}
-
 // grouping assigns series to groups.
 type grouping struct {
 	of     []int // group of each series
 	labels []labels.Labels
 }
 
-func newGrouping(e *parser.AggregateExpr, n int, at func(int) labels.Labels) grouping {
-	g := grouping{of: make([]int, n)}
-	names := slices.Clone(e.Grouping)
+// groupKey makes the keys of groups.
+type groupKey struct {
+	without bool
+	names   []string // sorted
+}
+
+func newGroupKey(e *parser.AggregateExpr) *groupKey {
+	k := &groupKey{without: e.Without, names: slices.Clone(e.Grouping)}
 	if e.Without {
-		names = append(names, model.MetricName)
+		k.names = append(k.names, model.MetricName)
 	}
-	slices.Sort(names)
+	slices.Sort(k.names)
+	return k
+}
+
+// of appends the key of labels to buf.
+func (k *groupKey) of(buf []byte, ls labels.Labels) []byte {
+	ls.Range(func(l labels.Label) { buf = k.label(buf, l.Name, l.Value) })
+	return buf
+}
+
+// ofModel is of for labels of the store.
+func (k *groupKey) ofModel(buf []byte, ls model.Labels) []byte {
+	for i := range ls {
+		buf = k.label(buf, ls[i].Name, ls[i].Value)
+	}
+	return buf
+}
+
+func (k *groupKey) label(buf []byte, name, value string) []byte {
+	if slices.Contains(k.names, name) == k.without {
+		return buf
+	}
+	buf = append(buf, name...)
+	buf = append(buf, 0xff)
+	buf = append(buf, value...)
+	return append(buf, 0xff)
+}
+
+// newGrouping groups n series, whose keys key appends and whose labels at returns.
+func newGrouping(e *parser.AggregateExpr, n int, key func(k *groupKey, buf []byte, i int) []byte, at func(i int) labels.Labels) grouping {
+	g := grouping{of: make([]int, n)}
+	k := newGroupKey(e)
 	index := map[string]int{}
-	var buf []byte
+	var last, buf []byte // neighbours are often of one group
 	lb := labels.NewBuilder(labels.EmptyLabels())
 	for i := range n {
-		ls := at(i)
-		if e.Without {
-			buf = ls.BytesWithoutLabels(buf, names...)
-		} else {
-			buf = ls.BytesWithLabels(buf, names...)
+		buf = key(k, buf[:0], i)
+		if i > 0 && bytes.Equal(buf, last) {
+			g.of[i] = g.of[i-1]
+			continue
 		}
 		id, ok := index[string(buf)]
 		if !ok {
 			id = len(g.labels)
 			index[string(buf)] = id
-			lb.Reset(ls)
+			lb.Reset(at(i))
 			if e.Without {
-				lb.Del(names...)
+				lb.Del(k.names...)
 			} else {
-				lb.Keep(names...)
+				lb.Keep(k.names...)
 			}
 			g.labels = append(g.labels, lb.Labels())
 		}
 		g.of[i] = id
+		last, buf = buf, last
 	}
 	return g
+}
+
+// groupRows groups rows.
+func groupRows(e *parser.AggregateExpr, rows []row) grouping {
+	return newGrouping(e, len(rows),
+		func(k *groupKey, buf []byte, i int) []byte { return k.of(buf, rows[i].labels) },
+		func(i int) labels.Labels { return rows[i].labels })
 }
 
 // order returns the numbers of the series, those of a group together.

@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/prometheus/promql"
@@ -57,6 +58,9 @@ type Engine struct {
 	lookback   time.Duration
 	maxSamples int
 	reference  bool
+
+	bufs   sync.Pool // of *rollupBuf: the memory of workers
+	series sync.Pool // of *[]rollupSeries
 }
 
 // noTimeout leaves timing out to the context.

@@ -50,7 +50,7 @@ func (ev *evaluator) selector(vs *parser.VectorSelector) (rollupSpec, error) {
 	}
 	return rollupSpec{
 		vs: vs, window: ev.look, offset: vs.OriginalOffset.Milliseconds(), fixed: vs.Timestamp,
-		f: lastSample, instant: true, keepName: true,
+		instant: true, keepName: true,
 	}, nil
 }
 
@@ -75,7 +75,7 @@ func (ev *evaluator) rollupCall(e *parser.Call) (spec rollupSpec, ok bool, err e
 		}
 		spec.params = append(spec.params, in.scalar)
 	}
-	if spec.f = rollupFuncs(name, spec.params); spec.f == nil {
+	if spec.f, ok = rollupFuncs(name, spec.params); !ok {
 		return spec, true, errFallback
 	}
 	as := &parser.MatrixSelector{}
@@ -105,9 +105,8 @@ func (ev *evaluator) rollupCall(e *parser.Call) (spec rollupSpec, ok bool, err e
 type rollupSeries struct {
 	store.Series
 	row    *row
-	labels labels.Labels // as in the result
-	any    bool          // it has a value at some step
-	floats bool          // one of them is a float
+	any    bool // it has a value at some step
+	floats bool // one of them is a float
 }
 
 // name returns the metric name.
@@ -128,8 +127,67 @@ func (s *rollupSeries) full() labels.Labels {
 
 // source is the series of a rollup.
 type source struct {
+	spec   *rollupSpec
 	series []rollupSeries
 	grid   *evaluator // of a subquery: the steps of its rows
+	differ bool       // no two series have the same labels in the result
+}
+
+// labels returns the labels of series i in the result.
+func (src *source) labels(i int) labels.Labels {
+	s := &src.series[i]
+	if src.spec.keepName {
+		return s.full()
+	}
+	if s.row != nil {
+		return dropMetadata(s.row.labels)
+	}
+	ls := s.Labels()
+	b := labels.NewScratchBuilder(len(ls))
+	for _, l := range ls {
+		if !isMetadata(l.Name) {
+			b.Add(l.Name, l.Value)
+		}
+	}
+	return b.Labels()
+}
+
+// group adds to buf what tells the group of series i.
+func (src *source) group(k *groupKey, buf []byte, i int) []byte {
+	s := &src.series[i]
+	if s.row != nil {
+		return k.of(buf, src.labels(i))
+	}
+	return k.ofModel(buf, s.Labels())
+}
+
+// unique reports that the series that have a value have different labels.
+func (src *source) unique() bool {
+	if src.differ {
+		return true
+	}
+	seen := make(map[uint64]struct{}, len(src.series))
+	for i := range src.series {
+		if !src.series[i].any {
+			continue
+		}
+		h := src.labels(i).Hash()
+		if _, dup := seen[h]; dup {
+			return false
+		}
+		seen[h] = struct{}{}
+	}
+	return true
+}
+
+// release gives the memory of src back.
+func (src *source) release(ev *evaluator) {
+	if src.grid == nil && cap(src.series) > 0 {
+		clear(src.series)
+		list := src.series[:0]
+		ev.engine.series.Put(&list)
+	}
+	src.series = nil
 }
 
 // open selects the series of spec over all steps.
@@ -146,21 +204,37 @@ func (ev *evaluator) open(spec *rollupSpec) (source, error) {
 		Matchers: ms, Step: ev.step, Func: spec.name, Account: ev.acct,
 		Range: model.TimeRange{From: end - spec.window + 1, To: end + int64(ev.n-1)*stride + 1},
 	}
-	var out source
-	build := labels.NewScratchBuilder(16)
+	out := source{spec: spec, differ: spec.keepName || oneMetric(ms)}
+	if list, ok := ev.engine.series.Get().(*[]rollupSeries); ok {
+		out.series = *list
+	}
 	for s, err := range ev.reader.Select(ev.ctx, ev.tenant, sel) {
 		if err != nil {
+			out.release(ev)
 			return out, err
 		}
-		build.Reset()
-		for _, l := range s.Labels() {
-			if spec.keepName || !isMetadata(l.Name) {
-				build.Add(l.Name, l.Value)
-			}
-		}
-		out.series = append(out.series, rollupSeries{Series: s, labels: build.Labels()})
+		out.series = append(out.series, rollupSeries{Series: s})
+		out.differ = out.differ && !described(s.Labels())
 	}
 	return out, nil
+}
+
+// oneMetric reports whether matchers select series of one metric only: then they differ
+// without their names, too.
+func oneMetric(ms []*model.Matcher) bool {
+	return slices.ContainsFunc(ms, func(m *model.Matcher) bool {
+		return m.Name == model.MetricName && m.Type == model.MatchEqual && m.Value != ""
+	})
+}
+
+// described reports whether labels hold a type or unit, which go with the name.
+func described(ls model.Labels) bool {
+	for _, l := range ls {
+		if len(l.Name) == len("__type__") && l.Name != model.MetricName && isMetadata(l.Name) {
+			return true
+		}
+	}
+	return false
 }
 
 func isMetadata(name string) bool {
@@ -185,7 +259,7 @@ func (ev *evaluator) openSubquery(spec *rollupSpec) (source, error) {
 		start += step
 	}
 	if last < start {
-		return source{}, nil
+		return source{spec: spec}, nil
 	}
 	grid := &evaluator{query: ev.query, start: start, end: last, step: step, n: int((last-start)/step) + 1}
 	in, err := grid.eval(spec.sub.Expr)
@@ -195,13 +269,9 @@ func (ev *evaluator) openSubquery(spec *rollupSpec) (source, error) {
 	if in.scalar != nil {
 		in.rows = []row{{vals: in.scalar}}
 	}
-	out := source{grid: grid, series: make([]rollupSeries, len(in.rows))}
+	out := source{spec: spec, grid: grid, series: make([]rollupSeries, len(in.rows)), differ: spec.keepName}
 	for i := range in.rows {
-		s := &out.series[i]
-		s.row, s.labels = &in.rows[i], in.rows[i].labels
-		if !spec.keepName {
-			s.labels = dropMetadata(s.labels)
-		}
+		out.series[i].row = &in.rows[i]
 	}
 	return out, nil
 }
@@ -212,6 +282,7 @@ func (ev *evaluator) rollup(spec rollupSpec) (operand, error) {
 	if err != nil {
 		return operand{}, err
 	}
+	defer src.release(ev)
 	rows := make([]row, len(src.series))
 	err = ev.parallel(len(rows), func(from, to int) error {
 		buf := newRollupBuf(ev)
@@ -225,27 +296,27 @@ func (ev *evaluator) rollup(spec rollupSpec) (operand, error) {
 			if err != nil {
 				return err
 			}
-			rows[i] = row{src.series[i].labels, vals, hists}
+			rows[i] = row{vals: vals, hists: hists}
 		}
 		return nil
 	})
 	if err != nil {
 		return operand{}, err
 	}
+	if !src.unique() {
+		return operand{}, ev.duplicates(spec.name)
+	}
+	ev.warnNonCounters(&spec, src.series)
 	n := 0
 	for i := range rows {
 		if src.series[i].any {
 			rows[n] = rows[i]
+			rows[n].labels = src.labels(i)
 			n++
 		}
 	}
 	ev.drop(len(rows) - n)
-	rows = rows[:n]
-	ev.warnNonCounters(&spec, src.series)
-	if !spec.keepName && !unique(rows) {
-		return operand{}, ev.duplicates(spec.name)
-	}
-	return operand{rows: rows}, nil
+	return operand{rows: rows[:n]}, nil
 }
 
 // duplicates is the answer of a function over a range whose series are equal without their
@@ -277,8 +348,9 @@ type rollupBuf struct {
 	vs    []float64
 	hs    []store.HistogramSample
 	sort  []float64
-	drops []int32
 	count int
+
+	windows windows
 
 	floats []promql.FPoint
 	points []promql.HPoint
@@ -286,16 +358,32 @@ type rollupBuf struct {
 	annos  annotations.Annotations
 }
 
-func newRollupBuf(ev *evaluator) *rollupBuf { return &rollupBuf{ev: ev} }
-
-// done hands in the warnings of the worker.
-func (buf *rollupBuf) done() {
-	if len(buf.annos) > 0 {
-		buf.ev.mu.Lock()
-		defer buf.ev.mu.Unlock()
-		buf.ev.annos.Merge(buf.annos)
+func newRollupBuf(ev *evaluator) *rollupBuf {
+	buf, ok := ev.engine.bufs.Get().(*rollupBuf)
+	if !ok {
+		buf = &rollupBuf{}
 	}
+	buf.ev = ev
+	return buf
 }
+
+// done hands in the warnings of the worker, and its memory for the next one.
+func (buf *rollupBuf) done() {
+	ev := buf.ev
+	if len(buf.annos) > 0 {
+		ev.mu.Lock()
+		ev.annos.Merge(buf.annos)
+		ev.mu.Unlock()
+	}
+	if buf.points != nil || cap(buf.ts) > maxPooled {
+		return // histograms, or a very long series
+	}
+	buf.ev, buf.annos, buf.count, buf.windows.known = nil, nil, 0, false
+	ev.engine.bufs.Put(buf)
+}
+
+// maxPooled is the number of samples whose memory is kept for the next query.
+const maxPooled = 1 << 16
 
 // load decodes series i of src.
 func (buf *rollupBuf) load(src *source, i int) error {
@@ -351,58 +439,34 @@ func (ev *evaluator) rollOne(spec *rollupSpec, src *source, i int, buf *rollupBu
 // rollFloats rolls up the floats in buf and reports whether there is a value.
 func (ev *evaluator) rollFloats(spec *rollupSpec, buf *rollupBuf, vals []float64) bool {
 	ts, vs := buf.ts, buf.vs
-	w := window{scratch: &buf.sort}
-	end, stride := spec.first(ev)
-	if spec.instant && spec.name == "" {
-		return rollInstant(ts, vs, vals, end, stride, spec.window)
-	}
 	if !spec.instant {
 		ts, vs = dropStale(ts, vs)
 	}
-	if spec.counter {
-		buf.drops = lastDrops(buf.drops[:0], vs)
+	w := &buf.windows
+	end, stride := spec.first(ev)
+	w.fit(ts, len(vals), end, stride, spec.window)
+	switch spec.name {
+	case "":
+		return w.newest(vs, vals)
+	case "rate", "increase", "delta":
+		kind := rateOf(spec.name)
+		w.extend(kind, end, stride, spec.window)
+		return w.rates(vs, vals, kind)
+	case "sum_over_time", "avg_over_time":
+		return w.sums(vs, vals, spec.name == "avg_over_time", spec.f)
 	}
-	w.to = end
-	lo, hi, has := 0, 0, false
+	has := false
+	in := window{scratch: &buf.sort}
 	for i := range vals {
-		w.from = w.to - spec.window
-		for hi < len(ts) && ts[hi] <= w.to {
-			hi++
+		lo, hi := w.lo[i], w.hi[i]
+		if lo == hi {
+			continue
 		}
-		for lo < hi && ts[lo] <= w.from {
-			lo++
-		}
-		switch {
-		case lo < hi:
-			w.ts, w.vs, w.step, w.at = ts[lo:hi], vs[lo:hi], i, ev.at(i)
-			w.rising = spec.counter && int(buf.drops[hi-1]) <= lo
-			if v, ok := spec.f(&w); ok {
-				vals[i] = v
-				has = true
-			}
-		case hi == len(ts):
-			return has // no later step has a sample either
-		}
-		w.to += stride
-	}
-	return has
-}
-
-// rollInstant takes the newest sample that is young enough, unless it is a stale marker.
-func rollInstant(ts []int64, vs, vals []float64, to, stride, look int64) bool {
-	hi, has := 0, false
-	for i := range vals {
-		for hi < len(ts) && ts[hi] <= to {
-			hi++
-		}
-		if hi > 0 && ts[hi-1] > to-look {
-			v := vs[hi-1]
+		in.ts, in.vs, in.step, in.at = ts[lo:hi], vs[lo:hi], i, ev.at(i)
+		if v, ok := spec.f(&in); ok {
 			vals[i] = v
-			has = has || !isAbsent(v)
-		} else if hi == len(ts) {
-			return has
+			has = true
 		}
-		to += stride
 	}
 	return has
 }
@@ -512,20 +576,6 @@ func (buf *rollupBuf) kernel(spec *rollupSpec, full labels.Labels, step int, flo
 	}
 	buf.help.Out = out[:0]
 	return out[0], true
-}
-
-// lastDrops appends, for every sample, the index of the last one up to it that is below
-// the one before it, 0 if there is none: then a window knows at once whether it holds a
-// counter reset.
-func lastDrops(dst []int32, vs []float64) []int32 {
-	last := int32(0)
-	for i, v := range vs {
-		if i > 0 && v < vs[i-1] {
-			last = int32(i)
-		}
-		dst = append(dst, last)
-	}
-	return dst
 }
 
 // dropStale removes stale markers in place: a range does not see them.

@@ -42,7 +42,7 @@ func (ev *evaluator) topk(e *parser.AggregateExpr) (operand, error) {
 		if in.histograms() {
 			return ev.graft(e, in, k)
 		}
-		t.begin(e, len(in.rows), func(i int) labels.Labels { return in.rows[i].labels })
+		t.begin(groupRows(e, in.rows), func(i int) labels.Labels { return in.rows[i].labels })
 		for i := range in.rows {
 			t.add(i, in.rows[i].vals)
 		}
@@ -72,8 +72,8 @@ type candidate struct {
 	series int
 }
 
-func (t *topkState) begin(e *parser.AggregateExpr, n int, label func(i int) labels.Labels) {
-	t.groups, t.label = newGrouping(e, n, label), label
+func (t *topkState) begin(groups grouping, label func(i int) labels.Labels) {
+	t.groups, t.label = groups, label
 	t.heaps = make([][]candidate, len(t.groups.labels)*t.ev.n)
 }
 
@@ -85,7 +85,7 @@ func (t *topkState) fromRollup(e *parser.AggregateExpr, spec *rollupSpec) error 
 		return err
 	}
 	series := src.series
-	t.begin(e, len(series), func(i int) labels.Labels { return series[i].labels })
+	t.begin(newGrouping(e, len(series), src.group, src.labels), src.labels)
 	batch := make([][]float64, min(topkBatch, len(series)))
 	for i := range batch {
 		if batch[i], err = ev.newRow(); err != nil {
@@ -97,6 +97,7 @@ func (t *topkState) fromRollup(e *parser.AggregateExpr, spec *rollupSpec) error 
 		n := min(topkBatch, len(series)-at)
 		err := ev.parallel(n, func(from, to int) error {
 			buf := newRollupBuf(ev)
+			defer buf.done()
 			for i := from; i < to; i++ {
 				vals := batch[i]
 				if at > 0 {
@@ -123,10 +124,8 @@ func (t *topkState) fromRollup(e *parser.AggregateExpr, spec *rollupSpec) error 
 			}
 		}
 	}
-	if !spec.keepName {
-		if err := ev.uniqueSeries(spec, series); err != nil {
-			return err
-		}
+	if !src.unique() {
+		return ev.duplicates(spec.name)
 	}
 	ev.warnNonCounters(spec, series)
 	return nil
@@ -235,7 +234,7 @@ func (ev *evaluator) quantile(e *parser.AggregateExpr) (operand, error) {
 	if in.histograms() {
 		return ev.graft(e, in, q)
 	}
-	groups := newGrouping(e, len(in.rows), func(i int) labels.Labels { return in.rows[i].labels })
+	groups := groupRows(e, in.rows)
 	order := groups.order()
 	var out []row
 	var vs []float64

@@ -7,59 +7,50 @@ import (
 	"github.com/prometheus/prometheus/util/kahansum"
 )
 
-// window is the samples of one series in (from, to], at least one.
+// window is the samples of one series at one step, at least one.
 type window struct {
-	ts       []int64
-	vs       []float64
-	from, to int64      // Unix milliseconds
-	step     int        // number of the step
-	at       int64      // time of the step
-	rising   bool       // no value is below the one before it; only set for counters
-	scratch  *[]float64 // memory of the worker, for functions that sort
+	ts []int64
+	vs []float64
+
+	step    int        // number of the step
+	at      int64      // time of the step
+	scratch *[]float64 // memory of the worker, for functions that sort
 }
 
 // rollupFunc makes one value of a window; ok is false if there is none.
 type rollupFunc func(w *window) (v float64, ok bool)
 
-// lastSample is an instant selector: the newest sample, unless it is a stale marker.
-func lastSample(w *window) (float64, bool) {
-	v := w.vs[len(w.vs)-1]
-	return v, !isAbsent(v)
-}
-
 // rollupFuncs returns the function over a range of a name, bound to its parameters (their
-// values by step), or nil if it is not ours or they are out of its bounds.
-func rollupFuncs(name string, params [][]float64) rollupFunc {
+// values by step). ok is false if it is not ours or they are out of its bounds. Functions
+// that [windows] evaluates have none.
+func rollupFuncs(name string, params [][]float64) (f rollupFunc, ok bool) {
 	outside := func(vs []float64, in func(v float64) bool) bool {
 		return slices.ContainsFunc(vs, func(v float64) bool { return !in(v) })
 	}
 	switch name {
-	case "rate":
-		return func(w *window) (float64, bool) { return extrapolated(w, rateKind{true, true}) }
-	case "increase":
-		return func(w *window) (float64, bool) { return extrapolated(w, rateKind{counter: true}) }
-	case "delta":
-		return func(w *window) (float64, bool) { return extrapolated(w, rateKind{}) }
+	case "rate", "increase", "delta":
+		return nil, true
 	case "irate":
-		return func(w *window) (float64, bool) { return lastTwo(w, true) }
+		return func(w *window) (float64, bool) { return lastTwo(w, true) }, true
 	case "idelta":
-		return func(w *window) (float64, bool) { return lastTwo(w, false) }
+		return func(w *window) (float64, bool) { return lastTwo(w, false) }, true
 	case "quantile_over_time":
 		if outside(params[0], func(q float64) bool { return q >= 0 && q <= 1 }) {
-			return nil
+			return nil, false
 		}
-		return func(w *window) (float64, bool) { return quantileOf(w.sorted(), params[0][w.step]), true }
+		return func(w *window) (float64, bool) { return quantileOf(w.sorted(), params[0][w.step]), true }, true
 	case "predict_linear":
-		return func(w *window) (float64, bool) { return predictLinear(w, params[0][w.step]) }
+		return func(w *window) (float64, bool) { return predictLinear(w, params[0][w.step]) }, true
 	case "double_exponential_smoothing":
 		for _, p := range params {
 			if outside(p, func(f float64) bool { return f > 0 && f < 1 }) {
-				return nil
+				return nil, false
 			}
 		}
-		return func(w *window) (float64, bool) { return smooth(w, params[0][w.step], params[1][w.step]) }
+		return func(w *window) (float64, bool) { return smooth(w, params[0][w.step], params[1][w.step]) }, true
 	}
-	return plainRollups()[name]
+	f, ok = plainRollups()[name]
+	return f, ok
 }
 
 // plainRollups returns the functions over a range that have no parameter.
@@ -208,49 +199,8 @@ func smooth(w *window, sf, tf float64) (float64, bool) {
 // rateKind is what tells delta, increase and rate apart.
 type rateKind struct{ counter, perSecond bool }
 
-// extrapolated is delta, increase and rate: the difference of last and first sample,
-// counter resets added back, extended to the ends of the window where the samples come
-// close enough to them (within 1.1 average intervals), else by half an interval, and never
-// below zero for a counter. The operations are Prometheus' in its order, since ceil or ==
-// show a difference in the last bit; divisions, most of the cost, are only made where a
-// product cannot rule out that they matter.
-func extrapolated(w *window, kind rateKind) (float64, bool) {
-	n := len(w.vs)
-	if n < 2 {
-		return 0, false
-	}
-	first, last := w.vs[0], w.vs[n-1]
-	result := last - first
-	if kind.counter && !w.rising {
-		prev := first
-		for _, v := range w.vs[1:] {
-			if v < prev {
-				result += prev
-			}
-			prev = v
-		}
-	}
-	toStart := float64(w.ts[0]-w.from) / 1000
-	toEnd := float64(w.to-w.ts[n-1]) / 1000
-	sampled := float64(w.ts[n-1]-w.ts[0]) / 1000
-	if gaps := float64(n - 1); max(toStart, toEnd)*gaps > sampled*1.05 {
-		average := sampled / gaps
-		threshold := average * 1.1
-		if toStart >= threshold {
-			toStart = average / 2
-		}
-		if toEnd >= threshold {
-			toEnd = average / 2
-		}
-	}
-	if kind.counter && result > 0 && first >= 0 && sampled*first < toStart*result*1.001 {
-		toStart = min(toStart, sampled*(first/result))
-	}
-	factor := (sampled + toStart + toEnd) / sampled
-	if kind.perSecond {
-		factor /= float64(w.to-w.from) / 1000
-	}
-	return result * factor, true
+func rateOf(name string) rateKind {
+	return rateKind{counter: name != "delta", perSecond: name == "rate"}
 }
 
 // lastTwo is irate and idelta.

@@ -106,7 +106,8 @@ func (resp *response) writeValue(w http.ResponseWriter, b []byte) ([]byte, error
 	var err error
 	switch v := resp.value.(type) {
 	case promql.Matrix:
-		b, err = writeList(w, b, resp.cutTo(len(v)), func(b []byte, i int) []byte { return appendSeries(b, v[i]) })
+		var times timeTexts
+		b, err = writeList(w, b, resp.cutTo(len(v)), func(b []byte, i int) []byte { return appendSeries(b, v[i], &times) })
 	case promql.Vector:
 		b, err = writeList(w, b, resp.cutTo(len(v)), func(b []byte, i int) []byte { return appendSample(b, v[i]) })
 	case promql.Scalar:
@@ -131,7 +132,29 @@ func (resp *response) writeValue(w http.ResponseWriter, b []byte) ([]byte, error
 	return append(b, '}'), nil
 }
 
-func appendSeries(b []byte, s promql.Series) []byte {
+// timeTexts keeps the text of the times of a series, since the next one has the same.
+type timeTexts struct {
+	at   []int64
+	text [][]byte // "[1700000000," and so on
+}
+
+// append writes the beginning of point i, a guess, at time ms.
+func (t *timeTexts) append(b []byte, i int, ms int64) []byte {
+	if i < len(t.at) && t.at[i] == ms {
+		return append(b, t.text[i]...)
+	}
+	n := len(b)
+	b = append(b, '[')
+	b = appendTime(b, ms)
+	b = append(b, `,"`...)
+	if i == len(t.at) {
+		t.at = append(t.at, ms)
+		t.text = append(t.text, append([]byte(nil), b[n:]...))
+	}
+	return b
+}
+
+func appendSeries(b []byte, s promql.Series, times *timeTexts) []byte {
 	b = append(b, `{"metric":`...)
 	b = appendLabels(b, s.Metric)
 	if len(s.Floats) > 0 {
@@ -140,7 +163,9 @@ func appendSeries(b []byte, s promql.Series) []byte {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = appendPoint(b, p.T, p.F)
+			b = times.append(b, i, p.T)
+			b = appendValue(b, p.F)
+			b = append(b, `"]`...)
 		}
 		b = append(b, ']')
 	}
@@ -193,11 +218,43 @@ func appendTime(b []byte, ms int64) []byte {
 
 // appendValue writes v as Prometheus does: no exponent between 1e-6 and 1e21.
 func appendValue(b []byte, v float64) []byte {
+	if b, ok := appendShort(b, v); ok {
+		return b
+	}
 	format := byte('f')
 	if abs := math.Abs(v); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
 		format = 'e'
 	}
 	return strconv.AppendFloat(b, v, format, -1, 64)
+}
+
+// appendShort writes v if it is a decimal number of at most 15 digits, three of them behind
+// the point: then the digits are the only ones that short which mean v, and found without
+// the general algorithm.
+func appendShort(b []byte, v float64) ([]byte, bool) {
+	scaled := v * 1000
+	if !(scaled > -1e15 && scaled < 1e15) {
+		return b, false
+	}
+	n := int64(math.Round(scaled))
+	if float64(n)/1000 != v || n == 0 { // zero has a sign
+		return b, false
+	}
+	if n < 0 {
+		b = append(b, '-')
+		n = -n
+	}
+	b = strconv.AppendInt(b, n/1000, 10)
+	if frac := n % 1000; frac != 0 {
+		b = append(b, '.', byte('0'+frac/100))
+		if frac%100 != 0 {
+			b = append(b, byte('0'+frac/10%10))
+		}
+		if frac%10 != 0 {
+			b = append(b, byte('0'+frac%10))
+		}
+	}
+	return b, true
 }
 
 func appendQuotedValue(b []byte, v float64) []byte {
