@@ -125,9 +125,9 @@ func (a *App) ingestRoutes(mux *http.ServeMux, cfg *config.Config) {
 	push := lokipush.New(a.meter.Logs(a.logs), lokipush.Options{
 		Tenant: a.tenancy.Of, MaxBytes: int64(cfg.Limits.MaxBody), Registerer: a.reg,
 	})
-	mux.Handle("POST /loki/api/v1/push", push.Push())
-	mux.Handle("POST /api/prom/push", push.Push())
-	mux.Handle("POST /otlp/v1/logs", push.OTLP())
+	mux.Handle("/loki/api/v1/push", push.Push())
+	mux.Handle("/api/prom/push", push.Push())
+	mux.Handle("/otlp/v1/logs", push.OTLP())
 	otlp := a.pipeline.OTLPHandler()
 	for _, signal := range []string{"traces", "metrics", "logs"} {
 		mux.Handle("POST /v1/"+signal, otlp)
