@@ -1,7 +1,7 @@
 // Package api is the plumbing that the HTTP APIs share: handlers that return errors, the
 // only table from errors to statuses, tenants, time parameters, compression. The APIs
-// themselves are the packages below it, one for each dialect: prom, loki, tempo, grafana,
-// native.
+// themselves are the packages below it, one for each dialect: prom, loki, tempo, jaeger,
+// grafana, native.
 package api
 
 import (

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/pharos-o11y/pharos/internal/api/jaeger"
 	"github.com/pharos-o11y/pharos/internal/api/loki"
 	"github.com/pharos-o11y/pharos/internal/api/native"
 	"github.com/pharos-o11y/pharos/internal/api/prom"
@@ -159,6 +160,9 @@ func (a *App) queryRoutes(mux *http.ServeMux, cfg *config.Config) {
 	})
 	t.Register(mux, "")
 	t.Register(mux, "/tempo")
+	jaeger.New(jaeger.Options{
+		Reader: a.traces, Index: a.traces, Metrics: a.metrics, Door: a.door, Tenancy: a.tenancy, Logger: a.logger,
+	}).Register(mux, "/jaeger")
 	streaming := t.GRPC()
 	mux.Handle("POST /tempopb.StreamingQuerier/", streaming)
 	mux.Handle("POST /grpc.health.v1.Health/", streaming)

@@ -1,0 +1,277 @@
+package jaeger
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/pharos-o11y/pharos/internal/api"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/query"
+	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/storetest"
+)
+
+// The traces of TraceQL's fixture start at this second.
+const fixtureSecond = 1795466604
+
+func server(t *testing.T, tenancy api.Tenancy, metrics store.MetricReader) http.Handler {
+	t.Helper()
+	data, err := os.ReadFile("../../traceql/testdata/fixture.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	td, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := storetest.NewTraces()
+	if err := s.Append(t.Context(), model.DefaultTenant, td); err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	New(Options{
+		Reader: s, Index: s, Metrics: metrics, Door: query.New(query.Options{}), Tenancy: tenancy,
+		Now: func() time.Time { return time.Unix(fixtureSecond+30, 0) },
+	}).Register(mux, "/jaeger")
+	return mux
+}
+
+func get(t *testing.T, h http.Handler, target string, q url.Values, header ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, target+"?"+q.Encode(), http.NoBody)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestAPI(t *testing.T) {
+	h := server(t, api.Tenancy{}, nil)
+	// v is the parameters of a request: name, value, name, value.
+	v := func(kvs ...string) url.Values {
+		q := url.Values{}
+		for i := 0; i < len(kvs); i += 2 {
+			q.Add(kvs[i], kvs[i+1])
+		}
+		return q
+	}
+	const (
+		none = `^\{"data":\[\],"total":0,"limit":0,"offset":0,"errors":null\}`
+		a1   = `^\{"data":\[\{"traceID":"00000000000000a1",[^@]*\],"total":0,"limit":0,"offset":0,"errors":null\}`
+	)
+	from, to := "query.startTimeMin", "query.startTimeMax"
+	t0, t1 := time.Unix(fixtureSecond-30, 0).UTC().Format(time.RFC3339), time.Unix(fixtureSecond+30, 0).UTC().Format(time.RFC3339)
+	tests := []struct {
+		path string
+		q    url.Values
+		code int
+		want string // regular expression
+	}{
+		{"/api/services", nil, 200, `^\{"data":\["cons",.*"frontend",.*"payment-service",.*\],"total":\d+,"limit":0,"offset":0,"errors":null\}`},
+		{"/api/services/payment-service/operations", nil, 200, `^\{"data":\["INSERT pay","POST /pay","SELECT pay",[^\]]*\],"total":`},
+		{"/api/services/nope/operations", nil, 200, none},
+		{"/api/operations", v("service", "frontend"), 200, `^\{"data":\[\{"name":"GET /cart","spanKind":"server"\},\{"name":"HTTP POST","spanKind":"client"\}\],"total":2,`},
+		{"/api/operations", v("service", "frontend", "spanKind", "client"), 200, `^\{"data":\[\{"name":"HTTP POST","spanKind":"client"\}\]`},
+		{"/api/operations", v("service", "frontend", "spanKind", "foo"), 400, `"msg":"parameter 'spanKind' is`},
+		{"/api/operations", nil, 400, `^\{"data":null,"total":0,"limit":0,"offset":0,"errors":\[\{"code":400,"msg":"parameter 'service' is required"\}\]\}`},
+
+		{"/api/traces", v("service", "payment-service", "tags", `{"error":"true"}`), 200, a1},
+		{"/api/traces", v("service", "frontend", "minDuration", "2s", "limit", "5"), 200, a1},
+		{"/api/traces", v("service", "frontend", "minDuration", "4s"), 200, none},
+		{"/api/traces", v("service", "frontend", "maxDuration", "1ms"), 200, none},
+		{"/api/traces", v("service", "frontend", "operation", "GET /cart", "lookback", "1h"), 200, a1},
+		{"/api/traces", v("service", "frontend", "operation", "GET"), 200, none},
+		{"/api/traces", v("service", "payment-service", "tag", "http.status_code:500", "tag", "error"), 200, a1},
+		{"/api/traces", v("service", "payment-service", "tags", `{"http.status_code":"501"}`), 200, none},
+		{"/api/traces", v("service", "payment-service", "tags", `{"span.kind":"client","db.system":"postgresql"}`), 200, a1},
+		{"/api/traces", v("service", "payment-service", "tags", `{"span.kind":"server","db.system":"postgresql"}`), 200, none}, // not on one span
+		{"/api/traces", v("service", "payment-service", "tags", `{"otel.status_description":"timeout"}`), 200, a1},
+		{"/api/traces", v("service", "evlink", "tags", `{"exception.type":"E1"}`), 200, `"traceID":"000000000000c300"`}, // of an event
+		{"/api/traces", v("service", "evlink", "tags", `{"event":"exception"}`), 200, `"traceID":"000000000000c300"`},
+		{"/api/traces", v("service", "frontend", "start", "1795466574000000", "end", "1795466634000000"), 200, a1},
+		{"/api/traces", v("service", "frontend", "start", "1795466500000000", "end", "1795466600000000"), 200, none},
+		{"/api/traces", v("service", "frontend", "start", "5", "end", "4"), 400, `'start' must be before 'end'`},
+		{"/api/traces", v("service", "frontend", "start", "x"), 400, `cannot parse parameter 'start'`},
+		{"/api/traces", v("service", "frontend", "minDuration", "2s", "maxDuration", "1s"), 400, `'maxDuration' should be greater than 'minDuration'`},
+		{"/api/traces", v("service", "frontend", "minDuration", "fast"), 400, `cannot parse parameter 'minDuration'`},
+		{"/api/traces", v("service", "frontend", "limit", "0"), 400, `parameter 'limit' is 0`},
+		{"/api/traces", v("service", "frontend", "tags", `{`), 400, `malformed 'tags' parameter`},
+		{"/api/traces", nil, 400, `parameter 'service' is required`},
+		{"/api/traces", v("traceID", "a1", "traceID", "123"), 200, `^\{"data":\[\{"traceID":"00000000000000a1".*"errors":\[\{"msg":"trace not found","traceID":"123"\}\]\}`},
+
+		{"/api/traces/a1", nil, 200, a1},
+		{"/api/traces/000000000000000000000000000000A1", nil, 200, a1},
+		{"/api/traces/a1", v("prettyPrint", "true"), 200, `^\{\n    "data": \[`},
+		{"/api/traces/123", nil, 404, `^\{"data":null,.*"errors":\[\{"code":404,"msg":"trace not found"\}\]\}`},
+		{"/api/traces/xyz", nil, 400, `"code":400,"msg":"invalid id: trace id \\"xyz\\"`},
+
+		{"/api/dependencies", nil, 200, `\{"parent":"frontend","child":"payment-service","callCount":1\}`},
+		{"/api/dependencies", v("service", "nope"), 200, none},
+		{"/api/dependencies", v("endTs", "1000", "lookback", "500"), 200, none},
+		{"/api/dependencies", v("endTs", "x"), 400, `cannot parse parameter 'endTs'`},
+
+		{"/api/v3/services", nil, 200, `^\{"services":\["cons",`},
+		{"/api/v3/operations", v("service", "frontend", "span_kind", "server"), 200, `^\{"operations":\[\{"name":"GET /cart","spanKind":"server"\}\]\}`},
+		{"/api/v3/traces/a1", nil, 200, `^\{"result":\{"resourceSpans":\[.*"traceId":"000000000000000000000000000000a1"`},
+		{"/api/v3/traces/123", nil, 404, `^\{"error":\{"httpCode":404,"message":"No traces found"\}\}`},
+		{"/api/v3/traces", v("query.serviceName", "frontend", from, t0, to, t1, "query.durationMin", "2s", "query.searchDepth", "3"), 200, `^\{"result":\{"resourceSpans":\[`},
+		{"/api/v3/traces", v("query.service_name", "payment-service", "query.start_time_min", t0, "query.start_time_max", t1, "query.attributes", `{"error":"true"}`), 200, `"traceId":"000000000000000000000000000000a1"`},
+		{"/api/v3/traces", v("query.serviceName", "nope", from, t0, to, t1), 404, `No traces found`},
+		{"/api/v3/traces", v("query.serviceName", "frontend"), 400, `is required: want a time in RFC 3339`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.path+"?"+tt.q.Encode(), func(t *testing.T) {
+			w := get(t, h, "/jaeger"+tt.path, tt.q)
+			if w.Code != tt.code || !json.Valid(w.Body.Bytes()) || w.Header().Get("Content-Type") != "application/json" {
+				t.Fatalf("status %d, want %d: %s %s", w.Code, tt.code, w.Header().Get("Content-Type"), w.Body)
+			}
+			if !regexp.MustCompile(tt.want).MatchString(w.Body.String()) {
+				t.Errorf("body does not match %s:\n%s", tt.want, w.Body)
+			}
+		})
+	}
+}
+
+func TestTenants(t *testing.T) {
+	h := server(t, api.Tenancy{Enabled: true}, nil)
+	for tenant, code := range map[string]int{"": 401, "default": 200, "other": 404} {
+		if w := get(t, h, "/jaeger/api/traces/a1", nil, "X-Scope-OrgID", tenant); w.Code != code {
+			t.Errorf("as %q: %d, want %d", tenant, w.Code, code)
+		}
+	}
+}
+
+// TestModel goes through the mapping of OTLP to Jaeger's model.
+func TestModel(t *testing.T) {
+	td := ptrace.NewTraces()
+	for _, service := range []string{"shop", "", "shop"} {
+		rs := td.ResourceSpans().AppendEmpty()
+		if service != "" {
+			rs.Resource().Attributes().PutStr("service.name", service)
+		}
+		rs.Resource().Attributes().PutStr("host.name", "h1")
+		ss := rs.ScopeSpans().AppendEmpty()
+		ss.Scope().SetName("lib")
+		ss.Scope().SetVersion("1.2")
+		s := ss.Spans().AppendEmpty()
+		s.SetTraceID(pcommon.TraceID{15: 0xa1})
+		s.SetSpanID(pcommon.SpanID{7: byte(td.ResourceSpans().Len())})
+	}
+	s := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
+	s.SetName("GET /")
+	s.SetKind(ptrace.SpanKindServer)
+	s.SetParentSpanID(pcommon.SpanID{7: 9})
+	s.SetStartTimestamp(1_700_000_000_123_456_789)
+	s.SetEndTimestamp(1_700_000_000_123_459_788)
+	s.Status().SetCode(ptrace.StatusCodeError)
+	s.Status().SetMessage("broken")
+	s.TraceState().FromRaw("a=b")
+	at := s.Attributes()
+	at.PutStr("str", "x")
+	at.PutInt("int", 5)
+	at.PutInt("big", 1<<60)
+	at.PutDouble("float", 0.5)
+	at.PutBool("bool", true)
+	at.PutEmptyBytes("bytes").FromRaw([]byte{1, 2})
+	at.PutEmptySlice("list").AppendEmpty().SetInt(1)
+	at.PutEmptyMap("map").PutStr("k", "v")
+	e := s.Events().AppendEmpty()
+	e.SetName("exception")
+	e.SetTimestamp(1_700_000_000_123_457_000)
+	e.Attributes().PutStr("exception.type", "E")
+	for _, ref := range []string{"", "child_of"} {
+		l := s.Links().AppendEmpty()
+		l.SetTraceID(pcommon.TraceID{1, 15: 2})
+		l.SetSpanID(pcommon.SpanID{7: 7})
+		if ref != "" {
+			l.Attributes().PutStr("opentracing.ref_type", ref)
+		}
+	}
+	td.ResourceSpans().At(1).ScopeSpans().At(0).Spans().At(0).Status().SetCode(ptrace.StatusCodeOk)
+	td.ResourceSpans().At(2).ScopeSpans().At(0).Spans().At(0).SetParentSpanID(pcommon.SpanID{7: 1})
+
+	scope := []keyValue{{"otel.scope.name", "string", "lib"}, {"otel.scope.version", "string", "1.2"}}
+	host := []keyValue{{"host.name", "string", "h1"}}
+	want := &traceJSON{
+		TraceID:   "00000000000000a1",
+		Processes: map[string]processJSON{"p1": {"shop", host}, "p2": {"OTLPResourceNoServiceName", host}},
+		Spans: []spanJSON{
+			{
+				TraceID: "00000000000000a1", SpanID: "0000000000000001", Operation: "GET /", StartTime: 1_700_000_000_123_456, Duration: 2, ProcessID: "p1",
+				References: []refJSON{
+					{"CHILD_OF", "00000000000000a1", "0000000000000009"},
+					{"FOLLOWS_FROM", "01000000000000000000000000000002", "0000000000000007"},
+					{"CHILD_OF", "01000000000000000000000000000002", "0000000000000007"},
+				},
+				Tags: []keyValue{
+					{"str", "string", "x"},
+					{"int", "int64", int64(5)},
+					{"big", "int64", "1152921504606846976"},
+					{"float", "float64", 0.5},
+					{"bool", "bool", true},
+					{"bytes", "binary", "AQI="},
+					{"list", "string", "[1]"},
+					{"map", "string", `{"k":"v"}`},
+					scope[0], scope[1],
+					{"span.kind", "string", "server"},
+					{"otel.status_code", "string", "ERROR"},
+					{"error", "bool", true},
+					{"otel.status_description", "string", "broken"},
+					{"w3c.tracestate", "string", "a=b"},
+				},
+				Logs:     []logJSON{{1_700_000_000_123_457, []keyValue{{"event", "string", "exception"}, {"exception.type", "string", "E"}}}},
+				Warnings: []string{"the parent span 0000000000000009 is not in this trace"},
+			},
+			{
+				TraceID: "00000000000000a1", SpanID: "0000000000000002", ProcessID: "p2", References: []refJSON{}, Logs: []logJSON{},
+				Tags: append(append([]keyValue{}, scope...), keyValue{"otel.status_code", "string", "OK"}),
+			},
+			{
+				TraceID: "00000000000000a1", SpanID: "0000000000000003", ProcessID: "p1", Logs: []logJSON{}, Tags: scope,
+				References: []refJSON{{"CHILD_OF", "00000000000000a1", "0000000000000001"}},
+			},
+		},
+	}
+	if diff := cmp.Diff(want, newTrace(td)); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+func TestDependenciesOfServiceGraph(t *testing.T) {
+	m := storetest.NewMetrics()
+	at := time.Unix(fixtureSecond, 0).UnixMilli()
+	series := func(client, server, kind string, values ...float64) store.SeriesWrite {
+		w := store.SeriesWrite{Labels: model.LabelsFromMap(map[string]string{model.MetricName: graphMetric, "client": client, "server": server, "connection_type": kind})}
+		for i, v := range values {
+			w.Samples = append(w.Samples, store.Sample{Time: at + int64(i)*1000, Value: v})
+		}
+		return w
+	}
+	err := m.Append(context.Background(), model.DefaultTenant, &store.MetricBatch{Series: []store.SeriesWrite{
+		series("a", "b", "", 0, 5, 7, 2, 3), // 7, then it begins anew
+		series("a", "db", "database", 0, 4),
+		series("user", "a", "virtual_node", 0, 9),
+		series("b", "c", "", 5, 5),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := get(t, server(t, api.Tenancy{}, m), "/jaeger/api/dependencies", nil)
+	want := `{"data":[{"parent":"a","child":"b","callCount":10},{"parent":"a","child":"db","callCount":4}],"total":2,"limit":0,"offset":0,"errors":null}` + "\n"
+	if got := w.Body.String(); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
