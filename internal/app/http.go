@@ -9,6 +9,7 @@ import (
 	"net/http/pprof"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -185,6 +186,8 @@ func (a *App) adminRoutes(mux *http.ServeMux, cfg *config.Config) {
 			model.Metrics: a.metrics.DiskSize, model.Logs: a.logs.DiskSize, model.Traces: a.traces.DiskSize,
 		},
 	}
+	opts.Retention = func(t model.Tenant, sig model.Signal) time.Duration { return a.retention(sig, t) }
+	opts.Space = func() (int64, int64) { return diskSpace(cfg.Data) }
 	if a.shop != nil {
 		opts.Fault = a.shop
 	}
@@ -219,6 +222,15 @@ func (a *App) adminRoutes(mux *http.ServeMux, cfg *config.Config) {
 }
 
 // warnings are standing problems that every user should see.
+// diskSpace returns the free and all bytes of the disk that dir is on, 0 if unknown.
+func diskSpace(dir string) (free, total int64) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return 0, 0
+	}
+	return int64(st.Bavail) * st.Bsize, int64(st.Blocks) * st.Bsize
+}
+
 func (a *App) warnings() []string {
 	ws := a.wal.Lost()
 	if err := a.wal.ReadOnly(); err != nil {

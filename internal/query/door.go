@@ -103,9 +103,10 @@ type Door struct {
 	metrics *metrics
 
 	mu      sync.Mutex
-	lastID  uint64               // guarded by mu
-	running map[uint64]*inFlight // guarded by mu
-	slow    []Finished           // guarded by mu; oldest first
+	lastID  uint64                // guarded by mu
+	running map[uint64]*inFlight  // guarded by mu
+	slow    []Finished            // guarded by mu; oldest first
+	costly  map[costlyKey]*Costly // guarded by mu
 }
 
 type inFlight struct {
@@ -126,6 +127,7 @@ func New(opts Options) *Door {
 		slots:   newSlots(opts.MaxConcurrent, opts.MaxTenantConcurrent, opts.MaxWaiting),
 		metrics: newMetrics(opts.Registerer),
 		running: map[uint64]*inFlight{},
+		costly:  map[costlyKey]*Costly{},
 	}
 }
 
@@ -194,6 +196,7 @@ func (d *Door) end(q *inFlight, st Stats, err error) {
 	defer d.mu.Unlock()
 	delete(d.running, q.ID)
 	d.metrics.running.Set(float64(len(d.running)))
+	d.spent(q, st, err)
 	if st.Run < d.opts.Slow {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -33,8 +34,12 @@ type Options struct {
 	Disk     map[model.Signal]func() int64 // bytes on disk of each signal
 	Warnings func() []string               // standing problems: lost bytes, a full disk; nil means none
 	Fault    Fault                         // nil outside of the demo
-	Logger   *slog.Logger                  // nil discards
-	Now      func() time.Time              // nil means time.Now
+	// Retention is how long data of a tenant is kept, 0 for ever; nil means unknown.
+	Retention func(model.Tenant, model.Signal) time.Duration
+	// Space is the bytes of the disk with the data: free and in all; nil means unknown.
+	Space  func() (free, total int64)
+	Logger *slog.Logger     // nil discards
+	Now    func() time.Time // nil means time.Now
 }
 
 // API is the handlers.
@@ -62,6 +67,8 @@ func (a *API) Register(mux *http.ServeMux) {
 	mux.Handle("DELETE /api/pharos/v1/queries/{id}", d.Handle(a.cancel))
 	mux.Handle("GET /api/pharos/v1/traces/explain", d.Handle(a.explain))
 	mux.Handle("POST /api/pharos/v1/traces/explain", d.Handle(a.explain))
+	mux.Handle("GET /api/pharos/v1/rejects", d.Handle(a.rejects))
+	mux.Handle("GET /api/pharos/v1/storage", d.Handle(a.storage))
 	if a.Fault != nil {
 		mux.Handle("GET /api/pharos/v1/demo/fault", d.Handle(a.fault))
 		mux.Handle("POST /api/pharos/v1/demo/fault", d.Handle(a.setFault))
@@ -137,7 +144,7 @@ func toStatus(q query.Running, took time.Duration, err error) queryStatus {
 	return s
 }
 
-// queries lists the tenant's running and slow queries.
+// queries lists the tenant's running, slow and costliest queries.
 func (a *API) queries(w http.ResponseWriter, r *http.Request) error {
 	tenant, err := a.Tenancy.Of(r)
 	if err != nil {
@@ -154,7 +161,8 @@ func (a *API) queries(w http.ResponseWriter, r *http.Request) error {
 			slow = append(slow, toStatus(q.Running, q.Took, q.Err))
 		}
 	}
-	return writeJSON(w, map[string]any{"running": running, "slow": slow})
+	slices.Reverse(slow) // the latest first
+	return writeJSON(w, map[string]any{"running": running, "slow": slow, "costly": a.costly(tenant)})
 }
 
 func (a *API) cancel(w http.ResponseWriter, r *http.Request) error {

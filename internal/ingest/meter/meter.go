@@ -28,6 +28,7 @@ type Meter struct {
 	mu      sync.Mutex
 	signals map[model.Signal]*counts // guarded by mu
 	tenants map[model.Tenant]bool    // guarded by mu; of which something was stored
+	rejects map[rejectKey]*Reject    // guarded by mu
 }
 
 type counts struct {
@@ -54,6 +55,7 @@ func New(reg prometheus.Registerer, now func() time.Time) *Meter {
 		now:     now,
 		signals: map[model.Signal]*counts{},
 		tenants: map[model.Tenant]bool{},
+		rejects: map[rejectKey]*Reject{},
 		received: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pharos_ingested_items_total", Help: "Samples, log entries and spans stored.",
 		}, []string{"signal", "tenant"}),
@@ -92,6 +94,7 @@ func (m *Meter) observe(sig model.Signal, tenant model.Tenant, n int, err error)
 	if refused != nil {
 		for _, r := range refused.Refusals {
 			m.refused.WithLabelValues(sig.String(), name, r.Reason).Add(float64(r.Count))
+			m.reject(sig, model.Tenant(name), r, now)
 		}
 	}
 	c := m.signals[sig]
