@@ -36,6 +36,7 @@ type config struct {
 	senders                  int
 	settle                   time.Duration
 	metrics                  metricLoad
+	churn, million           seriesLoad
 	logs                     logLoad
 	spans                    spanLoad
 }
@@ -46,7 +47,7 @@ func parseFlags() config {
 	flag.StringVar(&c.cache, "cache", ".bin", "`directory` where peer binaries are built once and kept")
 	flag.StringVar(&c.out, "out", "", "Markdown `file` whose section between the bench markers is replaced; empty prints only")
 	flag.StringVar(&c.work, "work", "", "`directory` for the data of the servers; empty means a temporary one")
-	flag.StringVar(&c.signals, "signals", "metrics,logs,spans", "which workloads to run, a `list`")
+	flag.StringVar(&c.signals, "signals", "metrics,churn,logs,spans", "which workloads to run, a `list`; million (of active series) runs only when it is named")
 	flag.StringVar(&c.peers, "peers", "victoria-metrics,prometheus,victoria-logs", "which peers to run, a `list`; empty means Pharos alone")
 	flag.BoolVar(&c.keep, "keep", false, "keep the data directories")
 	flag.IntVar(&c.repeat, "repeat", 5, "how often each query is asked")
@@ -58,6 +59,10 @@ func parseFlags() config {
 	flag.IntVar(&c.logs.lines, "lines", 2_000_000, "logs: lines, 70% text and 30% JSON")
 	flag.IntVar(&c.logs.streams, "streams", 200, "logs: streams")
 	flag.IntVar(&c.spans.spans, "spans", 500_000, "spans: spans of about 20 attributes")
+	c.churn = seriesLoad{title: "churn", scrapes: 1, generations: 10}
+	flag.IntVar(&c.churn.series, "churn", 50_000, "churn: series in each of 10 scrapes, all new in each")
+	c.million = seriesLoad{title: "million", scrapes: 4, generations: 1}
+	flag.IntVar(&c.million.series, "active", 1_000_000, "million: active series, four scrapes of them")
 	flag.Usage = func() {
 		fmt.Fprintf(flag.CommandLine.Output(), "Usage: go run . [flags]\n\nCompares Pharos with its peers on one machine in one run: CPU, memory and disk of the\nserver process for ingest and queries. With the defaults it takes about 10 minutes.\n\nFlags:\n")
 		flag.PrintDefaults()
@@ -105,7 +110,7 @@ func run(ctx context.Context, c config) error {
 		return err
 	}
 	signals := strings.Split(c.signals, ",")
-	for _, load := range []workload{&c.metrics, &c.logs, &c.spans} {
+	for _, load := range []workload{&c.metrics, &c.churn, &c.million, &c.logs, &c.spans} {
 		if !slices.Contains(signals, load.name()) {
 			continue
 		}

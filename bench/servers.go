@@ -77,7 +77,7 @@ func pharos(path string) (server, error) {
 		return server{}, fmt.Errorf("find Pharos: %w; build it with make build or name it with -pharos", err)
 	}
 	return server{
-		name: "pharos", title: "Pharos", binary: bin, takes: []string{"metrics", "logs", "spans"}, ready: "/-/ready",
+		name: "pharos", title: "Pharos", binary: bin, takes: []string{"metrics", "churn", "million", "logs", "spans"}, ready: "/-/ready",
 		writePath: "/api/v1/write", pushPath: "/loki/api/v1/push", lang: "logql",
 		args: func(dir string, ports []string) ([]string, error) {
 			return []string{"serve", "--data", dir, "--listen", ports[0], "--otlp-grpc", ports[1], "--otlp-http", ports[2]}, nil
@@ -88,7 +88,7 @@ func pharos(path string) (server, error) {
 func victoriaMetrics(ctx context.Context, cache string) (server, error) {
 	bin, err := buildTool(ctx, cache, "victoria-metrics", "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics")
 	return server{
-		name: "victoria-metrics", title: "VictoriaMetrics", binary: bin, takes: []string{"metrics"}, ready: "/health",
+		name: "victoria-metrics", title: "VictoriaMetrics", binary: bin, takes: []string{"metrics", "churn", "million"}, ready: "/health",
 		writePath: "/api/v1/write", flush: []string{"/internal/force_flush", "/internal/force_merge"},
 		args: func(dir string, ports []string) ([]string, error) {
 			return []string{
@@ -113,7 +113,7 @@ func victoriaLogs(ctx context.Context, cache string) (server, error) {
 func prometheus(ctx context.Context, cache string) (server, error) {
 	bin, err := debianBinary(ctx, cache, "prometheus", "usr/bin/prometheus")
 	return server{
-		name: "prometheus", title: "Prometheus (Debian)", binary: bin, takes: []string{"metrics"}, ready: "/-/ready", writePath: "/api/v1/write",
+		name: "prometheus", title: "Prometheus (Debian)", binary: bin, takes: []string{"metrics", "churn", "million"}, ready: "/-/ready", writePath: "/api/v1/write",
 		// Blocks are cut after two to three hours; a snapshot cuts one now.
 		seal: "/api/v1/admin/tsdb/snapshot", sealed: "snapshots",
 		args: func(dir string, ports []string) ([]string, error) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
+	"github.com/pharos-o11y/pharos/internal/engine/index"
 	"github.com/pharos-o11y/pharos/internal/engine/part"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
@@ -149,6 +150,7 @@ type dayWriters struct {
 	open    map[part.Day]*partWriter
 	written map[part.Day]bool // by earlier passes
 	more    bool              // some days are left
+	done    []*part.Finished
 }
 
 // maxDays bounds the parts that a flush writes at one time.
@@ -156,13 +158,17 @@ const maxDays = 32
 
 // get returns the writer of a day, nil if the day is not for this pass.
 func (d *dayWriters) get(day part.Day) (*partWriter, error) {
-	if w := d.open[day]; w != nil {
+	w := d.open[day]
+	switch {
+	case w != nil && !w.full(d.s.limit):
 		return w, nil
-	}
-	if d.written[day] {
+	case w != nil: // go on in a second part
+		if err := d.finish(day); err != nil {
+			return nil, err
+		}
+	case d.written[day]:
 		return nil, nil
-	}
-	if len(d.open) == maxDays {
+	case len(d.open) == maxDays:
 		d.more = true
 		return nil, nil
 	}
@@ -170,25 +176,19 @@ func (d *dayWriters) get(day part.Day) (*partWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := newPartWriter(f, d.s.z, d.s.deleted.Load().last)
+	w = newPartWriter(f, d.s.z, d.s.deleted.Load().last)
 	d.open[day] = w
 	return w, nil
 }
 
-// finish finishes every part. On an error all of them are gone.
-func (d *dayWriters) finish() ([]*part.Finished, error) {
-	var done []*part.Finished
-	for _, day := range slices.Sorted(maps.Keys(d.open)) {
-		f, err := d.open[day].finish(day)
-		delete(d.open, day)
-		d.written[day] = true
-		if err != nil {
-			d.abort()
-			return done, err
-		}
-		done = append(done, f)
+// finish finishes the part of a day. On an error its file is gone.
+func (d *dayWriters) finish(day part.Day) error {
+	f, err := d.open[day].finish(day)
+	delete(d.open, day)
+	if err == nil {
+		d.done = append(d.done, f)
 	}
-	return done, nil
+	return err
 }
 
 func (d *dayWriters) abort() {
@@ -199,26 +199,44 @@ func (d *dayWriters) abort() {
 
 // writeTenant writes the frozen buffers of t.
 func (s *Store) writeTenant(ctx context.Context, t *tenant, gen uint32) ([]*part.Finished, error) {
-	t.mu.RLock()
-	frozen := slices.Clone(t.frozen)
-	meta := t.frozenMeta
-	t.mu.RUnlock()
-	slices.SortFunc(frozen, func(a, b *series) int { return a.labels.Compare(b.labels) })
+	frozen, meta := t.frozenByLabels()
 	d := &dayWriters{s: s, tenant: t.name, gen: gen, dedup: s.dedupOf(t.name), open: map[part.Day]*partWriter{}, written: map[part.Day]bool{}}
-	var done []*part.Finished
 	for more := true; more; more = d.more {
 		d.more = false
 		if err := d.pass(ctx, frozen, meta); err != nil {
 			d.abort()
-			return done, err
+			return d.done, err
 		}
-		fs, err := d.finish()
-		done = append(done, fs...)
-		if err != nil {
-			return done, err
+		for _, day := range slices.Sorted(maps.Keys(d.open)) {
+			d.written[day] = true
+			if err := d.finish(day); err != nil {
+				d.abort()
+				return d.done, err
+			}
 		}
 	}
-	return done, nil
+	return d.done, nil
+}
+
+// frozenByLabels returns the series with a frozen buffer in the order of their labels, and
+// the frozen metadata. If they are many it is the index that knows the order.
+func (t *tenant) frozenByLabels() ([]*series, map[part.Day][]store.MetricMetadata) {
+	t.mu.RLock()
+	all, idx, meta := t.series, t.index, t.frozenMeta
+	frozen := slices.Clone(t.frozen)
+	t.mu.RUnlock()
+	if len(frozen) < len(all)/8 {
+		slices.SortFunc(frozen, func(a, b *series) int { return a.labels.Compare(b.labels) })
+		return frozen, meta
+	}
+	n := 0
+	for _, ref := range idx.Select(index.NewQuery(nil)) {
+		if int(ref) < len(all) && all[ref].frozen != nil { // only a flush changes frozen
+			frozen[n] = all[ref]
+			n++
+		}
+	}
+	return frozen[:n], meta
 }
 
 // pass writes what belongs to up to maxDays days.

@@ -40,16 +40,12 @@ func (s *Store) merge(ctx context.Context, in []*openPart, w *part.Writer) (*par
 			return nil, err
 		}
 	}
-	var series, pairs, chunks int
-	for _, x := range m.in {
-		series, pairs, chunks = series+x.t.series.Len(), pairs+x.t.series.Pairs(), chunks+len(x.t.chunks)
-	}
-	if err := tooBig(series, pairs, chunks); err != nil {
-		return nil, err
-	}
 	for n := 0; ; n++ {
 		if n%256 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
+		}
+		if pw.full(s.limit) {
+			return nil, fmt.Errorf("%w: the %d parts hold too many series or labels for one", store.ErrLimit, len(in))
 		}
 		more, err := m.series()
 		if err != nil {

@@ -28,6 +28,7 @@ type Store struct {
 	set     *part.Set[*partData]
 	z       *codec.Zstd
 	metrics *metrics
+	limit   int // of what is in a part; partLimit but in tests
 
 	appenders sync.Pool // of *appender
 	decoders  sync.Pool // of *sampleDecoder
@@ -65,7 +66,7 @@ func Open(dir string, log *wal.Log, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("open metric store: %w", err)
 	}
 	opts = opts.withDefaults()
-	s := &Store{opts: opts, dir: dir, log: log, tenants: map[model.Tenant]*tenant{}, lastFlush: opts.Now()}
+	s := &Store{opts: opts, dir: dir, log: log, limit: partLimit, tenants: map[model.Tenant]*tenant{}, lastFlush: opts.Now()}
 	s.appenders.New = func() any { return new(appender) }
 	s.decoders.New = func() any { return new(sampleDecoder) }
 	var err error

@@ -22,7 +22,8 @@ type partWriter struct {
 	w *part.Writer
 	z *codec.Zstd
 
-	labels   []model.Labels
+	table    *index.Builder
+	last     model.Labels // of the series being written
 	chunks   []chunkMeta
 	blocks   []part.Ref
 	block    []byte // chunks of the block being filled
@@ -45,17 +46,28 @@ type refExemplars struct {
 }
 
 func newPartWriter(w *part.Writer, z *codec.Zstd, seen uint64) *partWriter {
-	return &partWriter{w: w, z: z, seen: seen, minT: math.MaxInt64, maxT: math.MinInt64, minGen: math.MaxUint32}
+	return &partWriter{w: w, z: z, seen: seen, table: index.NewBuilder(), minT: math.MaxInt64, maxT: math.MinInt64, minGen: math.MaxUint32}
 }
 
 // series says which series what follows belongs to.
 func (w *partWriter) series(ls model.Labels) {
-	if n := len(w.labels); n == 0 || !w.labels[n-1].Equal(ls) {
-		w.labels = append(w.labels, ls)
+	if w.table.Len() == 0 || !w.last.Equal(ls) {
+		w.table.Add(ls)
+		w.last = append(w.last[:0], ls...)
 	}
 }
 
-func (w *partWriter) ref() uint32 { return uint32(len(w.labels) - 1) }
+func (w *partWriter) ref() uint32 { return uint32(w.table.Len() - 1) }
+
+// partLimit is the number of series, of pairs of label name and value, and of chunks from
+// which on a part takes no other series: columns can hold no more, apart from some room
+// for the labels and chunks of the last one.
+const partLimit = codec.MaxCount - 1<<16
+
+// full reports whether the part should take no other series.
+func (w *partWriter) full(limit int) bool {
+	return max(w.table.Len(), w.table.Pairs(), len(w.chunks)) >= limit
+}
 
 // samples writes samples of the series as chunks of generation gen.
 func (w *partWriter) samples(ts []int64, vs []float64, gen uint32) error {
@@ -141,40 +153,13 @@ func (w *partWriter) finish(day part.Day) (*part.Finished, error) {
 // partVersion is the version of the index block.
 const partVersion = 2
 
-// tooBig returns an error if the columns of a part cannot hold so many series, pairs of
-// label name and value, or chunks.
-func tooBig(series, pairs, chunks int) error {
-	if n := max(series, pairs, chunks); n > codec.MaxCount {
-		return fmt.Errorf("%w: a part of %d series with %d different labels and %d chunks; the most is %d of each", store.ErrLimit, series, pairs, chunks, codec.MaxCount)
-	}
-	return nil
-}
-
-// pairs counts the different pairs of label name and value, but only if they can be more
-// than a column holds; else it returns a bound.
-func (w *partWriter) pairs() int {
-	labels := 0
-	for _, ls := range w.labels {
-		labels += len(ls)
-	}
-	if labels <= codec.MaxCount {
-		return labels
-	}
-	seen := map[model.Label]struct{}{}
-	for _, ls := range w.labels {
-		for _, l := range ls {
-			seen[l] = struct{}{}
-		}
-	}
-	return len(seen)
-}
-
 // tables writes all blocks that are not chunks and returns the index block: version,
 // lowest and highest generation, number of the last deletion, references of series table, chunk table and exemplars
 // (length 0: none), metadata.
 func (w *partWriter) tables() ([]byte, error) {
-	if err := tooBig(len(w.labels), w.pairs(), len(w.chunks)); err != nil {
-		return nil, err
+	if n := max(w.table.Len(), w.table.Pairs(), len(w.chunks)); n > codec.MaxCount {
+		return nil, fmt.Errorf("%w: a part of %d series with %d different labels and %d chunks; the most is %d of each",
+			store.ErrLimit, w.table.Len(), w.table.Pairs(), len(w.chunks), codec.MaxCount)
 	}
 	if err := w.flushBlock(); err != nil {
 		return nil, err
@@ -186,7 +171,7 @@ func (w *partWriter) tables() ([]byte, error) {
 	b = binary.AppendUvarint(b, uint64(w.minGen))
 	b = binary.AppendUvarint(b, uint64(w.maxGen))
 	b = binary.AppendUvarint(b, w.seen)
-	for _, block := range [][]byte{index.AppendTable(nil, w.labels, w.z), w.chunkTable(), w.exemplarBlock()} {
+	for _, block := range [][]byte{w.table.AppendTable(nil, w.z), w.chunkTable(), w.exemplarBlock()} {
 		var ref part.Ref
 		if len(block) > 0 {
 			var err error

@@ -1,7 +1,6 @@
 package index
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -18,105 +17,11 @@ const tableVersion = 1
 // [model.Labels.Compare] and distinct; ref i of the decoded table is series[i]. z may be
 // nil.
 func AppendTable(dst []byte, series []model.Labels, z *codec.Zstd) []byte {
-	b := newBuilder(series)
-	dst = append(dst, tableVersion)
-	dst = codec.AppendStrings(dst, b.names, z)
-	var counts []int64
-	var values []string
-	for _, name := range b.names {
-		vs := b.values[name].sorted
-		counts = append(counts, int64(len(vs)))
-		values = append(values, vs...)
-	}
-	dst = codec.AppendInts(dst, counts)
-	dst = codec.AppendStrings(dst, values, z)
-
-	lens := make([]int64, len(b.shapes))
-	var flat []int64
-	for i, s := range b.shapes {
-		lens[i] = int64(len(s.names))
-		for _, n := range s.names {
-			flat = append(flat, int64(n))
-		}
-	}
-	dst = codec.AppendInts(dst, lens)
-	dst = codec.AppendInts(dst, flat)
-	dst = codec.AppendInts(dst, b.shapeOf)
-	for _, s := range b.shapes {
-		for _, col := range s.cols {
-			dst = codec.AppendInts(dst, col)
-		}
-	}
-	return dst
-}
-
-// builder numbers names, values and shapes.
-type builder struct {
-	names   []string // sorted
-	values  map[string]*builderValues
-	shapes  []*shape
-	shapeOf []int64
-}
-
-type builderValues struct {
-	name   int // number
-	ids    map[string]int64
-	sorted []string
-}
-
-type shape struct {
-	id    int64
-	names []int
-	cols  [][]int64 // value number within the name, per name
-}
-
-func newBuilder(series []model.Labels) *builder {
-	b := &builder{values: map[string]*builderValues{}, shapeOf: make([]int64, len(series))}
+	b := NewBuilder()
 	for _, ls := range series {
-		for _, l := range ls {
-			v := b.values[l.Name]
-			if v == nil {
-				v = &builderValues{ids: map[string]int64{}}
-				b.values[l.Name] = v
-				b.names = append(b.names, l.Name)
-			}
-			if _, ok := v.ids[l.Value]; !ok {
-				v.ids[l.Value] = 0
-				v.sorted = append(v.sorted, l.Value)
-			}
-		}
+		b.Add(ls)
 	}
-	slices.Sort(b.names)
-	for i, name := range b.names {
-		v := b.values[name]
-		v.name = i
-		slices.Sort(v.sorted)
-		for id, s := range v.sorted {
-			v.ids[s] = int64(id)
-		}
-	}
-	shapes := map[string]*shape{}
-	var key []byte
-	for i, ls := range series {
-		key = key[:0]
-		for _, l := range ls {
-			key = binary.AppendUvarint(key, uint64(b.values[l.Name].name))
-		}
-		s := shapes[string(key)]
-		if s == nil {
-			s = &shape{id: int64(len(b.shapes)), cols: make([][]int64, len(ls))}
-			for _, l := range ls {
-				s.names = append(s.names, b.values[l.Name].name)
-			}
-			shapes[string(key)] = s
-			b.shapes = append(b.shapes, s)
-		}
-		b.shapeOf[i] = s.id
-		for j, l := range ls {
-			s.cols[j] = append(s.cols[j], b.values[l.Name].ids[l.Value])
-		}
-	}
-	return b
+	return b.AppendTable(dst, z)
 }
 
 // DecodeTable reads a table written by [AppendTable] from the start of src and returns

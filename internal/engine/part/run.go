@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
 )
 
 // mergeWidth is the number of parts of similar size that are merged into one.
@@ -58,15 +59,23 @@ func (s *Set[T]) MergeOnce(ctx context.Context) (int, error) {
 	for _, key := range s.partitions() {
 		for ctx.Err() == nil {
 			in := s.pickRewrite(key)
-			if len(in) == 0 {
+			asked := len(in) > 0
+			if !asked {
 				in = s.pick(key)
 			}
 			if len(in) == 0 {
 				break
 			}
 			err := s.merge(ctx, key, in)
+			tooBig := !asked && errors.Is(err, store.ErrLimit)
+			if tooBig {
+				slices.MaxFunc(in, func(a, b *Part[T]) int { return cmp.Compare(a.size, b.size) }).closed.Store(true)
+			}
 			for _, p := range in {
 				p.release()
+			}
+			if tooBig {
+				continue
 			}
 			if err != nil {
 				s.metrics.mergesFailed.Inc()
@@ -128,7 +137,7 @@ func (s *Set[T]) pick(key partition) []*Part[T] {
 	if key.day.Start()+nsPerDay+int64(time.Hour) < s.opts.Now().UnixNano() {
 		width = 2
 	}
-	ps := slices.Clone(s.parts[key])
+	ps := slices.DeleteFunc(slices.Clone(s.parts[key]), func(p *Part[T]) bool { return p.closed.Load() })
 	slices.SortFunc(ps, func(a, b *Part[T]) int { return cmp.Compare(a.size, b.size) })
 	for i := 0; i+width <= len(ps); i++ {
 		total, n := int64(0), 0

@@ -29,7 +29,9 @@ type Options[T any] struct {
 	// Merge writes the rows of in, oldest part first, to w and finishes it. It drops
 	// duplicates and skips blocks that File.Read calls corrupt after reporting them with
 	// Part.Damaged. If no row is left it returns nil, and the parts go without a
-	// successor. nil means parts are never merged.
+	// successor. An error wrapping store.ErrLimit says that the result would be too big:
+	// the biggest part of in is left alone from then on, unless Rewrite asked for it. nil
+	// means parts are never merged.
 	Merge func(ctx context.Context, in []*Part[T], w *Writer) (*Finished, error)
 	// Rewrite returns those of the parts of a tenant's day, oldest first, that are to be
 	// merged into one now whatever their size, because what Merge makes of them is no
@@ -89,6 +91,7 @@ type Part[T any] struct {
 	refs    atomic.Int32 // the set's own reference and one per view
 	doomed  atomic.Bool  // remove the file with the last reference
 	damaged atomic.Int64 // corrupt blocks reported
+	closed  atomic.Bool  // too big for another merge
 }
 
 // Open opens the set in dir, creating it if absent: it loads every part, quarantines

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/klauspost/compress/snappy"
+	"golang.org/x/sync/errgroup"
+)
+
+// seriesLoad is about the number of series rather than of samples: series of pods, eight
+// labels each, of which two are new with every pod. A pod has 100 series.
+type seriesLoad struct {
+	title       string
+	series      int       // active at one time
+	scrapes     int       // of each series
+	generations int       // how often all series are replaced by new ones
+	first, last time.Time // fixed by the first server of a run
+}
+
+const seriesAPod = 100
+
+func (l *seriesLoad) name() string { return l.title }
+
+// podSeries encodes the labels of a series of a pod.
+func podSeries(gen, pod, n int) []byte {
+	id := uint64(gen)<<32 | uint64(pod)
+	hash := (id*0x9e3779b97f4a7c15 + 0x1234567) ^ id<<7
+	return encodeLabels([][2]string{
+		{"__name__", fmt.Sprintf("app_metric_%02d_total", n%50)},
+		{"cluster", "prod-" + strconv.Itoa(pod%3)},
+		{"code", []string{"200", "500"}[n/50]},
+		{"container", "app"},
+		{"instance", fmt.Sprintf("10.%d.%d.%d:8080", gen, pod>>8, pod&255)},
+		{"job", "app-" + strconv.Itoa(pod%100)},
+		{"namespace", "team-" + strconv.Itoa(pod%40)},
+		{"pod", fmt.Sprintf("app-%d-%016x", pod%100, hash)},
+	})
+}
+
+func (l *seriesLoad) send(ctx context.Context, c config, p *proc) (int, int64, error) {
+	if l.first.IsZero() {
+		l.last = time.Now().Truncate(scrapeEvery)
+		l.first = l.last.Add(-time.Duration(l.scrapes*l.generations-1) * scrapeEvery)
+	}
+	var sent, raw atomic.Int64
+	pods := l.series / seriesAPod
+	g, ctx := errgroup.WithContext(ctx)
+	for w := range c.senders {
+		g.Go(func() error {
+			var body, packed []byte
+			n := 0
+			flush := func() error {
+				packed = snappy.Encode(packed[:cap(packed)], body)
+				raw.Add(int64(len(body)))
+				sent.Add(int64(n))
+				body, n = body[:0], 0
+				return post(ctx, p.base+p.writePath, packed, "application/x-protobuf", map[string]string{
+					"Content-Encoding": "snappy", "X-Prometheus-Remote-Write-Version": "0.1.0",
+				})
+			}
+			for k := range l.scrapes * l.generations {
+				ms := l.first.Add(time.Duration(k) * scrapeEvery).UnixMilli()
+				for pod := w; pod < pods; pod += c.senders {
+					for i := range seriesAPod {
+						body = appendSeries(body, podSeries(k/l.scrapes, pod, i), float64(1000*i+k*i), ms)
+						if n++; n == samplesAWrite {
+							if err := flush(); err != nil {
+								return err
+							}
+						}
+					}
+				}
+			}
+			if n > 0 {
+				return flush()
+			}
+			return nil
+		})
+	}
+	err := g.Wait()
+	return int(sent.Load()), raw.Load(), err
+}
+
+func (l *seriesLoad) verify(ctx context.Context, p *proc, items int) error {
+	total := 0
+	for n := range 50 {
+		q := url.Values{
+			"query": {fmt.Sprintf(`sum(count_over_time(app_metric_%02d_total[%ds]))`, n, int(l.last.Sub(l.first).Seconds())+10)},
+			"time":  {fmt.Sprint(l.last.Unix())},
+		}
+		body, err := p.get(ctx, "/api/v1/query?"+q.Encode(), nil)
+		if err != nil {
+			return err
+		}
+		var r struct {
+			Data struct {
+				Result []struct{ Value [2]any }
+			}
+		}
+		if err := json.Unmarshal(body, &r); err != nil {
+			return err
+		}
+		for _, one := range r.Data.Result {
+			n, err := strconv.Atoi(fmt.Sprint(one.Value[1]))
+			if err != nil {
+				return err
+			}
+			total += n
+		}
+	}
+	if total != items {
+		return fmt.Errorf("%d samples sent, queries count %d", items, total)
+	}
+	return nil
+}
+
+func (l *seriesLoad) queries(*proc) []query {
+	at := fmt.Sprint(l.last.Unix())
+	instant := func(expr string) query {
+		return query{name: "instant `" + expr + "`", path: "/api/v1/query?" + url.Values{"query": {expr}, "time": {at}}.Encode()}
+	}
+	span := url.Values{"start": {fmt.Sprint(l.first.Unix())}, "end": {at}}
+	return []query{
+		instant(`sum by (namespace) (app_metric_07_total)`),
+		instant(`count by (job) ({cluster="prod-1", code="500"})`),
+		instant(`sum(app_metric_08_total{pod=~"app-1.-.*f0.*"})`),
+		{name: "label values of namespace", path: "/api/v1/label/namespace/values?" + span.Encode()},
+	}
+}
