@@ -37,6 +37,10 @@ type rangeAgg struct {
 	live    []int         // buffer
 	cols    [][]string    // buffer
 
+	pure      bool
+	outcomes  []outcome // by the number of the shape
+	outcomeOf uint64    // the stream they belong to
+
 	// The piece that the latest sample was in.
 	piece       int
 	from, until int64
@@ -125,7 +129,11 @@ func (a *rangeAgg) bind(x *exec) error {
 	if a.src, err = x.bind(e.query, rng, o); err != nil {
 		return err
 	}
-	a.src.sel.NoLine = !a.src.pipe.readsLine() && (e.fn.value != valueBytes || e.unwrap != nil)
+	bytes := e.fn.value == valueBytes && e.unwrap == nil
+	if !a.src.pipe.readsLine() { // nor changes it
+		a.src.sel.Sizes = bytes && x.engine.Reader.Caps().Sizes
+		a.src.sel.NoLine = !bytes || a.src.sel.Sizes
+	}
 	if o.want != nil {
 		a.src.sel.MetaNames = slices.DeleteFunc(slices.Clone(o.want.bases), func(s string) bool { return s == errorLabel || s == detailsLabel })
 		a.src.sel.NoMeta = len(a.src.sel.MetaNames) == 0
@@ -166,6 +174,7 @@ func (a *rangeAgg) scan(x *exec) error {
 	if a.expr.rng <= 0 {
 		return nil // its windows are empty
 	}
+	a.pure = a.isPure()
 	plain := len(a.src.pipe.stages) == 0 && len(a.src.pipe.lines) == 0 && a.expr.unwrap == nil
 	for b, err := range x.engine.Reader.Select(x.ctx, x.tenant, a.src.sel) {
 		if err != nil {
@@ -235,11 +244,7 @@ func (a *rangeAgg) addRuns(b *store.LogRows, cols [][]string) error {
 		}
 		s.n[at] += int64(end - i)
 		if a.expr.fn.value == valueBytes {
-			n := 0
-			for _, l := range b.Lines[i:end] {
-				n += len(l)
-			}
-			s.a[at] += float64(n)
+			s.a[at] += float64(lineBytes(b, i, end))
 		}
 		i = end
 	}
@@ -256,6 +261,20 @@ func sameRow(cols [][]string, i, j int) bool {
 	return true
 }
 
+// lineBytes returns the bytes of the lines from..to.
+func lineBytes(b *store.LogRows, from, to int) (n int) {
+	if b.Sizes != nil {
+		for _, size := range b.Sizes[from:to] {
+			n += int(size)
+		}
+		return n
+	}
+	for _, l := range b.Lines[from:to] {
+		n += len(l)
+	}
+	return n
+}
+
 func (a *rangeAgg) hold(slots int) error {
 	if slots == 0 {
 		return nil
@@ -266,6 +285,11 @@ func (a *rangeAgg) hold(slots int) error {
 // addRows sends the entries of b through the pipeline one by one.
 func (a *rangeAgg) addRows(b *store.LogRows) error {
 	p := a.src.pipe
+	pure := a.pure && len(b.Meta) == 0
+	if pure && a.outcomeOf != b.StreamID {
+		clear(a.outcomes)
+		a.outcomeOf = b.StreamID
+	}
 	values := b.Values
 	for i, t := range b.Times {
 		line := ""
@@ -280,23 +304,89 @@ func (a *rangeAgg) addRows(b *store.LogRows) error {
 				found, values = values[:n], values[n:]
 			}
 		}
+		fixed := pure && shape != nil && shape.Fixed
+		size := 0
+		if b.Sizes != nil {
+			size = int(b.Sizes[i])
+		}
+		if fixed {
+			if o := a.outcome(shape.ID); o.known {
+				if err := a.repeat(o.series, t, size); err != nil {
+					return err
+				}
+				continue
+			}
+		}
 		if !p.passes(line) {
 			continue
 		}
 		p.row.begin(t, line, b.Stream)
-		p.row.shape, p.row.values = shape, found
+		p.row.shape, p.row.values, p.row.size = shape, found, size
 		for c := range b.Meta {
 			if v := b.Meta[c].Values[i]; v != "" {
 				p.row.addMeta(b.Meta[c].Name, v)
 			}
 		}
 		if !p.run() {
+			if fixed {
+				*a.outcome(shape.ID) = outcome{known: true}
+			}
 			continue
 		}
 		if err := a.add(&p.row, b.StreamID); err != nil {
 			return err
 		}
+		if fixed && a.inWindow {
+			*a.outcome(shape.ID) = outcome{known: true, series: a.last}
+		}
 	}
+	return nil
+}
+
+// outcome is what becomes of every entry of a shape without variables in its fields, in
+// one stream and without metadata.
+type outcome struct {
+	known  bool
+	series *accum // nil if the entries are dropped
+}
+
+func (a *rangeAgg) outcome(id int) *outcome {
+	for id >= len(a.outcomes) {
+		a.outcomes = append(a.outcomes, outcome{})
+	}
+	return &a.outcomes[id]
+}
+
+// isPure reports whether nothing but its labels decides what becomes of an entry.
+func (a *rangeAgg) isPure() bool {
+	return a.expr.unwrap == nil && len(a.src.pipe.lines) == 0 && !a.src.pipe.readsLine() &&
+		!slices.ContainsFunc(a.src.pipe.stages, func(s stage) bool {
+			_, formats := s.(*labelFormatStage) // with the time, perhaps
+			return formats
+		})
+}
+
+// repeat adds an entry to s, unless that is nil, as add does.
+func (a *rangeAgg) repeat(s *accum, t int64, size int) error {
+	if s == nil {
+		return nil
+	}
+	if t < a.from || t > a.until {
+		a.from = t
+		a.piece, a.until, a.inWindow = a.w.piece(t)
+	}
+	if !a.inWindow {
+		return nil
+	}
+	i, grew := s.slot(a.piece, a.fields)
+	if err := a.hold(grew); err != nil {
+		return err
+	}
+	v := 1.0
+	if a.expr.fn.value == valueBytes {
+		v = float64(size)
+	}
+	s.add(a.kind, i, t, v)
 	return nil
 }
 
@@ -322,7 +412,9 @@ func (a *rangeAgg) add(r *row, stream uint64) error {
 			}
 		}
 	case a.expr.fn.value == valueBytes:
-		v = float64(len(r.line))
+		if v = float64(len(r.line)); a.src.sel.Sizes {
+			v = float64(r.size)
+		}
 	}
 	if r.time < a.from || r.time > a.until {
 		a.from = r.time

@@ -32,6 +32,7 @@ type row struct {
 	stream model.Labels
 	shape  *model.LineShape // of the line, if the store knows it
 	values []string         // of its fields
+	size   int              // bytes of the line, if that is all there is of it
 	meta   []model.Label    // structured metadata
 	parsed []model.Label    // labels made by stages; values may be empty
 
@@ -52,6 +53,7 @@ type row struct {
 // begin starts an entry. Its metadata is added with addMeta.
 func (r *row) begin(time int64, line string, stream model.Labels) {
 	r.time, r.line, r.stream, r.shape = time, line, stream, nil
+	r.size = 0
 	r.meta, r.parsed, r.deleted = r.meta[:0], r.parsed[:0], r.deleted[:0]
 	r.created.reset()
 	r.err, r.details, r.parserErr = "", "", false

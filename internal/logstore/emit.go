@@ -79,7 +79,7 @@ func (e *emitter) flush(b *batch) {
 		}
 	}
 	e.done(b)
-	b.rows = store.LogRows{Times: r.Times[:0], Lines: r.Lines[:0], Meta: r.Meta[:0], Shapes: r.Shapes[:0], Values: r.Values[:0]}
+	b.rows = store.LogRows{Times: r.Times[:0], Lines: r.Lines[:0], Meta: r.Meta[:0], Shapes: r.Shapes[:0], Values: r.Values[:0], Sizes: r.Sizes[:0]}
 	clear(b.cols)
 }
 
@@ -146,6 +146,9 @@ func (b *batch) addBlock(x *fetched, lo, hi int, q *query) {
 			q.order(lo, hi, func(i int) { b.rows.Lines = append(b.rows.Lines, x.lines.line(i)) })
 		}
 	}
+	if q.wants.sizes {
+		q.order(lo, hi, func(i int) { b.rows.Sizes = append(b.rows.Sizes, x.sizes[i]) })
+	}
 	if q.wants.judge.parses() {
 		b.addShapes(x.found, lo, hi, q)
 	}
@@ -187,6 +190,9 @@ func (b *batch) addHead(rows []row, q *query) {
 		r := &rows[i]
 		if q.wants.yieldsLines() {
 			b.rows.Lines = append(b.rows.Lines, r.line)
+		}
+		if q.wants.sizes {
+			b.rows.Sizes = append(b.rows.Sizes, int32(len(r.line)))
 		}
 		if q.wants.judge.parses() {
 			b.rows.Shapes = append(b.rows.Shapes, nil)

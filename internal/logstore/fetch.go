@@ -37,6 +37,7 @@ type fetched struct {
 	found *parsed // nil if all lines have to be looked at
 
 	reader *shapeReader // while decoding
+	sizes  []int32      // of lines, if they are wanted
 	text   *buffer      // behind lines
 	held   int64        // bytes charged to the account
 	full   *fullRows
@@ -58,6 +59,7 @@ type wants struct {
 	fields []store.FieldPredicate
 	judge  *judge // of the line filters and the parser
 	noLine bool
+	sizes  bool // of lines
 	noMeta bool
 	names  map[string]bool // of metadata in the answer; nil for all
 }
@@ -81,7 +83,7 @@ func (w *wants) decodes(name string) bool {
 }
 
 // needText reports whether the lines column is read.
-func (w *wants) needText() bool { return !w.noLine || len(w.lines) > 0 || w.judge.parses() }
+func (w *wants) needText() bool { return !w.noLine || len(w.lines) > 0 || w.judge.parses() || w.sizes }
 
 func (w *wants) needMeta() bool {
 	return !w.noMeta && (w.names == nil || len(w.names) > 0) || len(w.fields) > 0
@@ -143,7 +145,7 @@ func (f *fetcher) drop(b *fetched) {
 		b.text = nil
 	}
 	f.acct.Drop(b.held)
-	b.held, b.lines, b.meta, b.times, b.full, b.found = 0, lineText{}, metaColumns{}, nil, nil, nil
+	b.held, b.lines, b.meta, b.times, b.sizes, b.full, b.found = 0, lineText{}, metaColumns{}, nil, nil, nil, nil
 }
 
 // stop waits for what was started and drops everything.
@@ -305,42 +307,95 @@ func (f *fetcher) decodeTimes(b *fetched, buf *buffer) error {
 	return nil
 }
 
-// decodeText reads the lines, as many as it has to, and applies the line filters. It
-// returns the bytes that it looked at.
-func (f *fetcher) decodeText(b *fetched, keep *mask, buf *buffer) (int64, error) {
-	data, err := b.readInto(colLines, buf)
-	if err != nil {
-		return 0, err
+// skeletonsOf returns what the rows column and the index know of the lines of b, nil if
+// that is nothing. With sizes it also reads the lengths of lines.
+func (b *fetched) skeletonsOf(sizes bool, buf, scratch *buffer) (*skeletons, int64, error) {
+	if b.info.cols[colRows].Len == 0 { // of version 1
+		return nil, 0, nil
 	}
+	data, err := b.readInto(colRows, buf)
+	if err != nil {
+		return nil, 0, err
+	}
+	list := b.part.Data.templatesOf(b.info)
+	rows, err := openRows(data, b.info.rows, len(list), scratch)
+	if err != nil {
+		return nil, 0, err
+	}
+	if sizes {
+		if b.sizes, err = rows.sizes(b.info.rows); err != nil {
+			return nil, 0, err
+		}
+	}
+	return rows.skeletons(list), int64(len(data)), nil
+}
+
+// decodeText reads what is wanted of the lines, and applies the line filters. It returns
+// the bytes that it looked at.
+func (f *fetcher) decodeText(b *fetched, keep *mask, buf *buffer) (int64, error) {
 	scratch := f.s.pool.get()
 	defer f.s.pool.put(scratch)
-	enc, err := openLines(data, b.info.rows, b.part.Data.templatesOf(b.info), f.s.zstd, scratch)
+	w := f.wants
+	sk, size, err := b.skeletonsOf(w.sizes, buf, scratch)
 	if err != nil {
 		return 0, err
 	}
-	size := int64(len(data))
-	var of []*judgement
-	if enc.sk != nil && f.wants.judge.asks() {
-		of = f.wants.judge.of(b.part.Data, b.info, enc.sk)
+	enc := encodedLines{sk: sk}
+	lazy := sk != nil // the lines column is not read yet
+	load := func() error {
+		data, err := b.readInto(colLines, buf)
+		if err != nil {
+			return err
+		}
+		size += int64(len(data))
+		lazy = false
+		enc, err = openLines(data, b.info.rows, sk, f.s.zstd, scratch)
+		return err
 	}
-	open := keep.decide(f.wants.lines, enc.sk, of)
-	b.bare = f.wants.noLine
-	if f.wants.judge.parses() {
+	asks := w.judge.asks() || !w.noLine || w.sizes && b.sizes == nil
+	if !lazy && asks {
+		if err := load(); err != nil {
+			return size, err
+		}
+	}
+	var of []*judgement
+	if enc.sk != nil && w.judge.asks() {
+		of = w.judge.of(b.part.Data, b.info, enc.sk)
+	}
+	open := keep.decide(w.lines, enc.sk, of)
+	b.bare = w.noLine && (!w.sizes || b.sizes != nil)
+	if w.judge.parses() {
 		b.bare = false
 		if enc.sk != nil && !keep.empty() {
+			if lazy && readsVars(of) {
+				if err := load(); err != nil {
+					return size, err
+				}
+			}
 			if err := f.applyShapes(b, enc.sk, of, keep, len(open) == 0, scratch); err != nil {
 				return size, err
 			}
 		}
 	}
-	if len(open) == 0 && b.bare || keep.empty() {
+	if len(open) == 0 && b.bare || keep.empty() || !asks {
 		return size, nil
 	}
+	if lazy {
+		if err := load(); err != nil {
+			return size, err
+		}
+	}
+	return f.printLines(b, &enc, keep, open, size)
+}
+
+// printLines prints the lines of b that are needed and applies the filters that need them.
+func (f *fetcher) printLines(b *fetched, enc *encodedLines, keep *mask, open []*lineFilter, size int64) (int64, error) {
 	printed := keep
 	if len(open) == 0 && f.wants.noLine && b.found != nil { // only lines that have to be looked at
 		printed = keep.without(b.found)
 	}
 	b.text = f.s.pool.get()
+	var err error
 	if b.lines, b.text.b, err = enc.render(printed.keep, printed.from, f.s.zstd, &f.s.pool, b.text.b); err != nil {
 		return size, err
 	}
@@ -351,6 +406,12 @@ func (f *fetcher) decodeText(b *fetched, keep *mask, buf *buffer) (int64, error)
 		b.found = b.reader.parse(keep)
 	}
 	b.reader = nil
+	if f.wants.sizes && b.sizes == nil {
+		b.sizes = make([]int32, b.info.rows)
+		for i := range b.sizes {
+			b.sizes[i] = int32(len(b.lines.line(i)))
+		}
+	}
 	return max(size, int64(len(b.lines.text))), nil
 }
 
@@ -532,6 +593,13 @@ func (f *fetcher) compact(b *fetched, m *mask) {
 		times[i] = b.times[o]
 	}
 	b.times = times
+	if b.sizes != nil {
+		sizes := make([]int32, b.n)
+		for i, o := range b.orig {
+			sizes[i] = b.sizes[o]
+		}
+		b.sizes = sizes
+	}
 	compactMeta(&b.meta, b.orig)
 	if b.text == nil {
 		return
@@ -592,11 +660,15 @@ type fullRows struct {
 func (f *fetcher) content(b *fetched, i int) (line, meta string, err error) {
 	if b.full == nil {
 		full := &fullRows{}
+		sk, _, err := b.skeletonsOf(false, &buffer{}, &buffer{})
+		if err != nil {
+			return "", "", err
+		}
 		data, err := b.column(colLines, nil)
 		if err != nil {
 			return "", "", err
 		}
-		enc, err := openLines(data, b.info.rows, b.part.Data.templatesOf(b.info), f.s.zstd, &buffer{})
+		enc, err := openLines(data, b.info.rows, sk, f.s.zstd, &buffer{})
 		if err != nil {
 			return "", "", err
 		}

@@ -89,14 +89,15 @@ func TestFullTemplateTable(t *testing.T) {
 		b.add(&row{line: fmt.Sprintf("GET /a/%d took %dms", i, i*i)})
 	}
 	table := newTemplateTable()
-	data, ids := b.appendLines(nil, table, &skeletonBuilder{}, z)
+	var sk skeletonBuilder
+	data, ids := b.appendLines(nil, table, &sk, z)
 	full := newTemplateTable()
 	full.size = maxTemplateText
 	if _, ok := full.take(table, ids); ok || len(full.list) > 0 {
 		t.Fatal("a full table took a template")
 	}
 	x := &partIndex{templates: table}
-	data = bringTemplates(data, x.templatesOf(&blockInfo{templates: ids}), z)
+	data = joinTemplates(data, x.templatesOf(&blockInfo{templates: ids}), sk.rows, z)
 	enc, err := openLines(data, len(b.times), nil, z, &buffer{})
 	if err != nil {
 		t.Fatal(err)

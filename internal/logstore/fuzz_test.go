@@ -120,8 +120,18 @@ func FuzzSkeleton(f *testing.F) {
 			table.size = maxTemplateText // it is full
 		}
 		data, ids := b.appendLines(nil, table, &sk, z)
+		column := appendRows(nil, b.lens, sk.rowsOf(ids))
 		x := partIndex{templates: table}
-		enc, err := openLines(data, len(lines), x.templatesOf(&blockInfo{templates: ids}), z, &buffer{})
+		list := x.templatesOf(&blockInfo{templates: ids})
+		rows, err := openRows(column, len(lines), len(list), &buffer{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes, err := rows.sizes(len(lines))
+		if err != nil {
+			t.Fatal(err)
+		}
+		enc, err := openLines(data, len(lines), rows.skeletons(list), z, &buffer{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,6 +147,9 @@ func FuzzSkeleton(f *testing.F) {
 		for i, l := range lines {
 			if got.line(i) != l {
 				t.Fatalf("line %d = %q, want %q", i, got.line(i), l)
+			}
+			if int(sizes[i]) != len(l) {
+				t.Fatalf("size %d of line %q", sizes[i], l)
 			}
 			if s == nil || l == "" {
 				continue
@@ -228,8 +241,9 @@ func TestLongHexLine(t *testing.T) {
 	line := strings.Repeat("0123456789abcdef", maxHex/16+1)
 	b.add(&row{line: line})
 	table := newTemplateTable()
-	data, _ := b.appendLines(nil, table, &skeletonBuilder{}, z)
-	enc, err := openLines(data, len(b.times), table.list, z, &buffer{})
+	var sk skeletonBuilder
+	data, _ := b.appendLines(nil, table, &sk, z)
+	enc, err := openLines(data, len(b.times), (&lineRows{templates: sk.rows}).skeletons(table.list), z, &buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +287,14 @@ func FuzzDecode(f *testing.F) {
 		_, _ = decodeMeta(data, 3, nil, z)
 		table := newTemplateTable()
 		table.add("a=\x00 b=\x03")
-		if enc, err := openLines(data, 3, table.list, z, &buffer{}); err == nil {
+		if rows, err := openRows(data, 3, 1, &buffer{}); err == nil {
+			_, _ = rows.sizes(3)
+		}
+		for _, sk := range []*skeletons{nil, (&lineRows{templates: []int64{0, 0, 0}}).skeletons(table.list)} {
+			enc, err := openLines(data, 3, sk, z, &buffer{})
+			if err != nil {
+				continue
+			}
 			_, _, _ = enc.render(nil, 0, z, &bufferPool{}, nil)
 		}
 		if bf, err := openFilter(data); err == nil {

@@ -27,6 +27,7 @@ const (
 	colLines
 	colMeta
 	colFilter
+	colRows // since version 2
 	numCols
 )
 
@@ -97,7 +98,7 @@ func (x *partIndex) reportOnce(ref part.Ref) bool {
 	return true
 }
 
-// indexVersion is the version of the index. Version 1 has no templates.
+// indexVersion is the version of the index. Version 1 has no templates and no rows columns.
 const indexVersion = 2
 
 // maxColumn is the values of one codec column; longer lists are written in pieces.
@@ -259,7 +260,7 @@ func decodeIndex(data []byte, z *codec.Zstd) (*partIndex, error) {
 		x.sketches = append(x.sketches, s)
 	}
 	x.readFields(r)
-	x.readBlocks(r)
+	x.readBlocks(r, version)
 	if version > 1 {
 		r = x.readTemplates(r, z)
 	} else {
@@ -296,9 +297,13 @@ func (x *partIndex) readFields(r *codec.Reader) {
 	}
 }
 
-func (x *partIndex) readBlocks(r *codec.Reader) {
+func (x *partIndex) readBlocks(r *codec.Reader, version byte) {
 	var offs, lens [numCols][]int64
-	for c := range numCols {
+	cols := numCols
+	if version == 1 {
+		cols = colRows
+	}
+	for c := range cols {
 		offs[c], lens[c] = readInts(r), readInts(r)
 	}
 	counts := readInts(r)
@@ -308,7 +313,7 @@ func (x *partIndex) readBlocks(r *codec.Reader) {
 			r.Fail("segment columns differ in length")
 		}
 	}
-	for c := range numCols {
+	for c := range cols {
 		if len(offs[c]) != len(counts) || len(lens[c]) != len(counts) {
 			r.Fail("block columns differ in length")
 		}
@@ -325,7 +330,7 @@ func (x *partIndex) readBlocks(r *codec.Reader) {
 			r.Fail("block of %d segments", counts[i])
 			return
 		}
-		for c := range numCols {
+		for c := range cols {
 			b.cols[c] = part.Ref{Off: uint64(offs[c][i]), Len: uint32(lens[c][i])}
 		}
 		b.segs = [2]uint32{uint32(at), uint32(at + counts[i])}

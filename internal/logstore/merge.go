@@ -130,6 +130,9 @@ func copyBlock(pt *part.Part[*partIndex], b *blockInfo, numbers []uint32, p *par
 	var info blockInfo
 	templates, taken := p.templates.take(x.templates, b.templates)
 	for c := range numCols {
+		if b.cols[c].Len == 0 && c == colRows {
+			continue // of version 1
+		}
 		fb := fetched{part: pt, info: b}
 		data, err := fb.readInto(c, buf)
 		if errors.Is(err, store.ErrCorrupt) && c == colFilter {
@@ -148,7 +151,9 @@ func copyBlock(pt *part.Part[*partIndex], b *blockInfo, numbers []uint32, p *par
 			return err
 		}
 		if c == colLines && !taken {
-			data = bringTemplates(data, x.templatesOf(b), p.zstd)
+			if data, err = bringTemplates(&fb, data, p.zstd); err != nil {
+				return err
+			}
 		}
 		if info.cols[c], err = p.w.Append(data); err != nil {
 			return err
@@ -163,12 +168,26 @@ func copyBlock(pt *part.Part[*partIndex], b *blockInfo, numbers []uint32, p *par
 	return nil
 }
 
-// bringTemplates returns a lines column of the templates layout as one of the skeleton
-// layout, which holds the templates itself.
-func bringTemplates(data []byte, list []*template, z *codec.Zstd) []byte {
+// bringTemplates returns data, the lines column of b in the templates layout, in the
+// skeleton layout, which holds the templates itself.
+func bringTemplates(b *fetched, data []byte, z *codec.Zstd) ([]byte, error) {
+	list := b.part.Data.templatesOf(b.info)
+	column, err := b.column(colRows, nil)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := openRows(column, b.info.rows, len(list), &buffer{})
+	if err != nil {
+		return nil, err
+	}
+	return joinTemplates(data, list, rows.templates, z), nil
+}
+
+// joinTemplates does it once all is read.
+func joinTemplates(data []byte, list []*template, rows []int64, z *codec.Zstd) []byte {
 	r := codec.NewReader(data[1:])
-	size := r.Count(1 << 30)
-	return append(appendSkeletons(nil, size, list, z), r.Rest()...)
+	out := appendSkeletons(nil, r.Count(1<<30), list, z)
+	return append(codec.AppendInts(out, rows), r.Rest()...)
 }
 
 // rewrite writes the rows of plan that c leaves, stream by stream.

@@ -41,7 +41,7 @@ func clip(r model.TimeRange) model.TimeRange {
 func (s *Store) selectRows(ctx context.Context, tenant model.Tenant, sel store.LogSelector, yield func(*store.LogRows) bool) error {
 	sel.Range = clip(sel.Range)
 	q := &query{s: s, alive: ctx.Err, sel: sel, backward: sel.Direction == store.Backward}
-	q.wants = wants{fields: sel.Fields, noLine: sel.NoLine, noMeta: sel.NoMeta}
+	q.wants = wants{fields: sel.Fields, noLine: sel.NoLine, sizes: sel.Sizes, noMeta: sel.NoMeta}
 	var err error
 	if q.wants.lines, err = compileLines(sel.Lines); err != nil {
 		return err

@@ -223,10 +223,23 @@ type localShape struct {
 	moves []int32 // columns that move on with a row
 }
 
+// readsVars reports whether fields of some shape hold variables.
+func readsVars(of []*judgement) bool {
+	return slices.ContainsFunc(of, func(v *judgement) bool {
+		return !v.deny && v.shape.LineShape != nil && !v.shape.Fixed
+	})
+}
+
 // openShapes prepares to read the fields of the rows of sk. Columns are decoded into the
 // memory of scratch.
 func openShapes(sk *skeletons, of []*judgement, z *codec.Zstd, scratch *buffer) (*shapeReader, error) {
 	r := &shapeReader{sk: sk, reads: make([]varReader, len(sk.vars)), of: make([]localShape, len(of))}
+	if sk.vars == nil { // no field holds a variable
+		for id, v := range of {
+			r.of[id] = localShape{shape: v.shape, cols: sk.cols[id]}
+		}
+		return r, nil
+	}
 	need := make([]bool, len(sk.vars))
 	for id, v := range of {
 		r.of[id] = localShape{shape: v.shape, cols: sk.cols[id]}

@@ -22,11 +22,11 @@ import (
 // (templates.go).
 //
 //	bytes of the text uvarint
-//	only if the templates are not in the index:
+//	only if the templates are not in the index (else see linerows.go):
 //	  literals of all templates: strings
 //	  for each template its variables: ints
 //	  for each variable of each template its column: ints
-//	the skeleton of each row: ints
+//	  the template of each row: ints
 //	columns uvarint, each its length and: kind byte, then
 //	  varInt:    values: ints (no leading zeros)
 //	  varPadded: width uvarint, values: ints
@@ -128,6 +128,15 @@ func (b *skeletonBuilder) build(t *templateTable, txt []byte, lens []int64) bool
 		}
 	}
 	return true
+}
+
+// rowsOf returns which of templates, the outcome of the last build, each row was printed
+// from; nil if that is nil.
+func (b *skeletonBuilder) rowsOf(templates []uint32) []int64 {
+	if templates == nil {
+		return nil
+	}
+	return b.rows
 }
 
 // use adds a template to the block, and its columns as [columnsOf] numbers them.
@@ -310,16 +319,16 @@ func decimalLen(v int64) int {
 	return n
 }
 
-// encode appends the column after build: with the templates themselves if the table is not
-// stored.
+// encode appends the column after build: with the templates and the rows themselves if the
+// table is not stored.
 func (b *skeletonBuilder) encode(dst []byte, size int, stored bool, z *codec.Zstd) []byte {
 	if stored {
 		dst = append(dst, linesTemplates)
 		dst = binary.AppendUvarint(dst, uint64(size))
 	} else {
 		dst = appendSkeletons(dst, size, b.list, z)
+		dst = codec.AppendInts(dst, b.rows)
 	}
-	dst = codec.AppendInts(dst, b.rows)
 	dst = binary.AppendUvarint(dst, uint64(len(b.columns)))
 	for i := range b.columns {
 		b.section = b.columns[i].encode(b.section[:0], z)

@@ -30,31 +30,43 @@ type varReader struct {
 	at     int  // in bytes
 }
 
-// readSkeletons reads a column of n rows behind its layout byte. Its templates are list,
-// or, if that is nil, stand in it. Strings share memory with data,
-// rows with scratch.
-func readSkeletons(data []byte, n int, list []*template, z *codec.Zstd, scratch *buffer) (*skeletons, error) {
-	s := &skeletons{list: list}
+// readSkeletons reads a column of n rows behind its layout byte. Strings share memory with
+// data, rows with scratch.
+func readSkeletons(data []byte, n int, z *codec.Zstd, scratch *buffer) (*skeletons, error) {
+	s := &skeletons{}
 	r := codec.NewReader(data)
 	s.size = r.Count(1 << 30)
-	columns := 0
-	if list != nil {
-		s.cols, columns = columnsOf(list)
-	} else {
-		r, columns = s.readShape(r, z)
-	}
+	r, columns := s.readShape(r, z)
 	scratch.ints = scratch.ints[:0]
 	if s.rows = r.Ints(scratch.room(n)); len(s.rows) != n {
 		r.Fail("%d rows, want %d", len(s.rows), n)
-	}
-	if count := r.Count(columns); count != columns {
-		r.Fail("%d columns, want %d", count, columns)
 	}
 	for _, id := range s.rows {
 		if uint64(id) >= uint64(len(s.cols)) {
 			r.Fail("skeleton %d of %d", id, len(s.cols))
 			break
 		}
+	}
+	s.readColumns(r, columns)
+	if r.Err() == nil {
+		s.noteKinds()
+	}
+	return s, r.Err()
+}
+
+// load reads a column of the templates layout behind its layout byte, for the templates
+// and rows that s has. Columns share memory with data.
+func (s *skeletons) load(data []byte) error {
+	r := codec.NewReader(data)
+	s.size = r.Count(1 << 30)
+	_, columns := columnsOf(s.list)
+	s.readColumns(r, columns)
+	return r.Err()
+}
+
+func (s *skeletons) readColumns(r *codec.Reader, columns int) {
+	if n := r.Count(columns); n != columns {
+		r.Fail("%d columns, want %d", n, columns)
 	}
 	s.vars = make([][]byte, 0, columns)
 	for i := 0; i < columns && r.Err() == nil; i++ {
@@ -65,10 +77,6 @@ func readSkeletons(data []byte, n int, list []*template, z *codec.Zstd, scratch 
 		}
 		s.vars = append(s.vars, v)
 	}
-	if r.Err() == nil && list == nil {
-		s.noteKinds()
-	}
-	return s, r.Err()
 }
 
 // readShape reads the templates of s. It returns the number of columns.

@@ -290,5 +290,5 @@ func (s *Store) Close() error {
 
 // Caps implements [store.LogReader]: the store evaluates everything.
 func (s *Store) Caps() store.LogCaps {
-	return store.LogCaps{LineFilter: true, LineRegexp: true, FieldFilter: true, Shapes: true}
+	return store.LogCaps{LineFilter: true, LineRegexp: true, FieldFilter: true, Shapes: true, Sizes: true}
 }

@@ -93,6 +93,8 @@ func (p *partWriter) endBlock() error {
 			p.buf = p.meta.encode(p.buf, p.zstd)
 		case colFilter:
 			p.buf = p.filter.build(p.buf, b.text, &p.meta)
+		case colRows:
+			p.buf = appendRows(p.buf, b.lens, p.lines.rowsOf(info.templates))
 		}
 		var err error
 		if info.cols[c], err = p.w.Append(p.buf); err != nil {

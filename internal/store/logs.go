@@ -78,7 +78,9 @@ type LogSelector struct {
 	// NoLine and NoMeta say that the caller does not look at lines or metadata (a count
 	// by time). With a Parser, NoLine leaves out only the lines of rows that have a shape.
 	// MetaNames, if not nil, names the only metadata it looks at.
+	// Sizes asks for the lengths of lines.
 	NoLine    bool
+	Sizes     bool
 	NoMeta    bool
 	MetaNames []string
 
@@ -92,6 +94,7 @@ type LogCaps struct {
 	LineRegexp  bool // regular expression filters
 	FieldFilter bool // structured metadata predicates
 	Shapes      bool // fields parsed from lines, and tests on them
+	Sizes       bool // lengths of lines
 }
 
 // ShapeParser is how a language finds fields in lines without the store knowing its
@@ -111,6 +114,7 @@ type LogRows struct {
 	StreamID uint64   // equal for equal Stream within one Select
 	Times    []int64  // Unix nanoseconds, in the order of the selector's direction
 	Lines    []string // nil if the selector says NoLine, unless it has a Parser
+	Sizes    []int32  // bytes of each line, if the selector asks for them
 	Meta     []MetaColumn
 
 	// Shapes is set if the selector has a Parser: for each row what the parser says of its

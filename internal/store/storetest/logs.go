@@ -195,7 +195,7 @@ func (l *Logs) Select(ctx context.Context, tenant model.Tenant, sel store.LogSel
 				return
 			}
 			sel.Account.Matched(int64(len(run)))
-			rows := logRows(s, run, sel)
+			rows := logRows(s, run, sel, n)
 			if rest[s] = rest[s][len(run):]; len(rest[s]) == 0 {
 				delete(rest, s)
 			}
@@ -255,15 +255,19 @@ func entryBytes(entries []store.LogEntry) (n int64) {
 	return n
 }
 
-func logRows(s *refStream, run []store.LogEntry, sel store.LogSelector) *store.LogRows {
+// logRows makes a batch of run; before is the number of entries in batches before.
+func logRows(s *refStream, run []store.LogEntry, sel store.LogSelector, before int) *store.LogRows {
 	rows := &store.LogRows{Stream: s.labels, StreamID: s.id}
 	names := map[string]bool{}
 	for _, e := range run {
 		rows.Times = append(rows.Times, e.Time)
+		if sel.Sizes {
+			rows.Sizes = append(rows.Sizes, int32(len(e.Line)))
+		}
 		line := e.Line
 		if sel.Parser != nil {
 			rows.Shapes = append(rows.Shapes, nil)
-			if sh := shapeOf(e.Line, sel.Parser, len(rows.Shapes)); sh != nil {
+			if sh := shapeOf(e.Line, sel.Parser, before+len(rows.Shapes)); sh != nil {
 				rows.Shapes[len(rows.Shapes)-1] = sh.LineShape
 				for _, f := range sh.Fields {
 					rows.Values = append(rows.Values, sh.value(f))
@@ -345,7 +349,7 @@ func (l *Logs) Tail(ctx context.Context, tenant model.Tenant, ms []*model.Matche
 
 // Caps implements [store.LogReader].
 func (l *Logs) Caps() store.LogCaps {
-	return store.LogCaps{LineFilter: true, LineRegexp: true, FieldFilter: true, Shapes: true}
+	return store.LogCaps{LineFilter: true, LineRegexp: true, FieldFilter: true, Shapes: true, Sizes: true}
 }
 
 // inRange calls f for each matching stream with entries in the range of sel.
