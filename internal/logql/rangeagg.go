@@ -300,8 +300,10 @@ func (a *rangeAgg) addRows(b *store.LogRows) error {
 		var found []string
 		if b.Shapes != nil {
 			if shape = b.Shapes[i]; shape != nil {
-				n := len(shape.Fields)
-				found, values = values[:n], values[n:]
+				if found = shape.Values; !shape.Fixed {
+					n := len(shape.Fields)
+					found, values = values[:n], values[n:]
+				}
 			}
 		}
 		fixed := pure && shape != nil && shape.Fixed

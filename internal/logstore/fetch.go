@@ -115,6 +115,11 @@ func (f *fetcher) need(b *fetched) error {
 			close(next.done)
 			continue
 		}
+		if f.denied(next) {
+			f.acct.Skipped(1)
+			close(next.done)
+			continue
+		}
 		f.wg.Go(func() {
 			defer close(next.done)
 			if f.stopped.Load() {
@@ -237,43 +242,66 @@ func (f *fetcher) decodeColumns(b *fetched) error {
 
 // mayMatch asks the filter of b. A filter that cannot be read hides nothing.
 func (f *fetcher) mayMatch(b *fetched) (bool, error) {
-	ask := false
-	for i := range f.wants.lines {
-		ask = ask || f.wants.lines[i].prunes()
-	}
-	for _, p := range f.wants.fields {
-		ask = ask || p.Matcher.Type == model.MatchEqual && p.Matcher.Value != ""
-	}
-	if !ask {
+	if !f.wants.asksFilter() {
 		return true, nil
 	}
-	buf := f.s.pool.get()
-	defer f.s.pool.put(buf)
-	data, err := b.readInto(colFilter, buf)
-	var bf blockFilter
-	if err == nil {
-		bf, err = openFilter(data)
-	}
-	if errors.Is(err, store.ErrCorrupt) {
-		if b.part.Data.reportOnce(b.info.cols[colFilter]) {
-			b.part.Damaged(err)
+	bf, ok := f.s.filters.get(b.info)
+	if !ok {
+		data, err := b.column(colFilter, nil)
+		if err == nil {
+			bf, err = openFilter(data)
 		}
-		return true, nil
+		if errors.Is(err, store.ErrCorrupt) {
+			if b.part.Data.reportOnce(b.info.cols[colFilter]) {
+				b.part.Damaged(err)
+			}
+			return true, nil
+		}
+		if err != nil {
+			return true, err
+		}
+		f.s.filters.put(b.info, bf)
 	}
-	if err != nil {
-		return true, err
+	return f.wants.may(&bf), nil
+}
+
+// denied reports whether a filter that is in memory says that b holds nothing.
+func (f *fetcher) denied(b *fetched) bool {
+	if !f.wants.asksFilter() {
+		return false
 	}
-	for i := range f.wants.lines {
-		if !f.wants.lines[i].may(&bf) {
-			return false, nil
+	bf, ok := f.s.filters.get(b.info)
+	return ok && !f.wants.may(&bf)
+}
+
+// asksFilter reports whether filters of blocks can tell anything.
+func (w *wants) asksFilter() bool {
+	for i := range w.lines {
+		if w.lines[i].prunes() {
+			return true
 		}
 	}
-	for _, p := range f.wants.fields {
+	for _, p := range w.fields {
+		if p.Matcher.Type == model.MatchEqual && p.Matcher.Value != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// may reports whether a block with filter bf can hold what is wanted.
+func (w *wants) may(bf *blockFilter) bool {
+	for i := range w.lines {
+		if !w.lines[i].may(bf) {
+			return false
+		}
+	}
+	for _, p := range w.fields {
 		if m := p.Matcher; m.Type == model.MatchEqual && m.Value != "" && !bf.field(m.Name, m.Value) {
-			return false, nil
+			return false
 		}
 	}
-	return true, nil
+	return true
 }
 
 // readInto reads a column into buf, which keeps the memory.

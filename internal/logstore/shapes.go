@@ -177,6 +177,19 @@ func (sh *shape) split(line string, vars []model.LineVar) {
 		sh.Fixed = sh.Fixed && len(v.vars) == 0
 		sh.fields = append(sh.fields, v)
 	}
+	if sh.Fixed {
+		for i := range sh.fields {
+			sh.Values = append(sh.Values, sh.fields[i].fixed)
+		}
+	}
+}
+
+// values returns the fields whose values differ between rows.
+func (l *localShape) values() []shapeValue {
+	if l.LineShape == nil || l.Fixed {
+		return nil
+	}
+	return l.fields
 }
 
 // bind decides the tests that have the same outcome for all lines of sh. It reports false
@@ -233,13 +246,7 @@ func readsVars(of []*judgement) bool {
 // openShapes prepares to read the fields of the rows of sk. Columns are decoded into the
 // memory of scratch.
 func openShapes(sk *skeletons, of []*judgement, z *codec.Zstd, scratch *buffer) (*shapeReader, error) {
-	r := &shapeReader{sk: sk, reads: make([]varReader, len(sk.vars)), of: make([]localShape, len(of))}
-	if sk.vars == nil { // no field holds a variable
-		for id, v := range of {
-			r.of[id] = localShape{shape: v.shape, cols: sk.cols[id]}
-		}
-		return r, nil
-	}
+	r := &shapeReader{sk: sk, of: make([]localShape, len(of))}
 	need := make([]bool, len(sk.vars))
 	for id, v := range of {
 		r.of[id] = localShape{shape: v.shape, cols: sk.cols[id]}
@@ -252,31 +259,17 @@ func openShapes(sk *skeletons, of []*judgement, z *codec.Zstd, scratch *buffer) 
 			}
 		}
 	}
-	rows := make([]int, len(of))
-	for _, id := range sk.rows {
-		rows[id]++
+	if sk.vars == nil { // no field holds a variable
+		return r, nil
 	}
-	used := make([]int, len(sk.vars))
-	var moves []int32 // of all templates
-	for id, cols := range sk.cols {
-		from := len(moves)
-		for _, c := range cols {
-			used[c] += rows[id]
-			if need[c] {
-				moves = append(moves, c)
-			}
-		}
-		r.of[id].moves = moves[from:len(moves):len(moves)]
+	reads, moves, err := sk.open(need, z, scratch)
+	if err != nil {
+		return nil, err
 	}
-	for c := range need {
-		if !need[c] {
-			continue
-		}
-		var err error
-		if r.reads[c], err = readVars(sk.vars[c], used[c], z, scratch.room(used[c])); err != nil {
-			return nil, err
-		}
+	for id := range moves {
+		r.of[id].moves = moves[id]
 	}
+	r.reads = reads
 	return r, nil
 }
 
@@ -357,7 +350,7 @@ func (r *shapeReader) parse(m *mask) *parsed {
 		l := &r.of[id]
 		if k := row - m.from; uint(k) < uint(len(m.keep)) && m.keep[k] {
 			p.shapes = append(p.shapes, l.LineShape)
-			for i := range l.fields {
+			for i := range l.values() {
 				v := &l.fields[i]
 				switch {
 				case len(v.vars) == 0:

@@ -187,33 +187,47 @@ func readVars(data []byte, n int, z *codec.Zstd, ints []int64) (varReader, error
 func (s *skeletons) render(keep []bool, from int, z *codec.Zstd, pool *bufferPool, buf []byte) (txt []byte, ends []uint32, err error) {
 	scratch := pool.get()
 	defer pool.put(scratch)
-	vars, err := s.readVars(z, scratch)
+	scratch.ints = scratch.ints[:0]
+	rows := s.rows[min(from, len(s.rows)):]
+	if keep == nil {
+		rows = s.rows
+		from = 0
+		buf = slices.Grow(buf, s.size)
+	}
+	need := make([]bool, len(s.vars)) // columns that some wanted row has
+	seen := make([]bool, len(s.list))
+	for i, id := range rows {
+		if !seen[id] && (keep == nil || i < len(keep) && keep[i]) {
+			seen[id] = true
+			for _, c := range s.cols[id] {
+				need[c] = true
+			}
+		}
+	}
+	vars, moves, err := s.open(need, z, scratch)
 	if err != nil {
 		return buf, nil, err
 	}
 	frames := make([]frame, len(s.list))
 	var lits []byte // of all frames
-	if keep == nil {
-		buf = slices.Grow(buf, s.size)
-	}
 	ends = make([]uint32, len(s.rows))
 	for i, id := range s.rows {
-		fr := &frames[id]
-		if fr.ends == nil {
-			*fr, lits = s.frame(int(id), vars, lits)
-		}
-		at := fr.begin
-		if keep != nil && (i < from || i-from >= len(keep) || !keep[i-from]) {
-			for _, c := range fr.cols {
-				vars[c].skip()
+		if k := i - from; keep == nil || uint(k) < uint(len(keep)) && keep[k] {
+			fr := &frames[id]
+			if fr.ends == nil {
+				*fr, lits = s.frame(int(id), vars, lits)
 			}
-		} else {
+			at := fr.begin
 			for k, c := range fr.cols {
 				buf = append(buf, lits[at:fr.ends[k]]...)
 				at = fr.ends[k]
 				buf = vars[c].append(buf)
 			}
 			buf = append(buf, lits[at:fr.ends[len(fr.cols)]]...)
+		} else {
+			for _, c := range moves[id] {
+				vars[c].skip()
+			}
 		}
 		ends[i] = uint32(len(buf))
 		buf = append(buf, '\n')
@@ -221,26 +235,36 @@ func (s *skeletons) render(keep []bool, from int, z *codec.Zstd, pool *bufferPoo
 	return buf, ends, nil
 }
 
-// readVars reads all columns. Integers lie in the memory of scratch.
-func (s *skeletons) readVars(z *codec.Zstd, scratch *buffer) ([]varReader, error) {
-	used, total := make([]int, len(s.vars)), 0 // rows of each column
+// open reads the columns that are needed; integers lie in the memory of scratch. It also
+// returns, for each template, which of them move on with a row of it.
+func (s *skeletons) open(need []bool, z *codec.Zstd, scratch *buffer) (vars []varReader, moves [][]int32, err error) {
+	rows := make([]int, len(s.list))
 	for _, id := range s.rows {
-		for _, c := range s.cols[id] {
-			used[c]++
-		}
-		total += len(s.cols[id])
+		rows[id]++
 	}
-	ints := slices.Grow(scratch.ints[:0], total)
-	scratch.ints = ints
-	vars := make([]varReader, len(s.vars))
-	for i := range vars {
-		var err error
-		if vars[i], err = readVars(s.vars[i], used[i], z, ints[:0:used[i]]); err != nil {
-			return nil, err
+	used := make([]int, len(s.vars))
+	moves = make([][]int32, len(s.list))
+	var all []int32 // moves of all templates
+	for id, cols := range s.cols {
+		from := len(all)
+		for _, c := range cols {
+			used[c] += rows[id]
+			if need[c] {
+				all = append(all, c)
+			}
 		}
-		ints = ints[used[i]:used[i]:cap(ints)]
+		moves[id] = all[from:len(all):len(all)]
 	}
-	return vars, nil
+	vars = make([]varReader, len(s.vars))
+	for c := range need {
+		if !need[c] {
+			continue
+		}
+		if vars[c], err = readVars(s.vars[c], used[c], z, scratch.room(used[c])); err != nil {
+			return nil, nil, err
+		}
+	}
+	return vars, moves, nil
 }
 
 // frame is a skeleton whose variables that are the same in the whole block, like the

@@ -29,6 +29,8 @@ type Store struct {
 	zstd *codec.Zstd
 	pool bufferPool
 
+	filters filterCache
+
 	// gate is held for reading from the wal write of a batch until it is in the head, and
 	// for writing while the head is cut: so a cut head holds exactly the records before it.
 	gate sync.RWMutex

@@ -18,6 +18,7 @@ type LineShape struct {
 	Err    string       // why the language cannot read such lines, "" if it can
 	ID     int          // set by the store: small and different for the shapes of one Select
 	Fixed  bool         // set by the store: no field holds a variable
+	Values []string     // set by the store: the values of the fields, if they are fixed
 }
 
 // ShapeField is a field: line[From:To] of the line given to the parser.

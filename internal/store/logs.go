@@ -119,7 +119,7 @@ type LogRows struct {
 
 	// Shapes is set if the selector has a Parser: for each row what the parser says of its
 	// line, or nil if the line has to be looked at. Values holds the values of the fields
-	// of all rows that have a shape, one row after the other.
+	// of the rows whose shape is not fixed, one row after the other.
 	Shapes []*model.LineShape
 	Values []string
 

@@ -269,7 +269,7 @@ func logRows(s *refStream, run []store.LogEntry, sel store.LogSelector, before i
 			rows.Shapes = append(rows.Shapes, nil)
 			if sh := shapeOf(e.Line, sel.Parser, before+len(rows.Shapes)); sh != nil {
 				rows.Shapes[len(rows.Shapes)-1] = sh.LineShape
-				for _, f := range sh.Fields {
+				for _, f := range sh.fields() {
 					rows.Values = append(rows.Values, sh.value(f))
 				}
 				if sel.NoLine {

@@ -58,6 +58,11 @@ func shapeOf(line string, p store.ShapeParser, id int) *refShape {
 			return v.From >= s.Fields[i].From && v.To <= s.Fields[i].To
 		})
 	}
+	if s.Fixed {
+		for _, f := range s.Fields {
+			s.Values = append(s.Values, s.value(f))
+		}
+	}
 	return s
 }
 
@@ -70,6 +75,14 @@ func isTokenByte(c byte) bool {
 // value returns the value of a field.
 func (s *refShape) value(f model.ShapeField) string {
 	return s.line[s.place(f.From):s.place(f.To)]
+}
+
+// fields returns the fields whose values are not fixed.
+func (s *refShape) fields() []model.ShapeField {
+	if s.Fixed {
+		return nil
+	}
+	return s.Fields
 }
 
 // place returns where a place of the line shown to the parser is in the own one.
