@@ -21,7 +21,9 @@ var version = "dev"
 type cli struct {
 	Serve      serveCmd      `cmd:"" help:"Run the server."`
 	Demo       demoCmd       `cmd:"" help:"Run the server with a synthetic shop that sends it telemetry."`
-	Query      queryCmd      `cmd:"" help:"Ask a running server in PromQL, LogQL or TraceQL."`
+	Query      queryCmd      `cmd:"" help:"Ask a running server in PromQL or LogQL."`
+	Traces     tracesCmd     `cmd:"" help:"Search the traces of a running server with TraceQL."`
+	Trace      traceCmd      `cmd:"" help:"Show a trace of a running server."`
 	Dashboards dashboardsCmd `cmd:"" help:"Import, export and list dashboards of a running server."`
 	Config     configCmd     `cmd:"" help:"Check, print or document the configuration."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`

@@ -15,15 +15,19 @@ import (
 )
 
 type queryCmd struct {
-	PromQL  promqlCmd  `cmd:"" name:"promql" help:"Evaluate PromQL: at one time, or over a range with --step."`
-	LogQL   logqlCmd   `cmd:"" name:"logql" help:"Run LogQL: print entries, or a metric query's values."`
-	TraceQL traceqlCmd `cmd:"" name:"traceql" help:"Search traces with TraceQL."`
+	PromQL promqlCmd `cmd:"" name:"promql" help:"Evaluate PromQL: at one time, or over a range with --step."`
+	LogQL  logqlCmd  `cmd:"" name:"logql" help:"Run LogQL: print entries, or a metric query's values."`
+}
+
+// serverFlag says whom to ask.
+type serverFlag struct {
+	Addr   string `help:"Address of the server." default:"http://127.0.0.1:4319"`
+	Tenant string `help:"Tenant, sent as X-Scope-OrgID."`
 }
 
 // queryFlags are common to the three languages.
 type queryFlags struct {
-	Addr   string `help:"Address of the server." default:"http://127.0.0.1:4319"`
-	Tenant string `help:"Tenant, sent as X-Scope-OrgID."`
+	serverFlag
 	Since  string `help:"How far back to look." default:"1h"`
 	Output string `help:"table or json (the server's answer as it is)." enum:"table,json" default:"table"`
 	Expr   string `arg:"" help:"The query."`
@@ -41,30 +45,39 @@ func (f *queryFlags) window() (from, to time.Time, err error) {
 
 // get asks the server and returns the body of its answer.
 func (f *queryFlags) get(ctx context.Context, path string, params url.Values) ([]byte, error) {
+	body, _, err := f.ask(ctx, path, "", params)
+	return body, err
+}
+
+// ask sends a GET request; accept may name the form of the answer.
+func (f *serverFlag) ask(ctx context.Context, path, accept string, params url.Values) ([]byte, http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.Addr+path+"?"+params.Encode(), nil)
 	if err != nil {
-		return nil, fmt.Errorf("query: %w", err)
+		return nil, nil, fmt.Errorf("query: %w", err)
+	}
+	if accept != "" {
+		req.Header.Set("Accept", accept)
 	}
 	if f.Tenant != "" {
 		req.Header.Set("X-Scope-OrgID", f.Tenant)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("query: %w", err)
+		return nil, nil, fmt.Errorf("query: %w", err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // read to the end
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return nil, fmt.Errorf("read answer: %w", err)
+		return nil, nil, fmt.Errorf("read answer: %w", err)
 	}
 	if resp.StatusCode/100 != 2 {
 		var e struct{ Error string }
 		if json.Unmarshal(body, &e) == nil && e.Error != "" {
 			body = []byte(e.Error)
 		}
-		return nil, fmt.Errorf("the server answered %s: %s", resp.Status, body)
+		return nil, nil, fmt.Errorf("the server answered %s: %s", resp.Status, body)
 	}
-	return body, nil
+	return body, resp.Header, nil
 }
 
 type promqlCmd struct {
@@ -110,42 +123,6 @@ func (c *logqlCmd) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	return printPromLike(s.out, c.Output, body)
-}
-
-type traceqlCmd struct {
-	queryFlags
-	Limit int `help:"Traces to print." default:"20"`
-}
-
-// Run searches and prints.
-func (c *traceqlCmd) Run(ctx context.Context, s streams) error {
-	from, to, err := c.window()
-	if err != nil {
-		return err
-	}
-	body, err := c.get(ctx, "/api/search", url.Values{
-		"q": {c.Expr}, "start": {strconv.FormatInt(from.Unix(), 10)}, "end": {strconv.FormatInt(to.Unix()+1, 10)},
-		"limit": {strconv.Itoa(c.Limit)},
-	})
-	if err != nil || c.Output == "json" {
-		return printRaw(s.out, body, err)
-	}
-	var res struct {
-		Traces []struct {
-			TraceID, RootServiceName, RootTraceName, StartTimeUnixNano string
-			DurationMs                                                 float64
-		}
-	}
-	if err := json.Unmarshal(body, &res); err != nil {
-		return fmt.Errorf("read answer: %w", err)
-	}
-	tw := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "TRACE\tSTART\tDURATION\tSERVICE\tNAME")
-	for _, t := range res.Traces {
-		ns, _ := strconv.ParseInt(t.StartTimeUnixNano, 10, 64)
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", t.TraceID, time.Unix(0, ns).Format(time.RFC3339), time.Duration(t.DurationMs*float64(time.Millisecond)), t.RootServiceName, t.RootTraceName)
-	}
-	return tw.Flush()
 }
 
 func seconds(t time.Time) string { return strconv.FormatFloat(float64(t.UnixMilli())/1000, 'f', 3, 64) }

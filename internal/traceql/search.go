@@ -22,7 +22,7 @@ type Params struct {
 
 // SearchResult is what a search found.
 type SearchResult struct {
-	Traces    []Trace // newest first
+	Traces    []Trace // newest first, unless the query says order_by
 	Matched   int     // traces that matched, returned or not
 	Inspected int     // traces looked at
 }
@@ -72,10 +72,10 @@ const (
 	defaultSpans = 3
 )
 
-// Search runs a query over the traces of tenant and returns the newest that match. Of a
-// metrics query it runs the pipeline before the metrics function. Errors are those of
-// [store.TraceReader.Scan], and [store.ErrUnsupported] for operands that turn out to
-// be several spansets.
+// Search runs a query over the traces of tenant and returns the newest that match, or the
+// first by the hint order_by. Of a metrics query it runs the pipeline before the metrics
+// function. Errors are those of [store.TraceReader.Scan], and [store.ErrUnsupported] for
+// operands that turn out to be several spansets.
 func Search(ctx context.Context, r store.TraceReader, tenant model.Tenant, e *Expr, p Params) (SearchResult, error) {
 	if p.Limit <= 0 {
 		p.Limit = defaultLimit
@@ -83,12 +83,17 @@ func Search(ctx context.Context, r store.TraceReader, tenant model.Tenant, e *Ex
 	if p.SpansPerSpanset <= 0 {
 		p.SpansPerSpanset = defaultSpans
 	}
+	by, err := orderOf(e)
+	if err != nil {
+		return SearchResult{}, err
+	}
 	pl := newPlan(e.pipe, p.Range, p.Account)
+	by.bind(pl)
 	pl.bindDisplay(e.pipe)
 	if pl.sel.TraceIDs != nil && len(pl.sel.TraceIDs) == 0 {
 		return SearchResult{}, nil
 	}
-	s := &searcher{plan: pl, params: p, bare: e.bare}
+	s := &searcher{plan: pl, params: p, order: by, bare: e.bare}
 	defer func() { p.Account.Drop(s.held) }()
 	if pl.twoScans() && !e.bare {
 		return s.twice(ctx, r, tenant)
@@ -99,14 +104,15 @@ func Search(ctx context.Context, r store.TraceReader, tenant model.Tenant, e *Ex
 	return s.result(), nil
 }
 
-// searcher collects the newest matching traces.
+// searcher collects the newest matching traces, or the first of another order.
 type searcher struct {
 	plan    *plan
 	params  Params
+	order   order
 	bare    bool // describe traces only
 	idsOnly bool // first of two scans: remember ids, build nothing
 
-	newest    traceHeap
+	best      traceHeap
 	matched   int
 	inspected int
 	held      int64 // bytes charged to the account
@@ -123,14 +129,14 @@ func (s *searcher) twice(ctx context.Context, r store.TraceReader, tenant model.
 	if matched == 0 {
 		return s.result(), nil
 	}
-	ids := make([]model.TraceID, 0, len(s.newest))
-	for i := range s.newest {
-		ids = append(ids, s.newest[i].ID)
+	ids := make([]model.TraceID, 0, len(s.best))
+	for i := range s.best {
+		ids = append(ids, s.best[i].ID)
 	}
 	s.plan.sel.TraceIDs = sortIDs(ids)
 	s.plan.sel.Where = nil
 	s.plan.wantLater()
-	s.newest, s.idsOnly = s.newest[:0], false
+	s.best, s.idsOnly = s.best[:0], false
 	if err := s.scan(ctx, r, tenant); err != nil {
 		return SearchResult{}, err
 	}
@@ -200,7 +206,7 @@ func (s *searcher) singleFilter(f *frame) error {
 	return nil
 }
 
-// found takes a matching trace if it is among the newest.
+// found takes a matching trace if it is among the first.
 func (s *searcher) found(f *frame, t int, sets []set) error {
 	s.matched++
 	rows := int64(0)
@@ -209,17 +215,12 @@ func (s *searcher) found(f *frame, t int, sets []set) error {
 	}
 	s.params.Account.Matched(rows)
 	start := f.info(t).start
-	id := f.rows.TraceID[f.bounds[t]]
-	if len(s.newest) == s.params.Limit {
-		if compareNewest(start, id, s.newest[0].Start, s.newest[0].ID) <= 0 {
-			return nil
-		}
+	tr := ranked{Trace{ID: f.rows.TraceID[f.bounds[t]], Start: start}, s.order.rank(f, sets), s.order.oldest}
+	if len(s.best) == s.params.Limit && compareRanked(&tr, &s.best[0]) <= 0 {
+		return nil
 	}
-	var tr Trace
-	if s.idsOnly {
-		tr = Trace{ID: id, Start: start}
-	} else {
-		tr = s.plan.describe(f, t)
+	if !s.idsOnly {
+		tr.Trace = s.plan.describe(f, t)
 		if !s.bare {
 			for _, x := range sets {
 				tr.Spansets = append(tr.Spansets, s.plan.spanset(f, x, s.params.SpansPerSpanset))
@@ -231,21 +232,25 @@ func (s *searcher) found(f *frame, t int, sets []set) error {
 		return err
 	}
 	s.held += size
-	if len(s.newest) < s.params.Limit {
-		heap.Push(&s.newest, tr)
+	if len(s.best) < s.params.Limit {
+		heap.Push(&s.best, tr)
 		return nil
 	}
-	old := s.newest[0].size()
+	old := s.best[0].size()
 	s.params.Account.Drop(old)
 	s.held -= old
-	s.newest[0] = tr
-	heap.Fix(&s.newest, 0)
+	s.best[0] = tr
+	heap.Fix(&s.best, 0)
 	return nil
 }
 
 func (s *searcher) result() SearchResult {
-	slices.SortFunc(s.newest, func(a, b Trace) int { return compareNewest(b.Start, b.ID, a.Start, a.ID) })
-	return SearchResult{Traces: s.newest, Matched: s.matched, Inspected: s.inspected}
+	slices.SortFunc(s.best, func(a, b ranked) int { return compareRanked(&b, &a) })
+	out := SearchResult{Matched: s.matched, Inspected: s.inspected}
+	for i := range s.best {
+		out.Traces = append(out.Traces, s.best[i].Trace)
+	}
+	return out
 }
 
 // compareNewest orders traces by start, then id.
@@ -253,18 +258,18 @@ func compareNewest(aStart int64, aID model.TraceID, bStart int64, bID model.Trac
 	return cmp.Or(cmp.Compare(aStart, bStart), aID.Compare(bID))
 }
 
-// traceHeap is a heap with the oldest trace on top.
-type traceHeap []Trace
+// traceHeap is a heap with the trace on top that would be the last of the results.
+type traceHeap []ranked
 
 func (h traceHeap) Len() int { return len(h) }
 func (h traceHeap) Less(i, j int) bool {
-	return compareNewest(h[i].Start, h[i].ID, h[j].Start, h[j].ID) < 0
+	return compareRanked(&h[i], &h[j]) < 0
 }
 func (h traceHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 
 // Push implements [heap.Interface].
 func (h *traceHeap) Push(x any) {
-	tr, ok := x.(Trace)
+	tr, ok := x.(ranked)
 	if !ok {
 		model.Bug("a %T is no trace", x)
 	}
