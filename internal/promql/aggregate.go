@@ -340,20 +340,26 @@ func (a *accumulator) add(op aggregation, vals []float64) error {
 	return nil
 }
 
+// addSum adds compensated sums. As long as nothing overflows, what an addition loses is the
+// same however it is computed.
 func (a *accumulator) addSum(op aggregation, vals []float64) error {
+	count, value, aux := a.count[:len(vals)], a.value[:len(vals)], a.aux[:len(vals)]
 	for i, v := range vals {
 		if isAbsent(v) {
 			continue
 		}
-		if a.count[i] == 0 {
-			a.value[i] = v
+		s := value[i]
+		t := s + v
+		if t-t == 0 {
+			aux[i] += lost(s, v, t)
 		} else {
-			a.value[i], a.aux[i] = kahansum.Inc(v, a.value[i], a.aux[i])
-			if op == aggAvg && math.IsInf(a.value[i], 0) {
+			if op == aggAvg && count[i] > 0 && math.IsInf(t, 0) {
 				return errFallback // Prometheus goes on with the incremental mean
 			}
+			t, aux[i] = kahansum.Inc(v, s, aux[i])
 		}
-		a.count[i]++
+		value[i] = t
+		count[i]++
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func rollupFuncs(name string, params [][]float64) (f rollupFunc, ok bool) {
 		if outside(params[0], func(q float64) bool { return q >= 0 && q <= 1 }) {
 			return nil, false
 		}
-		return func(w *window) (float64, bool) { return quantileOf(w.sorted(), params[0][w.step]), true }, true
+		return func(w *window) (float64, bool) { return w.quantile(params[0][w.step]), true }, true
 	case "predict_linear":
 		return func(w *window) (float64, bool) { return predictLinear(w, params[0][w.step]) }, true
 	case "double_exponential_smoothing":
@@ -110,6 +110,47 @@ func quantileOf(vs []float64, q float64) float64 {
 	upper := min(len(vs)-1, int(lower)+1)
 	weight := rank - lower
 	return vs[int(lower)]*(1-weight) + vs[upper]*weight
+}
+
+// quantile returns the quantile q in [0, 1] of the values. It keeps only the highest or the
+// lowest values in order, as many as it takes to reach the two ranks that count.
+func (w *window) quantile(q float64) float64 {
+	n := len(w.vs)
+	rank := q * float64(n-1)
+	lower := int(math.Floor(rank))
+	upper := min(n-1, lower+1)
+	weight := rank - math.Floor(rank)
+	keep, sign := n-lower, 1.0 // the highest, or negated the lowest
+	if upper+1 < keep {
+		keep, sign = upper+1, -1
+	}
+	*w.scratch = slices.Grow((*w.scratch)[:0], keep)
+	top := (*w.scratch)[:keep]
+	for i, v := range w.vs {
+		if math.IsNaN(v) {
+			return quantileOf(w.sorted(), q)
+		}
+		v *= sign
+		k := 0
+		switch {
+		case i < keep:
+			for k = i; k > 0 && v < top[k-1]; k-- {
+				top[k] = top[k-1]
+			}
+		case v > top[0]:
+			for k = 1; k < keep && v > top[k]; k++ {
+				top[k-1] = top[k]
+			}
+			k--
+		default:
+			continue
+		}
+		top[k] = v
+	}
+	if sign < 0 {
+		return -top[keep-1-lower]*(1-weight) - top[keep-1-upper]*weight
+	}
+	return top[0]*(1-weight) + top[upper-lower]*weight
 }
 
 // madOverTime is the median of the distances to the median.
