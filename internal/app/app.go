@@ -36,8 +36,10 @@ import (
 	"github.com/pharos-o11y/pharos/internal/metricstore"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/pipeline"
+	"github.com/pharos-o11y/pharos/internal/promql"
 	"github.com/pharos-o11y/pharos/internal/query"
 	"github.com/pharos-o11y/pharos/internal/run"
+	"github.com/pharos-o11y/pharos/internal/store"
 	"github.com/pharos-o11y/pharos/internal/telemetry"
 	"github.com/pharos-o11y/pharos/internal/tracestore"
 )
@@ -65,6 +67,8 @@ type App struct {
 	logLimits atomic.Pointer[logLimits]
 	traces    *tracestore.Store
 	meter     *meter.Meter
+	answers   *promql.Cache      // nil: none are kept
+	samples   store.MetricWriter // of the metric store, watched by answers
 	derive    *derive.Processor
 	pipeline  *pipeline.Pipeline
 	door      *query.Door
@@ -158,6 +162,11 @@ func (a *App) openStores(ctx context.Context, cfg *config.Config, limit int64) e
 	}
 	if a.metrics, err = metricstore.Open(filepath.Join(cfg.Data, model.Metrics.String()), a.wal, a.metricOptions(cfg, limit)); err != nil {
 		return err
+	}
+	a.samples = a.metrics
+	if n := int64(cfg.Query.ResultCache); n > 0 {
+		a.answers = promql.NewCache(promql.CacheOptions{MaxBytes: n, Registerer: a.reg})
+		a.samples = a.answers.Watch(a.metrics)
 	}
 	if a.logs, err = logstore.Open(filepath.Join(cfg.Data, model.Logs.String()), a.wal, a.logOptions(cfg, limit)); err != nil {
 		return err

@@ -121,7 +121,7 @@ func (a *App) handler() http.Handler {
 }
 
 func (a *App) ingestRoutes(mux *http.ServeMux, cfg *config.Config) {
-	mux.Handle("POST /api/v1/write", remotewrite.New(a.meter.Metrics(a.metrics), remotewrite.Options{
+	mux.Handle("POST /api/v1/write", remotewrite.New(a.meter.Metrics(a.samples), remotewrite.Options{
 		Tenant: a.tenancy.Of, MaxBytes: int64(cfg.Limits.MaxBody), Registerer: a.reg,
 	}))
 	push := lokipush.New(a.meter.Logs(a.logs), lokipush.Options{
@@ -142,6 +142,7 @@ func (a *App) queryRoutes(mux *http.ServeMux, cfg *config.Config) {
 		Engine: promql.New(promql.Options{
 			Lookback: time.Duration(cfg.Query.Lookback), MaxSamples: cfg.Query.MaxSamples, Logger: a.logger,
 		}),
+		Cache:   a.answers,
 		Build:   prom.BuildInfo{Version: prometheusVersion, Revision: a.version, Branch: "pharos", GoVersion: runtime.Version()},
 		Config:  a.configText,
 		Targets: a.targets,

@@ -48,7 +48,7 @@ func (a *App) retention(sig model.Signal, tenant model.Tenant) time.Duration {
 func (a *App) deriveOptions(cfg *config.Config) derive.Options {
 	c, sm, sg := cfg.Traces, cfg.Traces.SpanMetrics, cfg.Traces.ServiceGraphs
 	return derive.Options{
-		Metrics: a.metrics, Interval: time.Duration(c.MetricsInterval), MaxSeries: c.MaxSeries, ExemplarLabel: c.ExemplarLabel,
+		Metrics: a.samples, Interval: time.Duration(c.MetricsInterval), MaxSeries: c.MaxSeries, ExemplarLabel: c.ExemplarLabel,
 		Spans: derive.SpanOptions{
 			Off: !sm.Enabled, Dimensions: sm.Dimensions, StatusMessage: sm.StatusMessage, TargetInfo: sm.TargetInfo,
 			MultiplierKey: sm.MultiplierKey, Histograms: derive.Histograms(sm.Histograms), Buckets: sm.Buckets,

@@ -18,7 +18,7 @@ func (a *App) buildPipeline(ctx context.Context, cfg *config.Config) error {
 	}
 	a.pipeline, err = pipeline.New(ctx, pipeline.Options{
 		Sink: otlp.New(otlp.Options{
-			Metrics: a.meter.Metrics(a.metrics), Logs: a.meter.Logs(a.logs), Traces: a.derive.Traces(a.meter.Traces(a.traces)),
+			Metrics: a.meter.Metrics(a.samples), Logs: a.meter.Logs(a.logs), Traces: a.derive.Traces(a.meter.Traces(a.traces)),
 			Registerer: a.reg,
 		}),
 		Config: text, OTLPGRPC: cfg.OTLP.GRPC, OTLPHTTP: cfg.OTLP.HTTP,

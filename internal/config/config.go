@@ -137,6 +137,7 @@ type Query struct {
 	Lookback            Duration `yaml:"lookback" doc:"How old a metric sample may be to count as current."`
 	MaxSamples          int      `yaml:"max_samples" doc:"Samples one PromQL query may hold."`
 	Slow                Duration `yaml:"slow" doc:"Queries longer than this are logged and kept in the list of slow ones."`
+	ResultCache         Bytes    `yaml:"result_cache" doc:"Memory for answers of PromQL range queries, so that a refresh evaluates only the newest steps; 0 keeps none."`
 }
 
 // Memory bounds the process.
@@ -189,7 +190,7 @@ func Default() Config {
 		Logs: defaultLogs(),
 		Query: Query{
 			Timeout: Duration(2 * time.Minute), Lookback: Duration(5 * time.Minute), MaxSamples: 50_000_000,
-			Slow: Duration(5 * time.Second),
+			Slow: Duration(5 * time.Second), ResultCache: 64 << 20,
 		},
 		Log:        Log{Level: "info", Format: "text"},
 		Dashboards: Dashboards{Shipped: true},

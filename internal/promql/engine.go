@@ -118,6 +118,8 @@ type Result struct {
 	Value    parser.Value
 	Warnings []string
 	Infos    []string
+
+	CachedSteps int // steps that a Cache did not evaluate again
 }
 
 // Run evaluates q over r, charging acct. Errors wrap [ErrParse], [ErrEval],

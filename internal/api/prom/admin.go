@@ -77,7 +77,11 @@ func (a *API) deleteSeries(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Admin.Delete(r.Context(), tenant, sets, rng); err != nil {
+	err = a.Admin.Delete(r.Context(), tenant, sets, rng)
+	if a.Cache != nil {
+		a.Cache.Drop(tenant) // also after an error: part of it may be deleted
+	}
+	if err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

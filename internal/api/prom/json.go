@@ -28,6 +28,7 @@ type response struct {
 	warnings []string
 	infos    []string
 	stats    *query.Stats
+	cached   int // steps that the results cache had
 }
 
 // flushAt is the size at which a growing response is sent on.
@@ -125,9 +126,9 @@ func (resp *response) writeValue(w http.ResponseWriter, b []byte) ([]byte, error
 		return nil, err
 	}
 	if st := resp.stats; st != nil {
-		b = fmt.Appendf(b, `,"stats":{"timings":{"evalTotalTime":%g,"execQueueTime":%g,"execTotalTime":%g},"samples":{"totalQueryableSamples":%d,"peakSamples":0},"pharos":{"bytesRead":%d,"rowsScanned":%d,"blocksRead":%d,"blocksSkipped":%d,"peakMemory":%d}}`,
+		b = fmt.Appendf(b, `,"stats":{"timings":{"evalTotalTime":%g,"execQueueTime":%g,"execTotalTime":%g},"samples":{"totalQueryableSamples":%d,"peakSamples":0},"pharos":{"bytesRead":%d,"rowsScanned":%d,"blocksRead":%d,"blocksSkipped":%d,"peakMemory":%d,"cachedSteps":%d}}`,
 			st.Run.Seconds(), st.Queued.Seconds(), (st.Run + st.Queued).Seconds(), st.RowsScanned,
-			st.BytesRead, st.RowsScanned, st.BlocksRead, st.BlocksSkipped, st.PeakMemory)
+			st.BytesRead, st.RowsScanned, st.BlocksRead, st.BlocksSkipped, st.PeakMemory, resp.cached)
 	}
 	return append(b, '}'), nil
 }

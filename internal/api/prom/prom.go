@@ -24,6 +24,7 @@ type Options struct {
 	Reader  store.MetricReader
 	Index   store.MetricIndex
 	Engine  *promql.Engine
+	Cache   *promql.Cache // answers of range queries; nil keeps none
 	Door    *query.Door
 	Tenancy api.Tenancy
 	// Targets returns the active scrape targets; nil means there are none.
@@ -174,6 +175,12 @@ func limitParam(r *http.Request) (int, error) {
 	return n, nil
 }
 
+// isTrue reports whether a parameter turns something on, as VictoriaMetrics reads it.
+func isTrue(s string) bool {
+	on, err := strconv.ParseBool(s)
+	return err == nil && on
+}
+
 // window returns the range of r in milliseconds. start and end are inclusive in the API.
 func window(r *http.Request, start, end time.Time) (model.TimeRange, error) {
 	from, err := timeParam(r, "start", start)
@@ -243,11 +250,17 @@ func (a *API) eval(w http.ResponseWriter, r *http.Request, q promql.Query) error
 	q.Text = r.FormValue("query")
 	return a.do(w, r, q.Text, func(ctx context.Context, tenant model.Tenant, acct *store.Account, resp *response) error {
 		q.Tenant = tenant
-		res, err := a.Engine.Run(ctx, a.Reader, q, acct)
+		run := a.Engine.Run
+		if a.Cache != nil && !isTrue(r.FormValue("nocache")) {
+			run = func(ctx context.Context, r store.MetricReader, q promql.Query, acct *store.Account) (promql.Result, error) {
+				return a.Cache.Run(ctx, a.Engine, r, q, acct)
+			}
+		}
+		res, err := run(ctx, a.Reader, q, acct)
 		if err != nil {
 			return err
 		}
-		resp.warnings, resp.infos = res.Warnings, res.Infos
+		resp.warnings, resp.infos, resp.cached = res.Warnings, res.Infos, res.CachedSteps
 		resp.value = res.Value
 		resp.limit = limit
 		return nil
