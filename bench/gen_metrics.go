@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -247,18 +248,21 @@ func post(ctx context.Context, url string, body []byte, contentType string, head
 }
 
 func (l *metricLoad) verify(ctx context.Context, p *proc, items int) error {
-	total := 0
-	asked := map[string]bool{}
+	var exprs []string
 	for _, sh := range shapes {
-		if asked[sh.metric] {
-			continue
+		expr := fmt.Sprintf(`sum(count_over_time(%s{job="node"}[%ds]))`, sh.metric, int(l.last.Sub(l.first).Seconds())+10)
+		if !slices.Contains(exprs, expr) {
+			exprs = append(exprs, expr)
 		}
-		asked[sh.metric] = true
-		q := url.Values{
-			"query": {fmt.Sprintf(`sum(count_over_time(%s{job="node"}[%ds]))`, sh.metric, int(l.last.Sub(l.first).Seconds())+10)},
-			"time":  {fmt.Sprint(l.last.Unix())},
-		}
-		body, err := p.get(ctx, "/api/v1/query?"+q.Encode(), nil)
+	}
+	return countSamples(ctx, p, l.last, items, exprs...)
+}
+
+// countSamples checks that the values of expressions at a time add up to items.
+func countSamples(ctx context.Context, p *proc, at time.Time, items int, exprs ...string) error {
+	total := 0
+	for _, expr := range exprs {
+		body, err := p.get(ctx, "/api/v1/query?"+url.Values{"query": {expr}, "time": {fmt.Sprint(at.Unix())}}.Encode(), nil)
 		if err != nil {
 			return err
 		}

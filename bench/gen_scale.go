@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -88,36 +87,11 @@ func (l *seriesLoad) send(ctx context.Context, c config, p *proc) (int, int64, e
 }
 
 func (l *seriesLoad) verify(ctx context.Context, p *proc, items int) error {
-	total := 0
+	var exprs []string
 	for n := range 50 {
-		q := url.Values{
-			"query": {fmt.Sprintf(`sum(count_over_time(app_metric_%02d_total[%ds]))`, n, int(l.last.Sub(l.first).Seconds())+10)},
-			"time":  {fmt.Sprint(l.last.Unix())},
-		}
-		body, err := p.get(ctx, "/api/v1/query?"+q.Encode(), nil)
-		if err != nil {
-			return err
-		}
-		var r struct {
-			Data struct {
-				Result []struct{ Value [2]any }
-			}
-		}
-		if err := json.Unmarshal(body, &r); err != nil {
-			return err
-		}
-		for _, one := range r.Data.Result {
-			n, err := strconv.Atoi(fmt.Sprint(one.Value[1]))
-			if err != nil {
-				return err
-			}
-			total += n
-		}
+		exprs = append(exprs, fmt.Sprintf(`sum(count_over_time(app_metric_%02d_total[%ds]))`, n, int(l.last.Sub(l.first).Seconds())+10))
 	}
-	if total != items {
-		return fmt.Errorf("%d samples sent, queries count %d", items, total)
-	}
-	return nil
+	return countSamples(ctx, p, l.last, items, exprs...)
 }
 
 func (l *seriesLoad) queries(*proc) []query {

@@ -37,6 +37,7 @@ type config struct {
 	settle                   time.Duration
 	metrics                  metricLoad
 	churn, million           seriesLoad
+	otlp                     otlpLoad
 	logs                     logLoad
 	spans                    spanLoad
 }
@@ -47,7 +48,7 @@ func parseFlags() config {
 	flag.StringVar(&c.cache, "cache", ".bin", "`directory` where peer binaries are built once and kept")
 	flag.StringVar(&c.out, "out", "", "Markdown `file` whose section between the bench markers is replaced; empty prints only")
 	flag.StringVar(&c.work, "work", "", "`directory` for the data of the servers; empty means a temporary one")
-	flag.StringVar(&c.signals, "signals", "metrics,churn,logs,spans", "which workloads to run, a `list`; million (of active series) runs only when it is named")
+	flag.StringVar(&c.signals, "signals", "metrics,otlp,churn,logs,spans", "which workloads to run, a `list`; million (of active series) runs only when it is named")
 	flag.StringVar(&c.peers, "peers", "victoria-metrics,prometheus,victoria-logs", "which peers to run, a `list`; empty means Pharos alone")
 	flag.BoolVar(&c.keep, "keep", false, "keep the data directories")
 	flag.IntVar(&c.repeat, "repeat", 5, "how often each query is asked")
@@ -63,6 +64,8 @@ func parseFlags() config {
 	flag.IntVar(&c.churn.series, "churn", 50_000, "churn: series in each of 10 scrapes, all new in each")
 	c.million = seriesLoad{title: "million", scrapes: 4, generations: 1}
 	flag.IntVar(&c.million.series, "active", 1_000_000, "million: active series, four scrapes of them")
+	flag.IntVar(&c.otlp.instances, "instances", 500, "otlp: service instances of 100 series")
+	flag.IntVar(&c.otlp.scrapes, "exports", 60, "otlp: exports of each instance, 15 s apart")
 	flag.Usage = func() {
 		fmt.Fprintf(flag.CommandLine.Output(), "Usage: go run . [flags]\n\nCompares Pharos with its peers on one machine in one run: CPU, memory and disk of the\nserver process for ingest and queries. With the defaults it takes about 10 minutes.\n\nFlags:\n")
 		flag.PrintDefaults()
@@ -110,7 +113,7 @@ func run(ctx context.Context, c config) error {
 		return err
 	}
 	signals := strings.Split(c.signals, ",")
-	for _, load := range []workload{&c.metrics, &c.churn, &c.million, &c.logs, &c.spans} {
+	for _, load := range []workload{&c.metrics, &c.otlp, &c.churn, &c.million, &c.logs, &c.spans} {
 		if !slices.Contains(signals, load.name()) {
 			continue
 		}

@@ -23,6 +23,7 @@ type proc struct {
 	cmd  *exec.Cmd
 	base string // URL of its HTTP port
 	grpc string // host:port of its OTLP gRPC port, if it has one
+	otlp string // URL of OTLP metrics over HTTP
 	log  string
 	done chan error
 	dead bool
@@ -49,6 +50,10 @@ func start(ctx context.Context, s server, dir string) (*proc, error) {
 	}
 	defer out.Close()
 	p := &proc{server: s, base: "http://" + ports[0], grpc: ports[1], log: logPath, done: make(chan error, 1)}
+	p.otlp = p.base + s.otlpPath
+	if s.otlpPort {
+		p.otlp = "http://" + ports[2] + s.otlpPath
+	}
 	args, err := s.args(dir, ports)
 	if err != nil {
 		return nil, err

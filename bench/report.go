@@ -41,7 +41,7 @@ const (
 func (r *report) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Measured %s on %d cores of `%s`, by this command in `bench/`:\n\n    %s\n", r.started.UTC().Format("2006-01-02"), r.cpus, cpuModel(), r.command)
-	for _, load := range []string{"metrics", "churn", "million", "logs", "spans"} {
+	for _, load := range []string{"metrics", "otlp", "churn", "million", "logs", "spans"} {
 		r.ingestTable(&b, load)
 		r.queryTable(&b, load)
 	}
@@ -66,6 +66,7 @@ func (r *report) ingestTable(b *strings.Builder, load string) {
 	}
 	title := map[string]string{
 		"metrics": "Metrics: remote write of node_exporter-shaped series",
+		"otlp":    "Metrics: OTLP over HTTP as SDKs export them",
 		"churn":   "Churn: every sample is the first of a series",
 		"million": "Many series: four scrapes of them",
 		"logs":    "Logs: Loki push of 70% text and 30% JSON lines",

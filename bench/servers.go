@@ -23,6 +23,8 @@ type server struct {
 	args        func(dir string, ports []string) ([]string, error)
 
 	writePath string // remote write
+	otlpPath  string // OTLP metrics over HTTP
+	otlpPort  bool   // at a port of its own
 	pushPath  string // Loki push
 	lang      string // of log queries: logql or logsql
 }
@@ -77,8 +79,8 @@ func pharos(path string) (server, error) {
 		return server{}, fmt.Errorf("find Pharos: %w; build it with make build or name it with -pharos", err)
 	}
 	return server{
-		name: "pharos", title: "Pharos", binary: bin, takes: []string{"metrics", "churn", "million", "logs", "spans"}, ready: "/-/ready",
-		writePath: "/api/v1/write", pushPath: "/loki/api/v1/push", lang: "logql",
+		name: "pharos", title: "Pharos", binary: bin, takes: []string{"metrics", "otlp", "churn", "million", "logs", "spans"}, ready: "/-/ready",
+		writePath: "/api/v1/write", otlpPath: "/v1/metrics", otlpPort: true, pushPath: "/loki/api/v1/push", lang: "logql",
 		args: func(dir string, ports []string) ([]string, error) {
 			return []string{"serve", "--data", dir, "--listen", ports[0], "--otlp-grpc", ports[1], "--otlp-http", ports[2]}, nil
 		},
@@ -88,8 +90,8 @@ func pharos(path string) (server, error) {
 func victoriaMetrics(ctx context.Context, cache string) (server, error) {
 	bin, err := buildTool(ctx, cache, "victoria-metrics", "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics")
 	return server{
-		name: "victoria-metrics", title: "VictoriaMetrics", binary: bin, takes: []string{"metrics", "churn", "million"}, ready: "/health",
-		writePath: "/api/v1/write", flush: []string{"/internal/force_flush", "/internal/force_merge"},
+		name: "victoria-metrics", title: "VictoriaMetrics", binary: bin, takes: []string{"metrics", "otlp", "churn", "million"}, ready: "/health",
+		writePath: "/api/v1/write", otlpPath: "/opentelemetry/v1/metrics", flush: []string{"/internal/force_flush", "/internal/force_merge"},
 		args: func(dir string, ports []string) ([]string, error) {
 			return []string{
 				"-storageDataPath=" + dir, "-httpListenAddr=" + ports[0], "-retentionPeriod=1y",
