@@ -15,7 +15,12 @@ import (
 
 func (a *App) metricOptions(cfg *config.Config, limit int64) metricstore.Options {
 	limits := metricstore.Limits{ActiveSeries: cfg.Limits.MaxSeries, LabelsPerSeries: cfg.Limits.MaxLabels}
+	var tiers []metricstore.Tier
+	for _, d := range cfg.Downsampling {
+		tiers = append(tiers, metricstore.Tier{Resolution: time.Duration(d.Resolution), Retention: time.Duration(d.Retention)})
+	}
 	return metricstore.Options{
+		Tiers:     tiers,
 		Retention: func(t model.Tenant) time.Duration { return a.retention(model.Metrics, t) },
 		Limits:    func(model.Tenant) metricstore.Limits { return limits },
 		Dedup:     func(model.Tenant) time.Duration { return time.Duration(cfg.Dedup.MinScrapeInterval) },

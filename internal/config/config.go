@@ -16,25 +16,26 @@ import (
 
 // Config is the whole configuration.
 type Config struct {
-	Data        string     `yaml:"data" doc:"Directory of everything that is stored. One process at a time may use it."`
-	Listen      string     `yaml:"listen" doc:"Address of the web UI and all HTTP APIs."`
-	CompatPorts bool       `yaml:"compat_ports" doc:"Also listen on 9090 and 8428 (Prometheus, VictoriaMetrics), 3100 (Loki) and 3200 (Tempo), on the host of listen, so that existing agents need no change."`
-	AllowOpen   bool       `yaml:"allow_open" doc:"Permit listening beyond loopback although nothing authenticates the clients."`
-	AdminAPI    string     `yaml:"admin_api" doc:"The endpoints that delete series and make snapshots: on, off, or auto, which is on while listen is a loopback address."`
-	OTLP        OTLP       `yaml:"otlp" doc:"Addresses of the OTLP receivers of the built-in pipeline. Ignored when pipeline is set: it then has its own receivers."`
-	Tenancy     Tenancy    `yaml:"tenancy" doc:"Separation of tenants by the header X-Scope-OrgID."`
-	Retention   Retention  `yaml:"retention" doc:"How long data is kept. Whole UTC days are dropped once they are older."`
-	Dedup       Dedup      `yaml:"dedup" doc:"De-duplication of metric samples, for pairs of scrapers that send the same series."`
-	WAL         WAL        `yaml:"wal" doc:"Durability of writes."`
-	Traces      Traces     `yaml:"traces" doc:"Metrics derived from spans as they arrive, with Tempo's names. Sampling in the pipeline comes before; spans that ended more than 30s ago are not counted."`
-	Limits      Limits     `yaml:"limits" doc:"What is refused at the door. Refusals are counted by reason and answered with the reason."`
-	Logs        Logs       `yaml:"logs" doc:"Logs: limits by tenant, deletion."`
-	Query       Query      `yaml:"query" doc:"Bounds of queries."`
-	Memory      Memory     `yaml:"memory" doc:"Memory of the process."`
-	Log         Log        `yaml:"log" doc:"The log of Pharos itself, on standard error."`
-	Telemetry   Telemetry  `yaml:"telemetry" doc:"How Pharos observes itself. Its metrics are always at /metrics."`
-	Dashboards  Dashboards `yaml:"dashboards" doc:"Dashboards that users save, and those of files."`
-	Pipeline    Pipeline   `yaml:"pipeline" doc:"A standard OpenTelemetry Collector configuration. Its exporter pharos writes to the stores. A configuration without service (only processors, say) is completed with the OTLP receivers and that exporter. When absent, OTLP goes straight to the stores."`
+	Data         string         `yaml:"data" doc:"Directory of everything that is stored. One process at a time may use it."`
+	Listen       string         `yaml:"listen" doc:"Address of the web UI and all HTTP APIs."`
+	CompatPorts  bool           `yaml:"compat_ports" doc:"Also listen on 9090 and 8428 (Prometheus, VictoriaMetrics), 3100 (Loki) and 3200 (Tempo), on the host of listen, so that existing agents need no change."`
+	AllowOpen    bool           `yaml:"allow_open" doc:"Permit listening beyond loopback although nothing authenticates the clients."`
+	AdminAPI     string         `yaml:"admin_api" doc:"The endpoints that delete series and make snapshots: on, off, or auto, which is on while listen is a loopback address."`
+	OTLP         OTLP           `yaml:"otlp" doc:"Addresses of the OTLP receivers of the built-in pipeline. Ignored when pipeline is set: it then has its own receivers."`
+	Tenancy      Tenancy        `yaml:"tenancy" doc:"Separation of tenants by the header X-Scope-OrgID."`
+	Retention    Retention      `yaml:"retention" doc:"How long data is kept. Whole UTC days are dropped once they are older."`
+	Downsampling []Downsampling `yaml:"downsampling" doc:"Coarser metric samples that are kept when retention.metrics ends, finest first: a list of resolution and retention, for example 5m and 90d, then 1h and 1y. Empty drops old samples."`
+	Dedup        Dedup          `yaml:"dedup" doc:"De-duplication of metric samples, for pairs of scrapers that send the same series."`
+	WAL          WAL            `yaml:"wal" doc:"Durability of writes."`
+	Traces       Traces         `yaml:"traces" doc:"Metrics derived from spans as they arrive, with Tempo's names. Sampling in the pipeline comes before; spans that ended more than 30s ago are not counted."`
+	Limits       Limits         `yaml:"limits" doc:"What is refused at the door. Refusals are counted by reason and answered with the reason."`
+	Logs         Logs           `yaml:"logs" doc:"Logs: limits by tenant, deletion."`
+	Query        Query          `yaml:"query" doc:"Bounds of queries."`
+	Memory       Memory         `yaml:"memory" doc:"Memory of the process."`
+	Log          Log            `yaml:"log" doc:"The log of Pharos itself, on standard error."`
+	Telemetry    Telemetry      `yaml:"telemetry" doc:"How Pharos observes itself. Its metrics are always at /metrics."`
+	Dashboards   Dashboards     `yaml:"dashboards" doc:"Dashboards that users save, and those of files."`
+	Pipeline     Pipeline       `yaml:"pipeline" doc:"A standard OpenTelemetry Collector configuration. Its exporter pharos writes to the stores. A configuration without service (only processors, say) is completed with the OTLP receivers and that exporter. When absent, OTLP goes straight to the stores."`
 }
 
 // OTLP is the addresses of the OTLP receivers.
@@ -61,6 +62,12 @@ type TenantRetention struct {
 	Metrics Duration `yaml:"metrics" doc:"Metric samples and exemplars."`
 	Logs    Duration `yaml:"logs" doc:"Log entries."`
 	Traces  Duration `yaml:"traces" doc:"Spans."`
+}
+
+// Downsampling is one resolution in which old metric samples are kept.
+type Downsampling struct {
+	Resolution Duration `yaml:"resolution" doc:"Length of the interval that one stored row stands for. It divides a day, and the resolution before it divides it."`
+	Retention  Duration `yaml:"retention" doc:"Age up to which these rows are kept; longer than retention.metrics and than the resolution before it."`
 }
 
 // Dedup configures de-duplication.
@@ -244,6 +251,7 @@ func (c *Config) Check() error {
 			bad(key, "must be positive")
 		}
 	}
+	c.checkDownsampling(bad)
 	c.Traces.check(bad)
 	errs = append(errs, c.Logs.Limits.check("logs.limits"))
 	for name, l := range c.Logs.Tenants {
@@ -253,6 +261,24 @@ func (c *Config) Check() error {
 		bad("listen", "%s is reachable from other machines and nothing authenticates clients; listen on 127.0.0.1, or set allow_open: true", c.Listen)
 	}
 	return errors.Join(errs...)
+}
+
+func (c *Config) checkDownsampling(bad func(key, format string, args ...any)) {
+	before := Downsampling{Retention: c.Retention.Metrics}
+	for i, d := range c.Downsampling {
+		key := fmt.Sprintf("downsampling[%d]", i)
+		switch {
+		case c.Retention.Metrics == 0:
+			bad(key, "retention.metrics is 0: samples are kept for ever, so that none are left to downsample")
+		case d.Resolution <= 0 || days(1)%d.Resolution != 0:
+			bad(key+".resolution", "%s does not divide a day", d.Resolution)
+		case i > 0 && (d.Resolution <= before.Resolution || d.Resolution%before.Resolution != 0):
+			bad(key+".resolution", "%s is no multiple of the resolution before it, %s", d.Resolution, before.Resolution)
+		case d.Retention <= before.Retention:
+			bad(key+".retention", "%s is not longer than %s, which is kept in more detail", d.Retention, before.Retention)
+		}
+		before = d
+	}
 }
 
 // check reports the mistakes of t through bad.

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -106,4 +107,19 @@ func TestReferenceIsCurrent(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("listen: 127.0.0.1:1\npipeline: {a: b}"))
 	f.Fuzz(func(_ *testing.T, data []byte) { _, _ = Parse(data, env) })
+}
+
+func TestDownsampling(t *testing.T) {
+	for _, c := range []struct{ yaml, want string }{
+		{"downsampling:\n  - resolution: \"5m\"\n    retention: \"90d\"\n  - resolution: \"1h\"\n    retention: \"1y\"\n", ""},
+		{"downsampling: [{resolution: 7m, retention: 90d}]", "does not divide a day"},
+		{"downsampling: [{resolution: 5m, retention: 20d}]", "is not longer than"},
+		{"downsampling: [{resolution: 10m, retention: 60d}, {resolution: 15m, retention: 90d}]", "is no multiple"},
+		{"retention: {metrics: 0}\ndownsampling: [{resolution: 5m, retention: 90d}]", "kept for ever"},
+	} {
+		_, err := Parse([]byte(c.yaml), func(string) (string, bool) { return "", false })
+		if got := fmt.Sprint(err); c.want == "" && err != nil || !strings.Contains(got, c.want) && c.want != "" {
+			t.Errorf("%s: %v, want %q", c.yaml, err, c.want)
+		}
+	}
 }

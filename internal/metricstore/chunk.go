@@ -13,6 +13,7 @@ import (
 const (
 	chunkFloat     = 0
 	chunkHistogram = 1
+	chunkRows      = 2 // downsampled floats
 )
 
 // Samples of one chunk. Merges combine chunks below minChunk and copy others. A query

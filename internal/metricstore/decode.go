@@ -49,7 +49,7 @@ func (s *selected) pieces(buf []piece, frozen, cur *buffer) []piece {
 		sp := s.x.parts[pr.part]
 		cs := sp.t.of(pr.ref)
 		for i := range cs {
-			if c := &cs[i]; c.kind == chunkFloat && sp.has(c, s.x.r) {
+			if c := &cs[i]; c.kind != chunkHistogram && sp.has(c, s.x.r) {
 				buf = append(buf, piece{minT: c.minT, maxT: c.maxT, prio: uint64(c.gen), part: pr.part, chunk: c})
 			}
 		}
@@ -225,7 +225,11 @@ func (s *selected) decode(p *piece, ts []int64, vs []float64, dec *sampleDecoder
 		var err error
 		data, err := x.chunk(p.part, p.chunk)
 		if err == nil && data != nil {
-			ts, vs, err = decodeFloatChunk(ts, vs, data, p.chunk.count, &dec.FloatDecoder)
+			if p.chunk.kind == chunkRows {
+				ts, vs, err = decodeExpanded(ts, vs, data, p.chunk.count, x.shape, dec)
+			} else {
+				ts, vs, err = decodeFloatChunk(ts, vs, data, p.chunk.count, &dec.FloatDecoder)
+			}
 			if err != nil {
 				err = x.damage(sp.p, sp.t.blocks[p.chunk.block].Off, fmt.Errorf("part %s: %w", sp.p.Name(), err))
 			}

@@ -130,7 +130,7 @@ func (s *Store) writeFrozen(ctx context.Context) error {
 			x.frozen = nil
 		}
 		t.frozen, t.frozenMeta = nil, nil
-		if keep := s.opts.Retention(t.name); keep > 0 {
+		if keep := s.keep(t.name); keep > 0 {
 			t.meta.expire(part.DayOf(s.opts.Now().Add(-keep).UnixNano()))
 		}
 		t.mu.Unlock()

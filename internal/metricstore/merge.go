@@ -35,6 +35,10 @@ func (s *Store) merge(ctx context.Context, in []*openPart, w *part.Writer) (*par
 	deleted := s.deleted.Load()
 	pw := newPartWriter(w, s.z, deleted.last)
 	m := &merger{s: s, deleted: deleted, w: pw, combine: s.mayCombine(in), dedup: s.dedupOf(in[0].Info.Tenant)}
+	pw.resolution = s.resolution(in[0].Info.Tenant, in[0].Info.Day)
+	for _, p := range in {
+		pw.resolution = max(pw.resolution, p.Data.resolution)
+	}
 	for _, p := range in {
 		if err := m.add(p); err != nil {
 			return nil, err
@@ -182,6 +186,9 @@ func (m *merger) series() (bool, error) {
 			x.labels = x.t.series.Labels(x.next)
 		}
 	}
+	if m.w.resolution > 0 {
+		exs = nil // they go with the samples they were taken from
+	}
 	if len(exs)+len(m.found) > 0 {
 		m.w.series(lowest)
 	}
@@ -191,6 +198,9 @@ func (m *merger) series() (bool, error) {
 	slices.SortStableFunc(m.found, func(a, b mergeChunk) int {
 		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.minT, b.minT))
 	})
+	if m.w.resolution > 0 {
+		return true, m.thin()
+	}
 	if m.combine && m.isMixed() {
 		return true, m.rewriteMixed()
 	}
@@ -384,18 +394,7 @@ func (m *merger) rewriteMixed() error {
 		if !ok {
 			continue
 		}
-		if c.kind == chunkHistogram {
-			var hs []store.HistogramSample
-			if hs, err = decodeHistogramChunk(nil, data); err == nil {
-				x.addHistograms(cutHistograms(hs, c.holes), histRank(uint64(c.gen)))
-			}
-		} else {
-			if m.ts, m.vs, err = decodeFloatChunk(m.ts[:0], m.vs[:0], data, c.count, &m.dec); err == nil {
-				m.ts, m.vs = cutHoles(m.ts, m.vs, 0, c.holes)
-				x.addFloats(m.ts, m.vs, floatRank(uint64(c.gen)))
-			}
-		}
-		if err != nil {
+		if err := m.addTo(x, c, data); err != nil {
 			if err := skipDamage(c.from.p, c.from.t.blocks[c.block].Off, fmt.Errorf("part %s: %w", c.from.p.Name(), err)); err != nil {
 				return err
 			}
@@ -409,4 +408,20 @@ func (m *merger) rewriteMixed() error {
 		return err
 	}
 	return m.w.histograms(dedupHistograms(hs, m.dedup), gen)
+}
+
+// addTo adds what chunk c holds to x.
+func (m *merger) addTo(x *mixed, c *mergeChunk, data []byte) error {
+	if c.kind == chunkHistogram {
+		hs, err := decodeHistogramChunk(nil, data)
+		x.addHistograms(cutHistograms(hs, c.holes), histRank(uint64(c.gen)))
+		return err
+	}
+	var err error
+	if m.ts, m.vs, err = decodeFloatChunk(m.ts[:0], m.vs[:0], data, c.count, &m.dec); err != nil {
+		return err
+	}
+	m.ts, m.vs = cutHoles(m.ts, m.vs, 0, c.holes)
+	x.addFloats(m.ts, m.vs, floatRank(uint64(c.gen)))
+	return nil
 }

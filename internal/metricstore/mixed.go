@@ -118,7 +118,7 @@ func (s *selected) isMixed(frozen, cur *buffer) bool {
 			c := &s.x.parts[pr.part].t.of(pr.ref)[i]
 			if s.x.r.Overlaps(c.minT, c.maxT) {
 				hists = hists || c.kind == chunkHistogram
-				floats = floats || c.kind == chunkFloat
+				floats = floats || c.kind != chunkHistogram
 			}
 		}
 	}

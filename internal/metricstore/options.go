@@ -21,6 +21,9 @@ type Options struct {
 	// Limits returns what a tenant may write; nil means the zero Limits.
 	Limits func(model.Tenant) Limits
 
+	// Tiers are the resolutions in which samples are kept beyond Retention, finest first.
+	// A tenant without retention needs none.
+	Tiers []Tier
 	// Dedup returns the interval of a tenant in which one sample of a series is kept, as
 	// VictoriaMetrics' dedup.minScrapeInterval; nil or 0 keeps all.
 	Dedup func(model.Tenant) time.Duration
@@ -88,5 +91,6 @@ func (o Options) validate() error {
 			errs = append(errs, fmt.Errorf("%s is negative", x.name))
 		}
 	}
+	errs = append(errs, checkTiers(o.Tiers))
 	return errors.Join(errs...)
 }

@@ -18,6 +18,7 @@ import (
 // and dropped when they were not for a while.
 type partData struct {
 	minGen, maxGen uint32
+	resolution     int64  // of its floats, Unix milliseconds; 0: as they were written
 	seen           uint64 // number of the last deletion whose data is not in the part
 	table, chunks  part.Ref
 	exemplars      part.Ref // length 0: none
@@ -62,7 +63,7 @@ func (s *Store) readIndex(f *part.File) (*partData, []store.MetricMetadata, erro
 	}
 	d := &partData{minGen: uint32(r.Uvarint()), maxGen: uint32(r.Uvarint())}
 	if version >= 2 {
-		d.seen = r.Uvarint()
+		d.seen, d.resolution = r.Uvarint(), int64(r.Uvarint())
 	}
 	d.table, d.chunks, d.exemplars = readRef(r), readRef(r), readRef(r)
 	if r.Err() != nil {

@@ -6,6 +6,9 @@ import (
 )
 
 // rewriteNext returns the parts of a day that are to be merged now, whatever their size.
-func (s *Store) rewriteNext(_ model.Tenant, _ part.Day, ps []*openPart) []*openPart {
+func (s *Store) rewriteNext(name model.Tenant, day part.Day, ps []*openPart) []*openPart {
+	if in := s.toThin(name, day, ps); in != nil {
+		return in
+	}
 	return s.toClean(ps)
 }

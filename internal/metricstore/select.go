@@ -7,6 +7,7 @@ import (
 	"iter"
 	"math"
 	"sync"
+	"time"
 
 	"github.com/pharos-o11y/pharos/internal/engine/index"
 	"github.com/pharos-o11y/pharos/internal/engine/part"
@@ -23,6 +24,7 @@ type selection struct {
 	acct  *store.Account
 	r     model.TimeRange // Unix milliseconds
 	dedup int64           // interval, 0 for none
+	shape shape           // of samples made of rows
 	head  []headSeries    // in order of labels, with data in the range
 	parts []*selectedPart
 	view  *part.View[*partData]
@@ -110,7 +112,7 @@ func (s *Store) begin(ctx context.Context, sel *store.MetricSelector) (*selectio
 		return nil, err
 	}
 	s.warnLost(sel.Account)
-	return &selection{ctx: ctx, s: s, acct: sel.Account, r: sel.Range, cache: map[blockKey][]byte{}}, nil
+	return &selection{ctx: ctx, s: s, acct: sel.Account, r: sel.Range, shape: shapeOf(sel.Func), cache: map[blockKey][]byte{}}, nil
 }
 
 // openParts selects the series of the parts.
@@ -147,6 +149,9 @@ func (x *selection) openParts(name model.Tenant, sel *store.MetricSelector, q *i
 		if len(sp.refs) == 0 {
 			sel.Account.Skipped(int64(len(t.blocks)))
 			continue
+		}
+		if res := p.Data.resolution; res > 0 {
+			sel.Account.Warn("old samples are downsampled: they stand for %s each", time.Duration(res)*time.Millisecond)
 		}
 		x.parts = append(x.parts, sp)
 	}

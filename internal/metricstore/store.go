@@ -78,7 +78,7 @@ func Open(dir string, log *wal.Log, opts Options) (*Store, error) {
 		Load:       s.loadPart,
 		Merge:      s.merge,
 		Rewrite:    s.rewriteNext,
-		Retention:  opts.Retention,
+		Retention:  s.keep,
 		Every:      opts.Every,
 		Logger:     opts.Logger,
 		Now:        opts.Now,

@@ -35,6 +35,7 @@ type partWriter struct {
 	minT, maxT     int64 // Unix milliseconds
 	minGen, maxGen uint32
 	seen           uint64 // number of the last deletion
+	resolution     int64  // bucket of rows, Unix milliseconds; 0: samples
 	enc            codec.FloatEncoder
 	buf            []byte
 }
@@ -154,8 +155,8 @@ func (w *partWriter) finish(day part.Day) (*part.Finished, error) {
 const partVersion = 2
 
 // tables writes all blocks that are not chunks and returns the index block: version,
-// lowest and highest generation, number of the last deletion, references of series table, chunk table and exemplars
-// (length 0: none), metadata.
+// lowest and highest generation, number of the last deletion, resolution, references of
+// series table, chunk table and exemplars (length 0: none), metadata.
 func (w *partWriter) tables() ([]byte, error) {
 	if n := max(w.table.Len(), w.table.Pairs(), len(w.chunks)); n > codec.MaxCount {
 		return nil, fmt.Errorf("%w: a part of %d series with %d different labels and %d chunks; the most is %d of each",
@@ -171,6 +172,7 @@ func (w *partWriter) tables() ([]byte, error) {
 	b = binary.AppendUvarint(b, uint64(w.minGen))
 	b = binary.AppendUvarint(b, uint64(w.maxGen))
 	b = binary.AppendUvarint(b, w.seen)
+	b = binary.AppendUvarint(b, uint64(w.resolution))
 	for _, block := range [][]byte{w.table.AppendTable(nil, w.z), w.chunkTable(), w.exemplarBlock()} {
 		var ref part.Ref
 		if len(block) > 0 {
