@@ -59,15 +59,15 @@ const (
 	linesTemplates = 3
 )
 
-// appendLines appends the lines column of b. It returns the numbers of the templates in t
-// that the column needs.
-func (b *rowBlock) appendLines(dst []byte, t *templateTable, sk *skeletonBuilder, z *codec.Zstd) ([]byte, []uint32) {
+// appendLines appends the lines column of b and gives filter its tokens. It returns the
+// numbers of the templates in t that the column needs.
+func (b *rowBlock) appendLines(dst []byte, t *templateTable, sk *skeletonBuilder, filter *filterBuilder, z *codec.Zstd) ([]byte, []uint32) {
 	if len(b.times) >= minSkeletonRows {
 		stored := !t.full()
 		if !stored {
 			t = newTemplateTable()
 		}
-		if sk.build(t, b.text, b.lens) {
+		if sk.build(t, b.text, b.lens, filter) {
 			dst = sk.encode(dst, len(b.text), stored, z)
 			if !stored {
 				return dst, nil
@@ -75,6 +75,8 @@ func (b *rowBlock) appendLines(dst []byte, t *templateTable, sk *skeletonBuilder
 			return dst, slices.Clone(sk.templates)
 		}
 	}
+	filter.reset()
+	filter.tokens(b.text)
 	if b.multi {
 		dst = append(dst, linesLengths)
 		dst = codec.AppendInts(dst, b.lens)

@@ -157,11 +157,14 @@ type filterBuilder struct {
 	fuse     xorfilter.BinaryFuseBuilder
 }
 
-// build appends the filter of lines, each followed by a newline, and metadata columns.
-func (b *filterBuilder) build(dst, lines []byte, meta *metaBuilder) []byte {
+// reset begins a filter. Then tokens are added, and build ends it.
+func (b *filterBuilder) reset() {
 	b.set.reset()
 	b.maxDigit = 0
-	b.tokens(lines)
+}
+
+// build appends the filter of the tokens and of metadata columns.
+func (b *filterBuilder) build(dst []byte, meta *metaBuilder) []byte {
 	for i, name := range meta.names {
 		b.field(name, meta.values[i])
 	}
@@ -207,16 +210,20 @@ func (b *filterBuilder) tokens(lines []byte) {
 			}
 			class |= c
 		}
-		token := unsafe.String(&lines[from], i-from)
-		if !b.set.add(tokenKey(token)) {
-			continue
-		}
-		if class&classDigit != 0 {
-			b.maxDigit = max(b.maxDigit, len(token))
-		}
-		if class&classLetter != 0 && len(token) >= shortGram {
-			grams(token, func(key uint64) bool { b.set.add(key); return true })
-		}
+		b.token(unsafe.String(&lines[from], i-from), class)
+	}
+}
+
+// token adds one token; class is the classes of its bytes.
+func (b *filterBuilder) token(token string, class byte) {
+	if !b.set.add(tokenKey(token)) {
+		return
+	}
+	if class&classDigit != 0 {
+		b.maxDigit = max(b.maxDigit, len(token))
+	}
+	if class&classLetter != 0 && len(token) >= shortGram {
+		grams(token, func(key uint64) bool { b.set.add(key); return true })
 	}
 }
 

@@ -53,7 +53,9 @@ func (s *Store) writeDay(tenant model.Tenant, day part.Day, streams []*headStrea
 	if err != nil {
 		return nil, err
 	}
-	p := newPartWriter(w, s.zstd)
+	b := s.takeBuilders()
+	defer s.giveBuilders(b)
+	p := newPartWriter(w, b, s.zstd)
 	for i, hs := range streams {
 		of := rows[i]
 		of = of[upTo(of, day.Start()):upTo(of, (day+1).Start())]

@@ -90,7 +90,7 @@ func TestFullTemplateTable(t *testing.T) {
 	}
 	table := newTemplateTable()
 	var sk skeletonBuilder
-	data, ids := b.appendLines(nil, table, &sk, z)
+	data, ids := b.appendLines(nil, table, &sk, &filterBuilder{}, z)
 	full := newTemplateTable()
 	full.size = maxTemplateText
 	if _, ok := full.take(table, ids); ok || len(full.list) > 0 {

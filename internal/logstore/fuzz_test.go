@@ -75,7 +75,8 @@ func FuzzFilter(f *testing.F) {
 		var b filterBuilder
 		var m metaBuilder
 		m.build([]string{text(appendMeta(nil, model.Labels{{Name: "k", Value: line}}))})
-		bf, err := openFilter(b.build(nil, []byte(line+"\n"), &m))
+		b.tokens([]byte(line + "\n"))
+		bf, err := openFilter(b.build(nil, &m))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +120,12 @@ func FuzzSkeleton(f *testing.F) {
 		if n&1 != 0 {
 			table.size = maxTemplateText // it is full
 		}
-		data, ids := b.appendLines(nil, table, &sk, z)
+		var fb filterBuilder
+		data, ids := b.appendLines(nil, table, &sk, &fb, z)
+		bf, err := openFilter(fb.build(nil, &metaBuilder{}))
+		if err != nil {
+			t.Fatal(err)
+		}
 		column := appendRows(nil, b.lens, sk.rowsOf(ids))
 		x := partIndex{templates: table}
 		list := x.templatesOf(&blockInfo{templates: ids})
@@ -150,6 +156,9 @@ func FuzzSkeleton(f *testing.F) {
 			}
 			if int(sizes[i]) != len(l) {
 				t.Fatalf("size %d of line %q", sizes[i], l)
+			}
+			if l != "" && !bf.substring(l[int(uint(from)%uint(len(l))):]) {
+				t.Fatalf("the filter denies the end of %q", l)
 			}
 			if s == nil || l == "" {
 				continue
@@ -242,7 +251,7 @@ func TestLongHexLine(t *testing.T) {
 	b.add(&row{line: line})
 	table := newTemplateTable()
 	var sk skeletonBuilder
-	data, _ := b.appendLines(nil, table, &sk, z)
+	data, _ := b.appendLines(nil, table, &sk, &filterBuilder{}, z)
 	enc, err := openLines(data, len(b.times), (&lineRows{templates: sk.rows}).skeletons(table.list), z, &buffer{})
 	if err != nil {
 		t.Fatal(err)

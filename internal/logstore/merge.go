@@ -25,7 +25,9 @@ func (b *blockInfo) keeps() bool {
 // the rows of the others are sorted by stream and time into new blocks, without
 // duplicates.
 func (s *Store) merge(ctx context.Context, in []*part.Part[*partIndex], w *part.Writer) (*part.Finished, error) {
-	p := newPartWriter(w, s.zstd)
+	b := s.takeBuilders()
+	defer s.giveBuilders(b)
+	p := newPartWriter(w, b, s.zstd)
 	day := model.TimeRange{From: in[0].Info.Day.Start(), To: (in[0].Info.Day + 1).Start()}
 	rm := s.removals(in[0].Info.Tenant, day, true)
 	touched := rm.touched(in)

@@ -67,6 +67,7 @@ type skeletonBuilder struct {
 
 	key     []byte
 	vars    []variable
+	tokens  []variable // tokens with digits; kind is the classes of their bytes
 	section []byte
 }
 
@@ -88,9 +89,11 @@ type varColumn struct {
 	texts    []string
 }
 
-// build separates text, lines of the lengths lens, and enters their templates into t. It
-// reports false if the lines are not alike enough to gain by it.
-func (b *skeletonBuilder) build(t *templateTable, txt []byte, lens []int64) bool {
+// build separates text, lines of the lengths lens, enters their templates into t, and makes
+// filter hold their tokens: those without digits once for each template. It reports false
+// if the lines are not alike enough to gain by it.
+func (b *skeletonBuilder) build(t *templateTable, txt []byte, lens []int64, filter *filterBuilder) bool {
+	filter.reset()
 	b.templates, b.list, b.cols = b.templates[:0], b.list[:0], b.cols[:0]
 	b.columns, b.rows = b.columns[:0], b.rows[:0]
 	clear(b.local)
@@ -121,6 +124,12 @@ func (b *skeletonBuilder) build(t *templateTable, txt []byte, lens []int64) bool
 			k = int32(len(b.templates))
 			b.local[id] = k + 1
 			b.use(t, id)
+			for _, lit := range t.list[id].lits {
+				filter.tokens(bytesOf(lit))
+			}
+		}
+		for _, v := range b.tokens {
+			filter.token(line[v.from:v.to], v.kind)
 		}
 		b.rows = append(b.rows, int64(k))
 		for i, v := range b.vars {
@@ -160,7 +169,7 @@ func (b *skeletonBuilder) use(t *templateTable, id int32) {
 // split finds the variables of line and its key: the literals with a byte for each
 // variable in between. It reports false if line holds such bytes itself.
 func (b *skeletonBuilder) split(line string) bool {
-	b.key, b.vars = b.key[:0], b.vars[:0]
+	b.key, b.vars, b.tokens = b.key[:0], b.vars[:0], b.tokens[:0]
 	lit := 0 // begin of the current literal
 	for i := 0; i < len(line); {
 		class := byteClass[line[i]]
@@ -179,6 +188,7 @@ func (b *skeletonBuilder) split(line string) bool {
 			continue
 		}
 		before := len(b.vars)
+		b.tokens = append(b.tokens, variable{class, from, i})
 		b.token(line, from, i, class)
 		for _, v := range b.vars[before:] {
 			b.key = append(b.key, line[lit:v.from]...)

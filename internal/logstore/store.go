@@ -31,6 +31,8 @@ type Store struct {
 
 	filters filterCache
 
+	builders sync.Pool // of *builders
+
 	// gate is held for reading from the wal write of a batch until it is in the head, and
 	// for writing while the head is cut: so a cut head holds exactly the records before it.
 	gate sync.RWMutex
@@ -106,6 +108,20 @@ func Open(dir string, log *wal.Log, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("open log store: %w", err)
 	}
 	return s, nil
+}
+
+func (s *Store) takeBuilders() *builders {
+	if b, ok := s.builders.Get().(*builders); ok {
+		return b
+	}
+	return &builders{}
+}
+
+// giveBuilders keeps b for the next part, without what it holds of entries.
+func (s *Store) giveBuilders(b *builders) {
+	clear(b.block.metas[:cap(b.block.metas)])
+	b.meta = metaBuilder{}
+	s.builders.Put(b)
 }
 
 // Covered returns the wal position up to which every log record is in parts.

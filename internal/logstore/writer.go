@@ -25,6 +25,11 @@ type partWriter struct {
 
 	templates *templateTable
 
+	*builders
+}
+
+// builders is what a partWriter builds blocks with. The next one takes them over.
+type builders struct {
 	block  rowBlock
 	meta   metaBuilder
 	lines  skeletonBuilder
@@ -38,8 +43,11 @@ type writtenStream struct {
 	fields []uint32 // sorted
 }
 
-func newPartWriter(w *part.Writer, z *codec.Zstd) *partWriter {
-	return &partWriter{w: w, zstd: z, names: map[string]uint32{}, templates: newTemplateTable()}
+// newPartWriter returns a partWriter that builds blocks with b, which belongs to it until
+// its end.
+func newPartWriter(w *part.Writer, b *builders, z *codec.Zstd) *partWriter {
+	b.block.reset()
+	return &partWriter{w: w, builders: b, zstd: z, names: map[string]uint32{}, templates: newTemplateTable()}
 }
 
 // addStream adds a stream and returns its index. Streams are added in order of labels.
@@ -88,11 +96,11 @@ func (p *partWriter) endBlock() error {
 		case colTimes:
 			p.buf = codec.AppendInts(p.buf, b.times)
 		case colLines:
-			p.buf, info.templates = b.appendLines(p.buf, p.templates, &p.lines, p.zstd)
+			p.buf, info.templates = b.appendLines(p.buf, p.templates, &p.lines, &p.filter, p.zstd)
 		case colMeta:
 			p.buf = p.meta.encode(p.buf, p.zstd)
 		case colFilter:
-			p.buf = p.filter.build(p.buf, b.text, &p.meta)
+			p.buf = p.filter.build(p.buf, &p.meta)
 		case colRows:
 			p.buf = appendRows(p.buf, b.lens, p.lines.rowsOf(info.templates))
 		}
