@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +139,14 @@ func TestAPI(t *testing.T) {
 		{"/api/traces/d400?mode=foo", 400, `^invalid value for mode foo`},
 		{"/api/v2/traces/d400", 200, `^\{"trace":\{"resourceSpans":\[.*"metrics":\{"inspectedBytes":"\d+"\}\}$`},
 		{"/api/v2/traces/0123456789abcdef", 200, `^\{"trace":\{\},"metrics":\{\}\}$`},
+
+		{`/api/v2/traces/d400?q={ name = "D" }`, 200, `^\{"trace":\{"resourceSpans":\[[^@]*"name":"D"[^@]*\]\},"metrics":\{"inspectedBytes":"\d+"\},"status":"PARTIAL","message":`},
+		{`/api/v2/traces/d400?q={ name = "nope" }`, 200, `^\{"trace":\{\},"metrics":\{\},"status":"PARTIAL"`},
+		{`/api/v2/traces/d400?q={ }`, 200, `"name":"G"[^@]*"metrics":\{"inspectedBytes":"\d+"\}\}$`},
+		{`/api/v2/traces/d400?q={ name = "D" } && { name = "A" }`, 400, `^invalid TraceQL filter: want one filter`},
+		{`/api/v2/traces/d400?q={ name = "D" } | count() > 1`, 400, `^invalid TraceQL filter: want one filter`},
+		{`/api/v2/traces/d400?q={`, 400, `^invalid TraceQL filter: parse error at line 1, col 2`},
+		{`/api/v2/traces/d400?q={ name = "D" }&&&match_depth=-2`, 400, `^invalid match_depth`},
 
 		{"/api/search?q={&&&W", 400, `^invalid TraceQL query: parse error at line 1, col 2: `},
 		{`/api/search?q={ name = "nope" }&&&W`, 200, `^\{"traces":\[\],"metrics":\{.*"completedJobs":1,"totalJobs":1`},
@@ -286,5 +295,30 @@ func TestTenancy(t *testing.T) {
 	}
 	if w := get(t, h, `/api/search?q={ name = "A" }&&&W`, "X-Scope-OrgID", "other|default"); !strings.Contains(w.Body.String(), "d400") {
 		t.Errorf("search over two tenants: %s", w.Body)
+	}
+}
+
+// TestTraceFilter takes spans around a match: the tree of d400 is A with the children B and C,
+// D below B, E and F below C, and G alone.
+func TestTraceFilter(t *testing.T) {
+	h := server(t, api.Tenancy{})
+	for more, want := range map[string]string{
+		"":                       "B",
+		"&&&match_depth=1":       "B D",
+		"&&&match_depth=-1":      "B D",
+		"&&&ancestor_depth=5":    "B", // keep_hierarchy is not on
+		"&&&keep_hierarchy=true": "A B",
+		"&&&keep_hierarchy=true&&&ancestor_depth=0": "B",
+		"&&&keep_hierarchy=true&&&match_depth=3":    "A B D",
+	} {
+		w := get(t, h, `/api/v2/traces/d400?q={ name = "B" }`+more)
+		var got []string
+		for _, m := range regexp.MustCompile(`"name":"([A-G])"`).FindAllStringSubmatch(w.Body.String(), -1) {
+			got = append(got, m[1])
+		}
+		slices.Sort(got)
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %v, want %s", more, got, want)
+		}
 	}
 }

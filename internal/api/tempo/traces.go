@@ -14,13 +14,9 @@ import (
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
-// trace reads the trace that r names. It is empty if there is none.
-func (a *API) trace(w http.ResponseWriter, r *http.Request) (ptrace.Traces, query.Stats, error) {
+// trace reads the trace id, or what filter leaves of it. It is empty if there is none.
+func (a *API) trace(w http.ResponseWriter, r *http.Request, id model.TraceID, filter *traceFilter) (ptrace.Traces, query.Stats, error) {
 	out := ptrace.NewTraces()
-	id, err := parseTraceID(r.PathValue("id"))
-	if err != nil {
-		return out, query.Stats{}, err
-	}
 	q := r.URL.Query()
 	start, end, hinted, err := seconds(q)
 	if err != nil {
@@ -40,6 +36,9 @@ func (a *API) trace(w http.ResponseWriter, r *http.Request) (ptrace.Traces, quer
 			td, err := a.Reader.Trace(ctx, tenant, id, hint, acct)
 			if errors.Is(err, store.ErrNotFound) {
 				continue
+			}
+			if err == nil && filter != nil {
+				err = filter.apply(ctx, a.Reader, tenant, td, acct)
 			}
 			if err != nil {
 				return err
@@ -67,7 +66,11 @@ func parseTraceID(s string) (model.TraceID, error) {
 }
 
 func (a *API) traceV1(w http.ResponseWriter, r *http.Request) error {
-	td, _, err := a.trace(w, r)
+	id, err := parseTraceID(r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	td, _, err := a.trace(w, r, id, nil)
 	if err != nil {
 		return err
 	}
@@ -86,7 +89,15 @@ func (a *API) traceV1(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *API) traceV2(w http.ResponseWriter, r *http.Request) error {
-	td, st, err := a.trace(w, r)
+	id, err := parseTraceID(r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	filter, err := traceFilterOf(r.URL.Query(), id)
+	if err != nil {
+		return err
+	}
+	td, st, err := a.trace(w, r, id, filter)
 	if err != nil {
 		return err
 	}
@@ -97,5 +108,9 @@ func (a *API) traceV2(w http.ResponseWriter, r *http.Request) error {
 				m.uint64(1, "inspectedBytes", uint64(st.BytesRead))
 			}
 		})
+		if filter != nil {
+			m.enum(3, "status", 1, "PARTIAL")
+			m.str(4, "message", "only the spans that q asks for")
+		}
 	})
 }
