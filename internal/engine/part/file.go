@@ -3,7 +3,6 @@ package part
 import (
 	"encoding/binary"
 	"fmt"
-	"os"
 
 	"github.com/zeebo/xxh3"
 
@@ -43,7 +42,7 @@ type Stats struct {
 
 // File reads the blocks of one part file. It is safe for concurrent use.
 type File struct {
-	f     *os.File
+	handle
 	name  string // for errors: path below the set's directory
 	size  int64
 	stats Stats
@@ -51,14 +50,10 @@ type File struct {
 }
 
 // openFile opens path and checks header and trailer.
-func openFile(path, name string) (*File, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("open part %s: %w", name, err)
-	}
-	file := &File{f: f, name: name}
+func openFile(path, name string, all *handles) (*File, error) {
+	file := &File{handle: handle{path: path, all: all}, name: name}
 	if err := file.readTrailer(); err != nil {
-		_ = f.Close()
+		file.close()
 		return nil, err
 	}
 	return file, nil
@@ -69,20 +64,20 @@ func (f *File) corrupt(format string, args ...any) error {
 }
 
 func (f *File) readTrailer() error {
-	info, err := f.f.Stat()
+	size, err := f.stat()
 	if err != nil {
 		return fmt.Errorf("open part %s: %w", f.name, err)
 	}
-	f.size = info.Size()
+	f.size = size
 	if f.size < fileHeader+trailerLen {
 		return f.corrupt("%d bytes are too few", f.size)
 	}
 	var head [fileHeader]byte
 	var b [trailerLen]byte
-	if _, err := f.f.ReadAt(head[:], 0); err != nil {
+	if err := f.readAt(head[:], 0); err != nil {
 		return fmt.Errorf("read header of part %s: %w", f.name, err)
 	}
-	if _, err := f.f.ReadAt(b[:], f.size-trailerLen); err != nil {
+	if err := f.readAt(b[:], f.size-trailerLen); err != nil {
 		return fmt.Errorf("read trailer of part %s: %w", f.name, err)
 	}
 	le := binary.LittleEndian
@@ -118,7 +113,7 @@ func (f *File) Read(ref Ref, buf []byte) ([]byte, error) {
 		buf = make([]byte, n)
 	}
 	buf = buf[:n]
-	if _, err := f.f.ReadAt(buf, int64(ref.Off)); err != nil {
+	if err := f.readAt(buf, int64(ref.Off)); err != nil {
 		return nil, fmt.Errorf("read block at %d of part %s: %w", ref.Off, f.name, err)
 	}
 	data := buf[:ref.Len]

@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -380,9 +382,9 @@ func FuzzOpenFile(f *testing.F) {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if file, err := openFile(path, "p"); err == nil {
+		if file, err := openFile(path, "p", &handles{max: 1}); err == nil {
 			_, _ = file.Index()
-			_ = file.f.Close()
+			file.close()
 		}
 	})
 }
@@ -432,5 +434,66 @@ func TestRewrite(t *testing.T) {
 	s = openSet(t, dir, opts)
 	if got, _ := words(s); !slices.Equal(got, []string{"a", "c"}) {
 		t.Errorf("after reopen: got %q", got)
+	}
+}
+
+// TestFewOpenFiles reads more parts than may be open, side by side and after they were
+// replaced.
+func TestFewOpenFiles(t *testing.T) {
+	const limit, parts = 3, 20
+	dir := t.TempDir()
+	all := handles{max: limit}
+	var files []*File
+	for i := range parts {
+		path := filepath.Join(dir, strconv.Itoa(i))
+		w, err := createFile(dir, model.Metrics, Info{ID: uint64(i + 1), Tenant: "t"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Append([]byte("block")); err != nil {
+			t.Fatal(err)
+		}
+		done, err := w.Finish([]byte(strconv.Itoa(i)), Stats{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(dir, done.info.path()), path); err != nil {
+			t.Fatal(err)
+		}
+		f, err := openFile(path, strconv.Itoa(i), &all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for n := range 500 {
+				i := n * 7 % parts
+				if b, err := files[i].Index(); err != nil || string(b) != strconv.Itoa(i) {
+					t.Errorf("file %d: %q, %v", i, b, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	open := 0
+	for _, f := range files {
+		if f.f != nil {
+			open++
+		}
+	}
+	if open != limit || len(all.open) != limit {
+		t.Errorf("%d files are open and %d counted, want %d", open, len(all.open), limit)
+	}
+	for _, f := range files {
+		f.close()
+		if _, err := f.Index(); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("read of a closed file: %v", err)
+		}
+	}
+	if len(all.open) != 0 {
+		t.Errorf("%d files stay open", len(all.open))
 	}
 }

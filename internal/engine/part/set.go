@@ -66,6 +66,7 @@ type Set[T any] struct {
 	opts    Options[T]
 	metrics *metrics
 
+	files    handles
 	commitMu sync.Mutex // serialises changes of the manifest
 	mergeMu  sync.Mutex // held by MergeOnce, so that no part is merged twice
 
@@ -99,7 +100,7 @@ type Part[T any] struct {
 // manifest is rebuilt from the files; then the wal is replayed from the start, and the
 // stores' duplicate rules keep every item single. It starts no goroutine.
 func Open[T any](dir string, opts Options[T]) (*Set[T], error) {
-	s := &Set[T]{dir: dir, opts: opts.withDefaults(), parts: map[partition][]*Part[T]{}}
+	s := &Set[T]{dir: dir, opts: opts.withDefaults(), files: handles{max: maxOpen}, parts: map[partition][]*Part[T]{}}
 	s.metrics = newMetrics(opts.Registerer, opts.Signal)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open %s: %w", opts.Signal, err)
@@ -169,7 +170,7 @@ func (s *Set[T]) openAll(fresh bool) error {
 }
 
 func (s *Set[T]) load(info Info) (*Part[T], error) {
-	f, err := openFile(filepath.Join(s.dir, info.path()), info.path())
+	f, err := openFile(filepath.Join(s.dir, info.path()), info.path(), &s.files)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +178,7 @@ func (s *Set[T]) load(info Info) (*Part[T], error) {
 	p := &Part[T]{File: f, Info: info, set: s}
 	p.refs.Store(1)
 	if p.Data, err = s.opts.Load(f); err != nil {
-		_ = f.f.Close()
+		f.close()
 		return nil, err
 	}
 	return p, nil
@@ -263,7 +264,7 @@ func (s *Set[T]) commit(covered wal.Pos, add []*Finished, remove []*Part[T]) err
 	if err := next.save(s.dir); err != nil {
 		_ = old.save(s.dir) // the new one may be in place, but not durable
 		for _, p := range opened {
-			_ = p.f.Close()
+			p.close()
 			_ = os.Remove(filepath.Join(s.dir, p.Info.path()))
 		}
 		return err
@@ -293,7 +294,7 @@ func (s *Set[T]) openFinished(add []*Finished) ([]*Part[T], error) {
 		p, err := s.load(f.info)
 		if err != nil {
 			for _, p := range opened {
-				_ = p.f.Close()
+				p.close()
 			}
 			for _, f := range add {
 				f.Discard()
@@ -356,7 +357,7 @@ func (p *Part[T]) release() {
 	if p.refs.Add(-1) > 0 {
 		return
 	}
-	_ = p.f.Close()
+	p.close()
 	if p.doomed.Load() {
 		_ = os.Remove(filepath.Join(p.set.dir, p.name))
 	}
