@@ -199,11 +199,7 @@ func (ev *evaluator) open(spec *rollupSpec) (source, error) {
 	if err != nil {
 		return source{}, err
 	}
-	end, stride := spec.first(ev)
-	sel := store.MetricSelector{
-		Matchers: ms, Step: ev.step, Func: spec.name, Account: ev.acct,
-		Range: model.TimeRange{From: end - spec.window + 1, To: end + int64(ev.n-1)*stride + 1},
-	}
+	sel := store.MetricSelector{Matchers: ms, Step: ev.step, Func: spec.name, Account: ev.acct, Range: ev.reach(spec)}
 	out := source{spec: spec, differ: spec.keepName || oneMetric(ms)}
 	if list, ok := ev.engine.series.Get().(*[]rollupSeries); ok {
 		out.series = *list
@@ -217,6 +213,12 @@ func (ev *evaluator) open(spec *rollupSpec) (source, error) {
 		out.differ = out.differ && !described(s.Labels())
 	}
 	return out, nil
+}
+
+// reach returns the range of the samples in all windows of spec.
+func (ev *evaluator) reach(spec *rollupSpec) model.TimeRange {
+	end, stride := spec.first(ev)
+	return model.TimeRange{From: end - spec.window + 1, To: end + int64(ev.n-1)*stride + 1}
 }
 
 // oneMetric reports whether matchers select series of one metric only: then they differ
@@ -241,9 +243,9 @@ func isMetadata(name string) bool {
 	return name == model.MetricName || name == "__type__" || name == "__unit__"
 }
 
-// openSubquery evaluates the subquery of spec at its own steps: the multiples of its step
-// in all windows.
-func (ev *evaluator) openSubquery(spec *rollupSpec) (source, error) {
+// subgrid returns the evaluator of the subquery of spec at its own steps: the multiples of
+// its step in all windows. It is nil if there are none.
+func (ev *evaluator) subgrid(spec *rollupSpec) *evaluator {
 	first, stride := spec.first(ev)
 	if stride == 0 { // as Prometheus, whose @ fixes the window but evaluates on
 		stride = ev.step
@@ -259,9 +261,17 @@ func (ev *evaluator) openSubquery(spec *rollupSpec) (source, error) {
 		start += step
 	}
 	if last < start {
+		return nil
+	}
+	return &evaluator{query: ev.query, start: start, end: last, step: step, n: int((last-start)/step) + 1}
+}
+
+// openSubquery evaluates the subquery of spec.
+func (ev *evaluator) openSubquery(spec *rollupSpec) (source, error) {
+	grid := ev.subgrid(spec)
+	if grid == nil {
 		return source{spec: spec}, nil
 	}
-	grid := &evaluator{query: ev.query, start: start, end: last, step: step, n: int((last-start)/step) + 1}
 	in, err := grid.eval(spec.sub.Expr)
 	if err != nil {
 		return source{}, err

@@ -151,22 +151,12 @@ func (e *Engine) vectorised(ctx context.Context, r store.MetricReader, q Query, 
 	if err != nil {
 		return nil, nil, parseError(err)
 	}
-	ev := &evaluator{query: &query{
-		ctx: ctx, engine: e, reader: r, tenant: q.Tenant, acct: acct,
-		look: e.lookback.Milliseconds(), workers: runtime.GOMAXPROCS(0), max: int64(e.maxSamples),
-	}, start: q.Start.UnixMilli(), end: end.UnixMilli(), n: 1}
-	if q.Step > 0 {
-		ev.step = q.Step.Milliseconds()
-		if ev.step == 0 {
-			return nil, nil, parseError(errors.New("the smallest step is 1ms"))
-		}
-		if ev.end < ev.start {
-			return promql.Matrix{}, nil, nil
-		}
-		ev.n = int((ev.end-ev.start)/ev.step) + 1
+	ev, err := e.evaluator(ctx, r, q, acct)
+	if err != nil {
+		return nil, nil, err
 	}
-	if q.Lookback > 0 {
-		ev.look = q.Lookback.Milliseconds()
+	if ev.n == 0 {
+		return promql.Matrix{}, nil, nil
 	}
 	out, err := ev.eval(expr)
 	if err != nil {
@@ -174,6 +164,26 @@ func (e *Engine) vectorised(ctx context.Context, r store.MetricReader, q Query, 
 	}
 	v, err := ev.result(out, q.Step > 0)
 	return v, ev.annos, err
+}
+
+// evaluator returns the evaluator of the steps of q: none if it ends before it starts.
+func (e *Engine) evaluator(ctx context.Context, r store.MetricReader, q Query, acct *store.Account) (*evaluator, error) {
+	ev := &evaluator{query: &query{
+		ctx: ctx, engine: e, reader: r, tenant: q.Tenant, acct: acct,
+		look: e.lookback.Milliseconds(), workers: runtime.GOMAXPROCS(0), max: int64(e.maxSamples),
+	}, start: q.Start.UnixMilli(), end: q.Start.UnixMilli(), n: 1}
+	if q.Lookback > 0 {
+		ev.look = q.Lookback.Milliseconds()
+	}
+	if q.Step == 0 {
+		return ev, nil
+	}
+	ev.end, ev.step = q.End.UnixMilli(), q.Step.Milliseconds()
+	if ev.step == 0 {
+		return nil, parseError(errors.New("the smallest step is 1ms"))
+	}
+	ev.n = max(0, int((ev.end-ev.start+ev.step)/ev.step))
+	return ev, nil
 }
 
 // eval evaluates an expression of type vector or scalar.

@@ -113,6 +113,9 @@ type Series interface {
 	// Histograms appends the native histograms in the selector's range, in order of time.
 	// The histograms belong to the caller.
 	Histograms(dst []HistogramSample) ([]HistogramSample, error)
+	// Price estimates what the two would decode, without reading it: blocks of samples,
+	// and their stored bytes.
+	Price() (chunks int, bytes int64)
 }
 
 // MetricReader reads samples.

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/pharos-o11y/pharos/internal/model"
+	lang "github.com/pharos-o11y/pharos/internal/promql"
 	"github.com/pharos-o11y/pharos/internal/query"
 )
 
@@ -21,7 +22,8 @@ import (
 // be large; everything else goes through encoding/json.
 type response struct {
 	value     parser.Value
-	limit     int // series of value to write, 0 for all
+	limit     int  // series of value to write, 0 for all
+	envelope  bool // add the number of series and their envelope to a matrix
 	labelSets []model.Labels
 	data      any
 
@@ -109,6 +111,9 @@ func (resp *response) writeValue(w http.ResponseWriter, b []byte) ([]byte, error
 	case promql.Matrix:
 		var times timeTexts
 		b, err = writeList(w, b, resp.cutTo(len(v)), func(b []byte, i int) []byte { return appendSeries(b, v[i], &times) })
+		if err == nil && resp.envelope {
+			b = appendEnvelope(b, v)
+		}
 	case promql.Vector:
 		b, err = writeList(w, b, resp.cutTo(len(v)), func(b []byte, i int) []byte { return appendSample(b, v[i]) })
 	case promql.Scalar:
@@ -131,6 +136,30 @@ func (resp *response) writeValue(w http.ResponseWriter, b []byte) ([]byte, error
 			st.BytesRead, st.RowsScanned, st.BlocksRead, st.BlocksSkipped, st.PeakMemory, resp.cached)
 	}
 	return append(b, '}'), nil
+}
+
+// appendEnvelope writes how many series m has and the envelope of all of them, whatever
+// limit left out: what a chart draws where there are too many lines.
+func appendEnvelope(b []byte, m promql.Matrix) []byte {
+	e := lang.NewEnvelope(m)
+	b = fmt.Appendf(b, `,"total_series":%d,"envelope":{`, len(m))
+	for i, line := range []struct {
+		name   string
+		points []promql.FPoint
+	}{{"min", e.Min}, {"median", e.Median}, {"max", e.Max}} {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = fmt.Appendf(b, "%q:[", line.name)
+		for k, p := range line.points {
+			if k > 0 {
+				b = append(b, ',')
+			}
+			b = appendPoint(b, p.T, p.F)
+		}
+		b = append(b, ']')
+	}
+	return append(b, '}')
 }
 
 // timeTexts keeps the text of the times of a series, since the next one has the same.

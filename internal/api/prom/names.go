@@ -4,7 +4,10 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
+
+	prommodel "github.com/prometheus/common/model"
 
 	"github.com/pharos-o11y/pharos/internal/api"
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -89,6 +92,9 @@ func (a *API) labels(w http.ResponseWriter, r *http.Request) error {
 
 func (a *API) labelValues(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
+	if strings.HasPrefix(name, "U__") { // the escaped form of names that are no path
+		name = prommodel.UnescapeName(name, prommodel.ValueEncodingEscaping)
+	}
 	return a.names(w, r, "values of label "+name, func(ctx context.Context, t model.Tenant, sel store.MetricSelector) ([]string, error) {
 		return a.Index.LabelValues(ctx, t, name, sel)
 	})
@@ -96,6 +102,10 @@ func (a *API) labelValues(w http.ResponseWriter, r *http.Request) error {
 
 func (a *API) metadata(w http.ResponseWriter, r *http.Request) error {
 	limit, err := limitParam(r)
+	if err != nil {
+		return err
+	}
+	perMetric, err := countParam(r, "limit_per_metric")
 	if err != nil {
 		return err
 	}
@@ -111,12 +121,18 @@ func (a *API) metadata(w http.ResponseWriter, r *http.Request) error {
 		}
 		byMetric := map[string][]entry{}
 		for _, m := range list {
+			if perMetric > 0 && len(byMetric[m.Metric]) == perMetric {
+				continue
+			}
 			byMetric[m.Metric] = append(byMetric[m.Metric], entry{m.Type, m.Help, m.Unit})
 		}
 		resp.data = byMetric
 		return nil
 	})
 }
+
+// maxExemplars is the most exemplars that one answer holds: more is no chart.
+const maxExemplars = 10_000
 
 func (a *API) exemplars(w http.ResponseWriter, r *http.Request) error {
 	text := r.FormValue("query")
@@ -142,20 +158,39 @@ func (a *API) exemplars(w http.ResponseWriter, r *http.Request) error {
 		SeriesLabels map[string]string `json:"seriesLabels"`
 		Exemplars    []point           `json:"exemplars"`
 	}
+	limit, err := limitParam(r)
+	if err != nil {
+		return err
+	}
+	if limit == 0 || limit > maxExemplars {
+		limit = maxExemplars
+	}
 	return a.do(w, r, text, func(ctx context.Context, tenant model.Tenant, acct *store.Account, resp *response) error {
 		out := []result{}
+		left, cut := limit, false
 		for _, ms := range sets {
 			sel := store.MetricSelector{Matchers: ms, Range: rng, Account: acct}
 			for se, err := range a.Reader.Exemplars(ctx, tenant, sel) {
 				if err != nil {
 					return err
 				}
+				if left == 0 {
+					cut = true
+					break
+				}
+				if over := len(se.Exemplars) - left; over > 0 { // the newest ones
+					se.Exemplars, cut = se.Exemplars[over:], true
+				}
+				left -= len(se.Exemplars)
 				res := result{SeriesLabels: se.Labels.Map()}
 				for _, e := range se.Exemplars {
 					res.Exemplars = append(res.Exemplars, point{e.Labels.Map(), string(appendValue(nil, e.Value)), float64(e.Time) / 1000})
 				}
 				out = append(out, res)
 			}
+		}
+		if cut {
+			resp.warnings = append(resp.warnings, "results truncated due to limit")
 		}
 		resp.data = out
 		return nil

@@ -163,14 +163,17 @@ func durationParam(r *http.Request, name string, def time.Duration) (time.Durati
 	return d, nil
 }
 
-func limitParam(r *http.Request) (int, error) {
-	s := r.FormValue("limit")
+func limitParam(r *http.Request) (int, error) { return countParam(r, "limit") }
+
+// countParam returns a parameter that is a number of things, 0 if it is absent.
+func countParam(r *http.Request, name string) (int, error) {
+	s := r.FormValue(name)
 	if s == "" {
 		return 0, nil
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 0 {
-		return 0, api.Invalid("invalid parameter %q: limit must be a non-negative number", "limit")
+		return 0, api.Invalid("invalid parameter %q: limit must be a non-negative number", name)
 	}
 	return n, nil
 }
@@ -250,6 +253,9 @@ func (a *API) eval(w http.ResponseWriter, r *http.Request, q promql.Query) error
 	q.Text = r.FormValue("query")
 	return a.do(w, r, q.Text, func(ctx context.Context, tenant model.Tenant, acct *store.Account, resp *response) error {
 		q.Tenant = tenant
+		if isTrue(r.FormValue("explain")) {
+			return a.explain(ctx, q, acct, resp)
+		}
 		run := a.Engine.Run
 		if a.Cache != nil && !isTrue(r.FormValue("nocache")) {
 			run = func(ctx context.Context, r store.MetricReader, q promql.Query, acct *store.Account) (promql.Result, error) {
@@ -263,8 +269,19 @@ func (a *API) eval(w http.ResponseWriter, r *http.Request, q promql.Query) error
 		resp.warnings, resp.infos, resp.cached = res.Warnings, res.Infos, res.CachedSteps
 		resp.value = res.Value
 		resp.limit = limit
+		resp.envelope = isTrue(r.FormValue("envelope"))
 		return nil
 	})
+}
+
+// explain answers how q would be evaluated and what it would read, without doing it.
+func (a *API) explain(ctx context.Context, q promql.Query, acct *store.Account, resp *response) error {
+	plan, price, err := a.Engine.Explain(ctx, a.Reader, q, acct)
+	if err != nil {
+		return err
+	}
+	resp.data = map[string]any{"resultType": "plan", "plan": plan, "price": price}
+	return nil
 }
 
 func (a *API) formatQuery(w http.ResponseWriter, r *http.Request) error {
@@ -275,14 +292,13 @@ func (a *API) formatQuery(w http.ResponseWriter, r *http.Request) error {
 	return (&response{data: expr.Pretty(0)}).write(w)
 }
 
-// parseQuery answers the syntax check of editors: the type of the expression, or an error
-// with its position.
+// parseQuery answers with the syntax tree, or an error with its position.
 func (a *API) parseQuery(w http.ResponseWriter, r *http.Request) error {
 	expr, err := a.Engine.Parse(r.FormValue("query"))
 	if err != nil {
 		return err
 	}
-	return (&response{data: map[string]string{"type": string(expr.Type()), "query": expr.String()}}).write(w)
+	return (&response{data: syntaxTree(expr)}).write(w)
 }
 
 // matchers returns the selectors of the match[] parameters.
