@@ -21,7 +21,8 @@ var version = "dev"
 type cli struct {
 	Serve      serveCmd      `cmd:"" help:"Run the server."`
 	Demo       demoCmd       `cmd:"" help:"Run the server with a synthetic shop that sends it telemetry."`
-	Query      queryCmd      `cmd:"" help:"Ask a running server in PromQL or LogQL."`
+	Query      queryCmd      `cmd:"" help:"Ask a running server in PromQL."`
+	Logs       logsCmd       `cmd:"" help:"Ask a running server for logs in LogQL, or follow them."`
 	Traces     tracesCmd     `cmd:"" help:"Search the traces of a running server with TraceQL."`
 	Trace      traceCmd      `cmd:"" help:"Show a trace of a running server."`
 	Dashboards dashboardsCmd `cmd:"" help:"Import, export and list dashboards of a running server."`

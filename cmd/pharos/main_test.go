@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,9 +13,11 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/pharos-o11y/pharos/internal/api/loki"
 	"github.com/pharos-o11y/pharos/internal/api/tempo"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/query"
+	"github.com/pharos-o11y/pharos/internal/store"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
@@ -26,11 +29,14 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
-	url := traceServer(t)
+	url, logs := traceServer(t), logServer(t)
+	t.Cleanup(logs.Close) // scripts run in parallel, beyond this function
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("SERVER", url)
+			e.Setenv("PHAROS_ADDR", logs.URL)
+			e.Setenv("TZ", "UTC")
 			return nil
 		},
 	})
@@ -73,4 +79,33 @@ func traceServer(t *testing.T) string {
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
 	return srv.URL
+}
+
+// logServer serves the logs of a day that has long passed: ten entries of api, one of db a
+// second, and one of another tenant. Tails end at once.
+func logServer(t *testing.T) *httptest.Server {
+	t.Helper()
+	at := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
+	logs := storetest.NewLogs()
+	write := func(tenant model.Tenant, app string, second int, line string) {
+		b := &store.LogBatch{Streams: []store.LogStream{{
+			Labels:  model.Labels{{Name: "app", Value: app}, {Name: "env", Value: "prod"}},
+			Entries: []store.LogEntry{{Time: at.Add(time.Duration(second) * time.Second).UnixNano(), Line: line}},
+		}}}
+		if err := logs.Append(t.Context(), tenant, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 10 {
+		write(model.DefaultTenant, "api", i, fmt.Sprintf("request %d", i))
+	}
+	write(model.DefaultTenant, "db", 3, "slow query")
+	write("other", "api", 0, "of another tenant")
+	now := func() time.Time { return at.Add(time.Minute) }
+	mux := http.NewServeMux()
+	loki.New(loki.Options{
+		Reader: logs, Index: logs, Door: query.New(query.Options{Now: now}), Now: now,
+		Limits: func(model.Tenant) loki.Limits { return loki.Limits{MaxTailTime: 100 * time.Millisecond} },
+	}).Register(mux, "")
+	return httptest.NewServer(mux)
 }

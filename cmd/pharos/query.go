@@ -16,13 +16,12 @@ import (
 
 type queryCmd struct {
 	PromQL promqlCmd `cmd:"" name:"promql" help:"Evaluate PromQL: at one time, or over a range with --step."`
-	LogQL  logqlCmd  `cmd:"" name:"logql" help:"Run LogQL: print entries, or a metric query's values."`
 }
 
 // serverFlag says whom to ask.
 type serverFlag struct {
-	Addr   string `help:"Address of the server." default:"http://127.0.0.1:4319"`
-	Tenant string `help:"Tenant, sent as X-Scope-OrgID."`
+	Addr   string `help:"Address of the server." default:"http://127.0.0.1:4319" env:"PHAROS_ADDR"`
+	Tenant string `help:"Tenant, sent as X-Scope-OrgID; several, separated by |, to read from all of them." env:"PHAROS_TENANT"`
 }
 
 // queryFlags are common to the three languages.
@@ -104,27 +103,6 @@ func (c *promqlCmd) Run(ctx context.Context, s streams) error {
 	return printPromLike(s.out, c.Output, body)
 }
 
-type logqlCmd struct {
-	queryFlags
-	Limit int `help:"Entries to print." default:"100"`
-}
-
-// Run queries and prints.
-func (c *logqlCmd) Run(ctx context.Context, s streams) error {
-	from, to, err := c.window()
-	if err != nil {
-		return err
-	}
-	body, err := c.get(ctx, "/loki/api/v1/query_range", url.Values{
-		"query": {c.Expr}, "start": {strconv.FormatInt(from.UnixNano(), 10)}, "end": {strconv.FormatInt(to.UnixNano(), 10)},
-		"limit": {strconv.Itoa(c.Limit)},
-	})
-	if err != nil {
-		return err
-	}
-	return printPromLike(s.out, c.Output, body)
-}
-
 func seconds(t time.Time) string { return strconv.FormatFloat(float64(t.UnixMilli())/1000, 'f', 3, 64) }
 
 func printRaw(w io.Writer, body []byte, err error) error {
@@ -188,7 +166,8 @@ func printResult(w io.Writer, kind string, raw json.RawMessage) error {
 		case "matrix":
 			fmt.Fprintln(w, labels(s.Metric))
 			for _, v := range s.Values {
-				fmt.Fprintf(w, "  %v\t%v\n", v[0], v[1])
+				at, _ := v[0].(float64)
+				fmt.Fprintf(w, "  %s\t%v\n", strconv.FormatFloat(at, 'f', -1, 64), v[1])
 			}
 		default:
 			fmt.Fprintf(w, "%s\t%v\n", labels(s.Metric), s.Value[1])

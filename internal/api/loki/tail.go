@@ -22,7 +22,7 @@ import (
 
 const (
 	maxTailFrame  = 100              // entries in a frame
-	tailBuffer    = 64               // frames that wait for a slow client
+	tailBuffer    = 4                // batches that wait for a slow client; the store holds a few MiB more
 	tailPing      = time.Second      // between pings
 	tailWriteTime = 10 * time.Second // longest write of one frame
 	maxTailDelay  = 5
@@ -288,6 +288,9 @@ func (s *tailSender) send(ctx context.Context, streams []logql.Stream, dropped i
 	return nil
 }
 
+// frame writes entries into s.b. Which entries were dropped nobody knows any more, only how
+// many: dropped_total has the number, and dropped_entries, Loki's list, as many elements, up
+// to a bound.
 func (s *tailSender) frame(entries []flatEntry, dropped int) {
 	b := append(s.b[:0], `{"streams":[`...)
 	for i, e := range entries {
@@ -302,6 +305,8 @@ func (s *tailSender) frame(entries []flatEntry, dropped int) {
 	}
 	b = append(b, ']')
 	if dropped > 0 {
+		b = append(b, `,"dropped_total":`...)
+		b = strconv.AppendInt(b, int64(dropped), 10)
 		b = append(b, `,"dropped_entries":[`...)
 		for i := range min(dropped, maxTailFrame) {
 			if i > 0 {
