@@ -17,6 +17,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/dashboard"
 	"github.com/pharos-o11y/pharos/internal/logql"
+	"github.com/pharos-o11y/pharos/internal/metricsql"
 	"github.com/pharos-o11y/pharos/internal/meta"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/promql"
@@ -56,8 +57,10 @@ var statuses = []struct {
 	{logql.ErrParse, http.StatusBadRequest},
 	{logql.ErrQuery, http.StatusBadRequest},
 	{promql.ErrParse, http.StatusBadRequest},
+	{metricsql.ErrParse, http.StatusBadRequest},
 	{traceql.ErrParse, http.StatusBadRequest},
 	{promql.ErrEval, http.StatusUnprocessableEntity},
+	{metricsql.ErrEval, http.StatusUnprocessableEntity},
 	{model.ErrTenantMissing, http.StatusUnauthorized}, // before ErrTenant, which it wraps
 	{model.ErrTenant, http.StatusBadRequest},
 	{model.ErrID, http.StatusBadRequest},

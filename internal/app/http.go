@@ -23,6 +23,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/config"
 	"github.com/pharos-o11y/pharos/internal/ingest/lokipush"
 	"github.com/pharos-o11y/pharos/internal/ingest/remotewrite"
+	"github.com/pharos-o11y/pharos/internal/metricsql"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/promql"
 	"github.com/pharos-o11y/pharos/web"
@@ -139,6 +140,7 @@ func (a *App) ingestRoutes(mux *http.ServeMux, cfg *config.Config) {
 func (a *App) queryRoutes(mux *http.ServeMux, cfg *config.Config) {
 	opts := prom.Options{
 		Reader: a.metrics, Index: a.metrics, Door: a.door, Tenancy: a.tenancy, Logger: a.logger,
+		MetricsQL: metricsql.New(),
 		Engine: promql.New(promql.Options{
 			Lookback: time.Duration(cfg.Query.Lookback), MaxSamples: cfg.Query.MaxSamples, Logger: a.logger,
 		}),

@@ -21,7 +21,7 @@ func layers() []layer {
 		{"L1", []string{"internal/engine", "internal/store", "internal/meta"}},
 		{"L2", []string{
 			"internal/metricstore", "internal/logstore", "internal/tracestore", "internal/remote",
-			"internal/promql", "internal/logql", "internal/traceql",
+			"internal/promql", "internal/metricsql", "internal/logql", "internal/traceql",
 			"internal/pipeline", "internal/ingest", "internal/auth",
 		}},
 		{"L3", []string{"internal/query"}},

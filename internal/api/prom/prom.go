@@ -13,20 +13,22 @@ import (
 	"time"
 
 	"github.com/pharos-o11y/pharos/internal/api"
+	"github.com/pharos-o11y/pharos/internal/metricsql"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/promql"
 	"github.com/pharos-o11y/pharos/internal/query"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
-// Options configures an API. Reader, Index, Engine and Door are required.
+// Options configures an API. Reader, Index, Engine, MetricsQL and Door are required.
 type Options struct {
-	Reader  store.MetricReader
-	Index   store.MetricIndex
-	Engine  *promql.Engine
-	Cache   *promql.Cache // answers of range queries; nil keeps none
-	Door    *query.Door
-	Tenancy api.Tenancy
+	Reader    store.MetricReader
+	Index     store.MetricIndex
+	Engine    *promql.Engine
+	MetricsQL *metricsql.Engine // answers queries in that dialect
+	Cache     *promql.Cache     // answers of range queries in PromQL; nil keeps none
+	Door      *query.Door
+	Tenancy   api.Tenancy
 	// Targets returns the active scrape targets; nil means there are none.
 	Targets func(ctx context.Context, tenant model.Tenant) ([]Target, error)
 	// Admin and Snapshots are behind the admin endpoints; nil turns those off.
@@ -251,6 +253,12 @@ func (a *API) eval(w http.ResponseWriter, r *http.Request, q promql.Query) error
 		return err
 	}
 	q.Text = r.FormValue("query")
+	if ok, err := inMetricsQL(r); err != nil || ok {
+		if err != nil {
+			return err
+		}
+		return a.evalMetricsQL(w, r, q, limit)
+	}
 	return a.do(w, r, q.Text, func(ctx context.Context, tenant model.Tenant, acct *store.Account, resp *response) error {
 		q.Tenant = tenant
 		if isTrue(r.FormValue("explain")) {

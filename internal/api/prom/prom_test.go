@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pharos-o11y/pharos/internal/api"
+	"github.com/pharos-o11y/pharos/internal/metricsql"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/promql"
 	"github.com/pharos-o11y/pharos/internal/query"
@@ -46,10 +47,12 @@ func server(t *testing.T) http.Handler {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	New(Options{
-		Reader: m, Index: m, Engine: promql.New(promql.Options{}), Door: query.New(query.Options{}),
+	a := New(Options{
+		Reader: m, Index: m, Engine: promql.New(promql.Options{}), MetricsQL: metricsql.New(), Door: query.New(query.Options{}),
 		Build: BuildInfo{Version: "3.0.0"}, Now: func() time.Time { return time.Unix(base+60, 500_000_000) },
-	}).Register(mux, "")
+	})
+	a.Register(mux, "")
+	a.Register(mux, "/prometheus")
 	return mux
 }
 
@@ -83,6 +86,8 @@ func TestAnswers(t *testing.T) {
 		{"/api/v1/query", url.Values{"query": {"big"}}, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"big","job":"a"},"value":[1700000060.500,"+Inf"]}]}}`},
 		{"/api/v1/query", url.Values{"query": {"up"}, "limit": {"1"}}, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"up","job":"a"},"value":[1700000060.500,"5"]}]},"warnings":["results truncated due to limit"]}`},
 		{"/api/v1/query_range", with("query", "sum(up)", "step", "30s"), `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1700000030,"13"],[1700000060,"17"],[1700000090,"19"]]}]}}`},
+		{"/api/v1/query_range", with("query", "sum(up) default 7", "step", "30s", "dialect", "metricsql"), `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1700000000,"7"],[1700000030,"13"],[1700000060,"17"],[1700000090,"19"]]}]}}`},
+		{"/prometheus/api/v1/query", url.Values{"query": {`label_set(up{job="a"}, "x", "y")`}}, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"up","job":"a","x":"y"},"value":[1700000060.500,"5"]}]}}`},
 		{"/api/v1/labels", with(), `{"status":"success","data":["__name__","job"]}`},
 		{"/api/v1/label/job/values", with("match[]", "big"), `{"status":"success","data":["a"]}`},
 		{"/api/v1/label/nope/values", with(), `{"status":"success","data":[]}`},
