@@ -33,7 +33,7 @@ func aggregateTable() map[string]aggregate {
 		"sum": {values: sum}, "avg": {values: mean}, "min": {values: slices.Min[[]float64]}, "max": {values: slices.Max[[]float64]},
 		"count": {values: func(vs []float64) float64 { return float64(len(vs)) }}, "group": {values: func([]float64) float64 { return 1 }},
 		"stddev": {values: stddev}, "stdvar": {values: variance}, "sum2": {values: sumSquares}, "geomean": {values: geomean},
-		"median": {values: func(vs []float64) float64 { return quantile(0.5, vs) }}, "mode": {values: func(vs []float64) float64 { return mode(nan, vs) }}, "mad": {values: mad},
+		"median": {values: func(vs []float64) float64 { return quantile(0.5, vs) }}, "mode": {values: func(vs []float64) float64 { return mode(nan(), vs) }}, "mad": {values: mad},
 		"distinct": {values: distinct},
 
 		"any":          {group: aggregateAny},
@@ -131,7 +131,7 @@ func reduce(labels model.Labels, list []*series, f func([]float64) float64) *ser
 	column := make([]float64, 0, len(list))
 	for i := range out {
 		if column = columnAt(column[:0], list, i); len(column) == 0 {
-			out[i] = nan
+			out[i] = nan()
 			continue
 		}
 		out[i] = f(column)
@@ -171,7 +171,7 @@ func reduceIndexed(labels model.Labels, list []*series, f func(i int, vs []float
 	var column []float64
 	for i := range out {
 		if column = columnAt(column[:0], list, i); len(column) == 0 {
-			out[i] = nan
+			out[i] = nan()
 			continue
 		}
 		out[i] = f(i, column)
@@ -214,7 +214,7 @@ func (a *aggregation) spreadValues(labels model.Labels, label string, list []*se
 				if err := a.ev.hold(1); err != nil {
 					return nil, err
 				}
-				s = &series{with(labels, label, key), a.ev.constant(nan)[0].values}
+				s = &series{with(labels, label, key), a.ev.constant(nan())[0].values}
 				byKey[key] = s
 				out = append(out, s)
 			}
@@ -270,7 +270,7 @@ func eachPoint(f func(v float64, vs []float64) float64, dropNegative bool) func(
 			if dropNegative {
 				for _, s := range list {
 					if s.values[i] < 0 {
-						s.values[i] = nan
+						s.values[i] = nan()
 					}
 				}
 			}
@@ -387,7 +387,7 @@ func kPerPoint(order func(a, b float64) int) func(*aggregation, model.Labels, []
 			}
 			slices.SortStableFunc(at, func(x, y *series) int { return order(x.values[i], y.values[i]) })
 			for _, s := range at[clampK(ks[i], len(at)):] {
-				s.values[i] = nan
+				s.values[i] = nan()
 			}
 		}
 		n := a.ev.points() - 1
@@ -413,7 +413,7 @@ func kSeries(rank func([]float64) float64, order func(a, b float64) int) func(*a
 		top, rest := topSeries(list, k, func(s *series) float64 {
 			vs := finite(s.values)
 			if len(vs) == 0 {
-				return nan
+				return nan()
 			}
 			return rank(vs)
 		}, order)

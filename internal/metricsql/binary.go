@@ -31,9 +31,9 @@ func arithmetic(op string) func(a, b float64) float64 {
 	case "default":
 		return func(a, b float64) float64 { return ifElse(math.IsNaN(a), b, a) }
 	case "if":
-		return func(a, b float64) float64 { return ifElse(math.IsNaN(b), nan, a) }
+		return func(a, b float64) float64 { return ifElse(math.IsNaN(b), nan(), a) }
 	case "ifnot":
-		return func(a, b float64) float64 { return ifElse(math.IsNaN(b), a, nan) }
+		return func(a, b float64) float64 { return ifElse(math.IsNaN(b), a, nan()) }
 	}
 	return nil
 }
@@ -99,12 +99,12 @@ func (b *operator) pointwise(op string) func(a, c float64) float64 {
 	case b.e.Bool:
 		return func(x, y float64) float64 {
 			if math.IsNaN(x) {
-				return nan
+				return nan()
 			}
 			return ifElse(cmp(x, y), 1, 0)
 		}
 	}
-	return func(x, y float64) float64 { return ifElse(cmp(x, y), x, nan) }
+	return func(x, y float64) float64 { return ifElse(cmp(x, y), x, nan()) }
 }
 
 // isNumber reports whether list is what a number or a function without labels makes.
@@ -138,7 +138,7 @@ func (b *operator) match(left, right []*series) ([]*series, error) {
 			if cmp := comparison(b.op); cmp != nil && !b.e.Bool {
 				// The series is what is filtered, whichever side it is on.
 				for i, v := range s.values {
-					s.values[i] = ifElse(cmp(left[0].values[i], v), v, nan)
+					s.values[i] = ifElse(cmp(left[0].values[i], v), v, nan())
 				}
 				return
 			}
@@ -315,11 +315,13 @@ func (b *operator) joined(many, one model.Labels) model.Labels {
 	}
 	take := b.e.JoinModifier.Args
 	if slices.Contains(take, "*") {
+		rest := without(one, model.MetricName)
+		if strings.EqualFold(b.e.GroupModifier.Op, "on") {
+			rest = without(rest, b.e.GroupModifier.Args...)
+		}
 		take = nil
-		for _, l := range one {
-			if l.Name != model.MetricName && !(strings.EqualFold(b.e.GroupModifier.Op, "on") && slices.Contains(b.e.GroupModifier.Args, l.Name)) {
-				take = append(take, l.Name)
-			}
+		for _, l := range rest {
+			take = append(take, l.Name)
 		}
 	}
 	for _, name := range take {
@@ -358,7 +360,7 @@ func (b *operator) set(left, right []*series) ([]*series, error) {
 		for i := range s.values {
 			found := slices.ContainsFunc(others, func(o *series) bool { return !math.IsNaN(o.values[i]) })
 			if found != has {
-				s.values[i] = nan
+				s.values[i] = nan()
 			}
 		}
 		out = append(out, s)
@@ -393,7 +395,7 @@ func (b *operator) union(left, right []*series, lefts, rights *groups) []*series
 		}
 		for i := range o.values { // where no left series has a value
 			if slices.ContainsFunc(others, func(s *series) bool { return !math.IsNaN(s.values[i]) }) {
-				o.values[i] = nan
+				o.values[i] = nan()
 			}
 		}
 		out = append(out, o)

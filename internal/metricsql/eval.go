@@ -15,7 +15,7 @@ import (
 // evaluator evaluates nodes on one grid: from start to end by step, Unix milliseconds.
 type evaluator struct {
 	engine           *Engine
-	ctx              context.Context
+	ctx              context.Context //nolint:containedctx // an evaluator lives as long as one query
 	reader           store.MetricReader
 	tenant           model.Tenant
 	acct             *store.Account
@@ -154,7 +154,7 @@ func (c *call) scalar(i int) ([]float64, error) {
 func (c *call) number(i int) (float64, error) {
 	values, err := c.scalar(i)
 	if err != nil || len(values) == 0 {
-		return nan, err
+		return nan(), err
 	}
 	return values[0], nil
 }

@@ -204,4 +204,4 @@ func sorts(expr metricsql.Expr) bool {
 	return false
 }
 
-var nan = math.NaN()
+func nan() float64 { return math.NaN() }

@@ -279,7 +279,7 @@ func (w *windows) spread(c *call, list []sampled, keepName bool) ([]*series, err
 					if failed == nil {
 						failed = w.ev.hold(1)
 					}
-					s = &series{with(ls, label, key), w.ev.constant(nan)[0].values}
+					s = &series{with(ls, label, key), w.ev.constant(nan())[0].values}
 					byKey[key] = s
 					made[i] = append(made[i], s)
 				}
@@ -361,7 +361,7 @@ func (w *windows) walk(times []int64, values []float64, visit func(*window)) {
 			to++
 		}
 		win.values, win.times = values[from:to], times[from:to]
-		win.prev, win.prevTime, win.realPrev, win.realNext = nan, begin-near, nan, nan
+		win.prev, win.prevTime, win.realPrev, win.realNext = nan(), begin-near, nan(), nan()
 		if from > 0 {
 			win.realPrev = values[from-1]
 			if t := times[from-1]; t > win.prevTime && from < len(times) { // a series that has ended has no past

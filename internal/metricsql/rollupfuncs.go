@@ -48,7 +48,7 @@ func rollupTable() map[string]rollup {
 		"stale_samples_over_time": {make: plain(staleSamples), stale: true},
 
 		"mode_over_time":        {make: plain(over(func(w *window) float64 { return mode(w.prev, w.values) })), keepName: true},
-		"absent_over_time":      {make: plain(func(w *window) float64 { return ifElse(len(w.values) == 0, 1, nan) })},
+		"absent_over_time":      {make: plain(func(w *window) float64 { return ifElse(len(w.values) == 0, 1, nan()) })},
 		"present_over_time":     {make: plain(over(func(*window) float64 { return 1 }))},
 		"count_over_time":       {make: plain(over(func(w *window) float64 { return float64(len(w.values)) }))},
 		"zscore_over_time":      {make: plain(over(zscoreOver))},
@@ -158,7 +158,7 @@ func plain(f func(*window) float64) func(*call) ([]output, error) {
 func over(f func(*window) float64) func(*window) float64 {
 	return func(w *window) float64 {
 		if len(w.values) == 0 {
-			return nan
+			return nan()
 		}
 		return f(w)
 	}
@@ -183,7 +183,7 @@ func last(w *window) float64 {
 	if n := len(w.values); n > 0 && !value.IsStaleNaN(w.values[n-1]) {
 		return w.values[n-1]
 	}
-	return nan
+	return nan()
 }
 
 // begin returns the sample from which a change in the window counts, and the rest.
@@ -192,7 +192,7 @@ func (w *window) begin() (v float64, at int64, rest []float64, ok bool) {
 		return w.prev, w.prevTime, w.values, true
 	}
 	if len(w.values) == 0 {
-		return nan, 0, nil, false
+		return nan(), 0, nil, false
 	}
 	return w.values[0], w.times[0], w.values[1:], true
 }
@@ -202,11 +202,11 @@ func derivFast(w *window) float64 {
 	v, at, rest, ok := w.begin()
 	switch {
 	case !ok:
-		return nan
+		return nan()
 	case len(w.values) == 0:
 		return 0
 	case len(rest) == 0:
-		return nan // one sample: since when is not known
+		return nan() // one sample: since when is not known
 	}
 	n := len(w.values) - 1
 	return (w.values[n] - v) / (float64(w.times[n]-at) / 1e3)
@@ -218,7 +218,7 @@ func delta(w *window) float64 {
 	prev, values := w.prev, w.values
 	if math.IsNaN(prev) {
 		if len(values) == 0 {
-			return nan
+			return nan()
 		}
 		if !math.IsNaN(w.realPrev) {
 			return values[len(values)-1] - w.realPrev
@@ -248,7 +248,7 @@ func increasePure(w *window) float64 {
 	prev := w.prev
 	if math.IsNaN(prev) {
 		if len(w.values) == 0 {
-			return nan
+			return nan()
 		}
 		prev = 0 // counters begin there
 		if !math.IsNaN(w.realPrev) {
@@ -263,7 +263,7 @@ func increasePure(w *window) float64 {
 
 func deltaPrometheus(w *window) float64 {
 	if len(w.values) < 2 {
-		return nan
+		return nan()
 	}
 	return w.values[len(w.values)-1] - w.values[0]
 }
@@ -273,7 +273,7 @@ func ratePrometheus(w *window) float64 { return deltaPrometheus(w) / (float64(w.
 func ideriv(w *window) float64 {
 	n := len(w.values)
 	if n == 0 || n == 1 && math.IsNaN(w.prev) {
-		return nan
+		return nan()
 	}
 	v, at := w.prev, w.prevTime
 	for i := n - 2; i >= 0; i-- {
@@ -288,7 +288,7 @@ func ideriv(w *window) float64 {
 func idelta(w *window) float64 {
 	switch n := len(w.values); {
 	case n == 0 && math.IsNaN(w.prev):
-		return nan
+		return nan()
 	case n == 0 || n == 1 && math.IsNaN(w.prev):
 		return 0
 	case n == 1:
@@ -300,7 +300,7 @@ func idelta(w *window) float64 {
 
 func deriv(w *window) float64 {
 	if len(w.values) == 0 {
-		return nan
+		return nan()
 	}
 	_, slope := regression(w.values, w.times, w.at)
 	return slope
@@ -308,7 +308,7 @@ func deriv(w *window) float64 {
 
 func rateOverSum(w *window) float64 {
 	if len(w.values) == 0 {
-		return nan
+		return nan()
 	}
 	return sum(w.values) / (float64(w.span) / 1e3)
 }
@@ -316,7 +316,7 @@ func rateOverSum(w *window) float64 {
 func scrapeInterval(w *window) float64 {
 	n := len(w.values)
 	if n == 0 || n == 1 && math.IsNaN(w.prev) {
-		return nan
+		return nan()
 	}
 	if math.IsNaN(w.prev) {
 		return float64(w.times[n-1]-w.times[0]) / 1e3 / float64(n-1)
@@ -328,7 +328,7 @@ func lastTime(w *window) float64 {
 	if n := len(w.times); n > 0 {
 		return float64(w.times[n-1]) / 1e3
 	}
-	return nan
+	return nan()
 }
 
 // differs reports whether two values differ by more than rounding.
@@ -338,7 +338,7 @@ func changes(w *window) float64 {
 	prev, values, n := w.prev, w.values, 0
 	if math.IsNaN(prev) {
 		if len(values) == 0 {
-			return nan
+			return nan()
 		}
 		prev, values, n = values[0], values[1:], 1
 	}
@@ -347,7 +347,7 @@ func changes(w *window) float64 {
 
 func changesPrometheus(w *window) float64 {
 	if len(w.values) == 0 {
-		return nan
+		return nan()
 	}
 	return float64(countChanges(w.values[0], w.values[1:]))
 }
@@ -368,7 +368,7 @@ func resets(w *window) float64 { return w.steps(-1, false) }
 func (w *window) steps(sign float64, amount bool) float64 {
 	prev, _, rest, ok := w.begin()
 	if !ok {
-		return nan
+		return nan()
 	}
 	n, total := 0, 0.0
 	for _, v := range rest {
@@ -386,7 +386,7 @@ func (w *window) steps(sign float64, amount bool) float64 {
 func integrate(w *window) float64 {
 	v, at, rest, ok := w.begin()
 	if !ok {
-		return nan
+		return nan()
 	}
 	if !math.IsNaN(w.prev) {
 		at = w.at - w.span // it held when the window began
@@ -408,7 +408,7 @@ func lag(w *window) float64 {
 		return float64(w.at-w.times[n-1]) / 1e3
 	}
 	if math.IsNaN(w.prev) {
-		return nan
+		return nan()
 	}
 	return float64(w.at-w.prevTime) / 1e3
 }
@@ -417,12 +417,12 @@ func lifetime(w *window) float64 {
 	n := len(w.times)
 	if math.IsNaN(w.prev) {
 		if n < 2 {
-			return nan
+			return nan()
 		}
 		return float64(w.times[n-1]-w.times[0]) / 1e3
 	}
 	if n == 0 {
-		return nan
+		return nan()
 	}
 	return float64(w.times[n-1]-w.prevTime) / 1e3
 }
@@ -430,7 +430,7 @@ func lifetime(w *window) float64 {
 // timeOf returns when the value was that no other is better than, the last of several.
 func (w *window) timeOf(better func(a, b float64) bool) float64 {
 	if len(w.values) == 0 {
-		return nan
+		return nan()
 	}
 	best := 0
 	for i, v := range w.values {
@@ -444,7 +444,7 @@ func (w *window) timeOf(better func(a, b float64) bool) float64 {
 func lastChange(w *window) float64 {
 	n := len(w.values)
 	if n == 0 {
-		return nan
+		return nan()
 	}
 	for i := n - 2; i >= 0; i-- {
 		if w.values[i] != w.values[n-1] {
@@ -454,12 +454,12 @@ func lastChange(w *window) float64 {
 	if math.IsNaN(w.prev) || w.prev != w.values[n-1] {
 		return float64(w.times[0]) / 1e3
 	}
-	return nan
+	return nan()
 }
 
 func staleSamples(w *window) float64 {
 	if len(w.values) == 0 {
-		return nan
+		return nan()
 	}
 	n := 0
 	for _, v := range w.values {
@@ -483,7 +483,7 @@ func outlierIQR(w *window) float64 {
 	if low, high := iqr(w.values); v < low || v > high {
 		return v
 	}
-	return nan
+	return nan()
 }
 
 func predictLinear(c *call) ([]output, error) {
@@ -521,7 +521,7 @@ func holtWinters(c *call) ([]output, error) {
 	return []output{{f: func(w *window) float64 {
 		sf, tf := sfs[w.i], tfs[w.i]
 		if !(sf > 0 && sf < 1 && tf > 0 && tf < 1) {
-			return nan
+			return nan()
 		}
 		s0, _, rest, ok := w.begin()
 		if !ok || len(rest) == 0 {

@@ -58,7 +58,7 @@ func quantile(phi float64, vs []float64) float64 {
 func quantileSorted(phi float64, sorted []float64) float64 {
 	switch {
 	case len(sorted) == 0 || math.IsNaN(phi):
-		return nan
+		return nan()
 	case phi < 0:
 		return math.Inf(-1)
 	case phi > 1:
@@ -89,7 +89,7 @@ func mode(prev float64, vs []float64) float64 {
 	if !math.IsNaN(prev) {
 		sorted = slices.Insert(sorted, 0, prev)
 	}
-	best, n := nan, 0
+	best, n := nan(), 0
 	for i := 0; i < len(sorted); {
 		j := i
 		for j < len(sorted) && sorted[j] == sorted[i] {
@@ -125,7 +125,7 @@ func iqr(vs []float64) (low, high float64) {
 // slope per second.
 func regression(vs []float64, times []int64, at int64) (v, slope float64) {
 	if len(vs) == 0 {
-		return nan, nan
+		return nan(), nan()
 	}
 	if !slices.ContainsFunc(vs, func(x float64) bool { return x != vs[0] }) {
 		return vs[0], 0

@@ -111,7 +111,7 @@ func pointwise(f func(float64) float64) func(*call) ([]*series, error) {
 func datePart(f func(time.Time) int) func(*call) ([]*series, error) {
 	part := func(v float64) float64 {
 		if math.IsNaN(v) || math.Abs(v) > 1e12 {
-			return nan
+			return nan()
 		}
 		return float64(f(time.Unix(int64(v), 0).UTC()))
 	}
@@ -140,7 +140,7 @@ func (ev *evaluator) absentFrom(expr metricsql.Expr, list []*series, absent func
 	for _, s := range list {
 		for i, v := range s.values {
 			if !absent(v) {
-				out[0].values[i] = nan
+				out[0].values[i] = nan()
 			}
 		}
 	}
@@ -160,7 +160,7 @@ func bitmap(f func(a, b uint64) uint64) func(*call) ([]*series, error) {
 		for _, s := range list {
 			for i, v := range s.values {
 				if math.IsNaN(v) || math.IsNaN(masks[i]) {
-					s.values[i] = nan
+					s.values[i] = nan()
 					continue
 				}
 				s.values[i] = float64(f(uint64(v), uint64(masks[i])))
@@ -265,7 +265,7 @@ func scalarOf(c *call) ([]*series, error) {
 		return nil, err
 	}
 	if len(list) != 1 {
-		return c.ev.constant(nan), nil
+		return c.ev.constant(nan()), nil
 	}
 	list[0].labels = nil
 	return list, nil

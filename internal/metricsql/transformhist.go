@@ -155,7 +155,7 @@ func (c *call) eachHistogram(arg int, f func(h *histogram, i int, counts []float
 		s := &series{h.labels, make([]float64, c.ev.points())}
 		for i := range s.values {
 			if counts = h.column(counts[:0], i); counts[len(counts)-1] == 0 {
-				s.values[i] = nan
+				s.values[i] = nan()
 				continue
 			}
 			s.values[i] = f(h, i, counts)
@@ -170,7 +170,7 @@ func (h *histogram) quantile(phi float64, counts []float64) (q, low, high float6
 	total := counts[len(counts)-1]
 	switch {
 	case math.IsNaN(phi):
-		return nan, nan, nan
+		return nan(), nan(), nan()
 	case phi < 0:
 		return math.Inf(-1), math.Inf(-1), counts[0]
 	case phi > 1:
@@ -262,7 +262,7 @@ func (h *histogram) share(x float64, counts []float64) float64 {
 	total := counts[len(counts)-1]
 	switch {
 	case math.IsNaN(x):
-		return nan
+		return nan()
 	case x < 0:
 		return 0
 	case math.IsInf(x, 1):
@@ -302,7 +302,7 @@ func histogramFraction(c *call) ([]*series, error) {
 	}
 	return c.eachHistogram(2, func(h *histogram, i int, counts []float64) float64 {
 		if !(lows[i] < highs[i]) {
-			return nan
+			return nan()
 		}
 		return h.share(highs[i], counts) - h.share(lows[i], counts)
 	})
@@ -322,7 +322,7 @@ func histogramMoment(f func(avg, variance float64) float64) func(*call) ([]*seri
 				}
 			}
 			if weight == 0 {
-				return nan
+				return nan()
 			}
 			avg := sum / weight
 			return f(avg, math.Max(0, squares/weight-avg*avg))

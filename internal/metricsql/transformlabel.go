@@ -243,7 +243,7 @@ func labelValue(c *call) ([]*series, error) {
 	for _, s := range list {
 		n, err := strconv.ParseFloat(get(s.labels, name), 64)
 		if err != nil {
-			n = nan
+			n = nan()
 		}
 		for i, v := range s.values {
 			if !math.IsNaN(v) {

@@ -117,7 +117,7 @@ func removeResetsGaps(values []float64) {
 // running accumulates with f, whose n counts the values so far.
 func running(f func(acc, v float64, n int) float64) func([]float64) {
 	return func(values []float64) {
-		acc, n := nan, 0
+		acc, n := nan(), 0
 		for i, v := range values {
 			if !math.IsNaN(v) {
 				n++
@@ -198,7 +198,7 @@ func trim(f func(k float64, vs []float64) (low, high float64)) func(*call) ([]*s
 			low, high := f(k, vs)
 			for i, v := range s.values {
 				if v < low || v > high {
-					s.values[i] = nan
+					s.values[i] = nan()
 				}
 			}
 		}
@@ -217,7 +217,7 @@ func smoothExponential(c *call) ([]*series, error) {
 		return nil, err
 	}
 	for _, s := range list {
-		avg := nan
+		avg := nan()
 		for i, v := range s.values {
 			switch {
 			case math.IsNaN(v) || math.IsInf(v, 0):
