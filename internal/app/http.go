@@ -145,6 +145,8 @@ func (a *App) queryRoutes(mux *http.ServeMux, cfg *config.Config) {
 			Lookback: time.Duration(cfg.Query.Lookback), MaxSamples: cfg.Query.MaxSamples, Logger: a.logger,
 		}),
 		Cache:   a.answers,
+		Writer:  a.meter.Metrics(a.samples),
+		MaxBody: int64(cfg.Limits.MaxBody),
 		Build:   prom.BuildInfo{Version: prometheusVersion, Revision: a.version, Branch: "pharos", GoVersion: runtime.Version()},
 		Config:  a.configText,
 		Targets: a.targets,

@@ -31,6 +31,9 @@ type Options struct {
 	Tenancy   api.Tenancy
 	// Targets returns the active scrape targets; nil means there are none.
 	Targets func(ctx context.Context, tenant model.Tenant) ([]Target, error)
+	// Writer takes imports; nil: there is no import.
+	Writer  store.MetricWriter
+	MaxBody int64 // of a text that is imported, or of one line; 0 means 64 MiB
 	// Admin and Snapshots are behind the admin endpoints; nil turns those off.
 	Admin     Deleter
 	Snapshots Snapshotter
@@ -113,6 +116,7 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		mux.Handle("POST "+prefix+"/api/v1/"+path, handler)
 	}
 	a.registerAdmin(mux, prefix, d)
+	a.registerBulk(mux, prefix, d)
 }
 
 // do runs a query of r through the front door and writes what run leaves in the
