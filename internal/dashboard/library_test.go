@@ -113,7 +113,7 @@ func TestShelves(t *testing.T) {
 	if _, err := l.Restore(ctx, tenant, "pharos", 1); err != nil {
 		t.Error(err)
 	}
-	if d, err := l.Get(ctx, tenant, "pharos"); err != nil || d.Title != "Pharos" {
+	if d, err := l.Get(ctx, tenant, "pharos"); err != nil || d.Title != "Pharos itself" {
 		t.Errorf("restored: %q, %v", d.Title, err)
 	}
 	if err := l.Delete(ctx, tenant, "pharos"); err != nil {
