@@ -14,4 +14,5 @@ export const navigation: NavItem[] = [
   { to: '/logs', label: 'Logs', icon: 'logs', key: 'l' },
   { to: '/traces', label: 'Traces', icon: 'traces', key: 't' },
   { to: '/services', label: 'Services', icon: 'services', key: 's' },
+  { to: '/d', label: 'Dashboards', icon: 'dashboards', key: 'd' },
 ];

@@ -27,6 +27,9 @@ const tree = root.addChildren([
   page('/trace/$id', () => import('@/pages/trace/trace')),
   page('/services', () => import('@/pages/services/services')),
   page('/services/$name', () => import('@/pages/services/service')),
+  page('/d', () => import('@/pages/dashboards/dashboards')),
+  page('/d/$uid', () => import('@/pages/dashboards/dashboard')),
+  page('/d/$uid/$slug', () => import('@/pages/dashboards/dashboard')),
 ]);
 
 export const router = createRouter({

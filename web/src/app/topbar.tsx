@@ -11,6 +11,7 @@ import { setTheme, useThemeChoice } from './theme';
 import type { ThemeChoice } from './theme';
 import { useTime } from './time';
 import { TimePicker } from './timepicker';
+import { usePageTitle } from './title';
 import { GoLink, useUrl } from './url';
 
 interface TopProps {
@@ -47,9 +48,10 @@ function Crumbs({ path }: { path: string }): JSX.Element {
   const { search } = useUrl();
   const navigate = useNavigate();
   const trail = all(search['via']);
+  const named = usePageTitle();
   const page = navigation.find((n) => n.to === path) ?? navigation.find((n) => n.to !== '/' && path.startsWith(`${n.to}/`));
   const trace = path.startsWith('/trace/');
-  const title = trace ? path.slice(7, 15) : path === '/' || page ? (page?.to !== path && page ? decodeURIComponent(path.slice(page.to.length + 1)) : page?.label) : 'Not found';
+  const title = named ?? (trace ? path.slice(7, 15) : path === '/' || page ? (page?.to !== path && page ? decodeURIComponent(path.slice(page.to.length + 1)) : page?.label) : 'Not found');
   return (
     <nav className="crumbs" aria-label="Breadcrumb">
       {trail.map((name, i) => {
