@@ -23,7 +23,7 @@ const shell = named.reduce((n, f) => n + size(f), size('index.html'));
 // not the other pages.
 const manifest = JSON.parse(readFileSync(join(dist, '.vite/manifest.json'), 'utf8'));
 const router = readFileSync(join(dist, '../src/app/router.tsx'), 'utf8');
-const pages = [...router.matchAll(/import\('@\/(pages\/[^']+)'\)/g)].map((m) => `src/${m[1]}.tsx`);
+const pages = [...new Set([...router.matchAll(/import\('@\/(pages\/[^']+)'\)/g)].map((m) => `src/${m[1]}.tsx`))];
 // Loaded when a panel is edited, with the editor of the panel's language: a page of its own.
 pages.push('src/pages/dashboards/panel-editor.tsx');
 const closure = (key, seen = new Set()) => {
