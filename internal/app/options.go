@@ -51,7 +51,7 @@ func (a *App) deriveOptions(cfg *config.Config) derive.Options {
 		Metrics: a.samples, Interval: time.Duration(c.MetricsInterval), MaxSeries: c.MaxSeries, ExemplarLabel: c.ExemplarLabel,
 		Spans: derive.SpanOptions{
 			Off: !sm.Enabled, Dimensions: sm.Dimensions, StatusMessage: sm.StatusMessage, TargetInfo: sm.TargetInfo,
-			MultiplierKey: sm.MultiplierKey, Histograms: derive.Histograms(sm.Histograms), Buckets: sm.Buckets,
+			MultiplierKey: sm.MultiplierKey, TraceState: sm.TraceState, Histograms: derive.Histograms(sm.Histograms), Buckets: sm.Buckets,
 		},
 		Graph: derive.GraphOptions{
 			Off: !sg.Enabled, Wait: time.Duration(sg.Wait), MaxItems: sg.MaxItems, Dimensions: sg.Dimensions,

@@ -106,6 +106,7 @@ type SpanMetrics struct {
 	StatusMessage bool      `yaml:"status_message" doc:"Add the label status_message."`
 	TargetInfo    bool      `yaml:"enable_target_info" doc:"Add the labels job and instance, and the series traces_target_info with the resource attributes."`
 	MultiplierKey string    `yaml:"span_multiplier_key" doc:"Attribute that holds the sampling ratio r: a span counts 1/r."`
+	TraceState    bool      `yaml:"enable_tracestate_span_multiplier" doc:"Likewise by the sampling threshold in the trace state, ot=th:..., where that attribute is missing."`
 	Histograms    string    `yaml:"histograms" doc:"classic, native or both."`
 	Buckets       []float64 `yaml:"histogram_buckets" doc:"Upper bounds of classic histograms, in seconds."`
 }

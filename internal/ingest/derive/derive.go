@@ -62,6 +62,7 @@ type SpanOptions struct {
 	StatusMessage bool       // label status_message
 	TargetInfo    bool       // labels job and instance, and traces_target_info
 	MultiplierKey string     // attribute that holds the sampling ratio: a span counts one over it
+	TraceState    bool       // without that attribute, the sampling threshold of the trace state counts
 	Histograms    Histograms // of the latency
 	Buckets       []float64  // upper bounds in seconds, ascending; nil means 2 ms doubled up to 16.384 s
 }

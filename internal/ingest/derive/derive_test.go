@@ -367,3 +367,22 @@ func TestNativeBuckets(t *testing.T) {
 		t.Errorf("%d buckets of schema %d", len(h.PositiveBuckets), h.Schema)
 	}
 }
+
+func TestSampledShare(t *testing.T) {
+	for state, want := range map[string]float64{
+		"": 0, "ot=th:0": 1, "ot=th:8": 0.5, "ot=th:c": 0.25, "a=b, ot=rv:123;th:c,c=d": 0.25, "ot=th:00000000000000": 1,
+		"ot=th:": 0, "ot=th:xyz": 0, "ot=th:123456789012345": 0, "ot=rv:8": 0, "other=th:8": 0,
+	} {
+		if got := sampledShare(state); got != want {
+			t.Errorf("%q: %v, want %v", state, got, want)
+		}
+	}
+	r := newRig(t, Options{Spans: SpanOptions{TraceState: true}})
+	td := build(r.now, spec{service: "a", name: "x", trace: 1, id: 1, from: 5})
+	td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).TraceState().FromRaw("ot=th:c")
+	if err := r.Traces(traces{}).Append(t.Context(), "t", td); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(time.Second)
+	r.want("traces_spanmetrics_calls_total", map[string]float64{`{service="a", span_kind="SPAN_KIND_UNSPECIFIED", span_name="x", status_code="STATUS_CODE_UNSET"}`: 4})
+}

@@ -2,6 +2,8 @@ package derive
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
@@ -68,17 +70,51 @@ func (p *Processor) spanMetrics(t *tenant, s ptrace.Span, res *resource) []byte 
 			return buf
 		}
 	}
-	weight := 1.0
-	if p.attrs.ratio >= 0 {
-		if r, ok := t.vals.number(p.attrs.ratio); ok && r > 0 {
-			weight = 1 / r
-		}
-	}
+	weight := p.weight(s, &t.vals)
 	x.values[0] += weight
 	x.values[1] += weight * float64((&ptrace.ProtoMarshaler{}).SpanSize(s))
 	end := int64(s.EndTimestamp())
 	x.observe(0, seconds(s), weight, s.TraceID(), end/1e6)
 	return buf
+}
+
+// weight is how many spans s stands for, itself included.
+func (p *Processor) weight(s ptrace.Span, vals *attrVals) float64 {
+	if p.attrs.ratio >= 0 {
+		if r, ok := vals.number(p.attrs.ratio); ok && r > 0 {
+			return 1 / r
+		}
+	}
+	if p.opts.Spans.TraceState {
+		if r := sampledShare(s.TraceState().AsRaw()); r > 0 {
+			return 1 / r
+		}
+	}
+	return 1
+}
+
+// sampledShare reads OpenTelemetry's sampling threshold from a trace state, "ot=th:c": the
+// share of traces that were kept, 0 if it is not told. The threshold is 56 bits in hex
+// without trailing zeros; traces whose random number lies below it were dropped.
+func sampledShare(state string) float64 {
+	for member := range strings.SplitSeq(state, ",") {
+		list, ok := strings.CutPrefix(strings.TrimSpace(member), "ot=")
+		if !ok {
+			continue
+		}
+		for field := range strings.SplitSeq(list, ";") {
+			hex, ok := strings.CutPrefix(field, "th:")
+			if !ok || hex == "" || len(hex) > 14 {
+				continue
+			}
+			n, err := strconv.ParseUint(hex, 16, 64)
+			if err != nil {
+				return 0
+			}
+			return 1 - float64(n<<(4*(14-len(hex))))/(1<<56)
+		}
+	}
+	return 0
 }
 
 // seconds is the duration of s.
