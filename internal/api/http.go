@@ -17,8 +17,8 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/dashboard"
 	"github.com/pharos-o11y/pharos/internal/logql"
-	"github.com/pharos-o11y/pharos/internal/metricsql"
 	"github.com/pharos-o11y/pharos/internal/meta"
+	"github.com/pharos-o11y/pharos/internal/metricsql"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/promql"
 	"github.com/pharos-o11y/pharos/internal/query"
