@@ -62,7 +62,9 @@ func startPostgres(t *testing.T) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	data := filepath.Join(dir, "data")
-	as := func(name string, args ...string) *exec.Cmd { return exec.CommandContext(context.Background(), name, args...) }
+	as := func(name string, args ...string) *exec.Cmd {
+		return exec.CommandContext(context.Background(), name, args...)
+	}
 	if me, err := user.Current(); err == nil && me.Uid == "0" {
 		// PostgreSQL does not run as root.
 		pg, err := user.Lookup("postgres")
