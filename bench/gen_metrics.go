@@ -291,7 +291,7 @@ func countSamples(ctx context.Context, p *proc, at time.Time, items int, exprs .
 func (l *metricLoad) queries(*proc) []query {
 	day := url.Values{"start": {fmt.Sprint(l.first.Unix())}, "end": {fmt.Sprint(l.last.Unix())}}
 	ranged := func(name, expr string, step int) query {
-		q := url.Values{"query": {expr}, "step": {fmt.Sprint(step)}, "start": day["start"], "end": day["end"]}
+		q := url.Values{"query": {expr}, "step": {fmt.Sprint(step)}, "start": day["start"], "end": day["end"], "nocache": {"1"}}
 		return query{name: name, path: "/api/v1/query_range?" + q.Encode()}
 	}
 	instant := func(name, expr string) query {
@@ -305,6 +305,9 @@ func (l *metricLoad) queries(*proc) []query {
 		ranged("`avg_over_time(node_hwmon_temp_celsius[10m])`, 60 s", `avg_over_time(node_hwmon_temp_celsius[10m])`, 60),
 		ranged("`1 - avail / size`, 60 s", `1 - sum by (instance) (node_filesystem_avail_bytes) / sum by (instance) (node_filesystem_size_bytes)`, 60),
 		ranged("`quantile_over_time(0.9, node_memory_field_bytes[5m])`, 60 s", `sum(quantile_over_time(0.9, node_memory_field_bytes[5m]))`, 60),
+		ranged("all series: `node_cpu_seconds_total`, 60 s", `node_cpu_seconds_total`, 60),
+		ranged("subquery: `max_over_time(sum by (instance) (rate(…))[10m:1m])`, 60 s", `max_over_time(sum by (instance) (rate(node_network_receive_bytes_total[5m]))[10m:1m])`, 60),
+		ranged("`sum by (host) (label_replace(rate(…), …))`, 60 s", `sum by (host) (label_replace(rate(node_disk_read_bytes_total[5m]), "host", "$1", "instance", "(.*):.*"))`, 60),
 		instant("instant `sum by (__name__) ({job=\"node\"})`", `count by (__name__) ({job="node"})`),
 		instant("instant regex on instance", `sum(node_cpu_seconds_total{instance=~"host-00[0-4].:9100"})`),
 		{name: "label values of instance", path: "/api/v1/label/instance/values?" + day.Encode()},
