@@ -32,6 +32,10 @@ type Options struct {
 	HeadAge   time.Duration // longest time between cuts; 0 means 1 hour
 	MaxWAL    int64         // size of the whole log that makes this store cut early; 0 means 1 GiB
 
+	// BlockCache is the memory for decompressed blocks of parts, kept between queries; 0
+	// means 32 MiB.
+	BlockCache int64
+
 	Every      time.Duration    // between looks for merges and retention; 0 means 5 s
 	Logger     *slog.Logger     // nil discards
 	Now        func() time.Time // nil means time.Now
@@ -58,6 +62,7 @@ func (l Limits) withDefaults() Limits {
 func (o Options) withDefaults() Options {
 	o.MaxFuture = cmp.Or(o.MaxFuture, 10*time.Minute)
 	o.HeadBytes = cmp.Or(o.HeadBytes, 256<<20)
+	o.BlockCache = cmp.Or(o.BlockCache, 32<<20)
 	o.HeadAge = cmp.Or(o.HeadAge, time.Hour)
 	o.MaxWAL = cmp.Or(o.MaxWAL, 1<<30)
 	if o.Retention == nil {

@@ -225,11 +225,19 @@ func (s *Store) dropTables(now time.Time) {
 
 // readBlock returns the chunks of block i of p.
 func (s *Store) readBlock(p *openPart, t *tables, i uint32) ([]byte, error) {
-	b, err := p.Read(t.blocks[i], nil)
+	buf, ok := s.packed.Get().(*[]byte)
+	if !ok {
+		buf = new([]byte)
+	}
+	b, err := p.Read(t.blocks[i], *buf)
 	if err != nil {
 		return nil, err
 	}
-	data, _, _, err := s.z.Decode(nil, b)
+	data, unpacked, _, err := s.z.Decode(nil, b)
+	if unpacked != nil { // else data is b itself
+		*buf = b
+		s.packed.Put(buf)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("block %d of part %s: %w", i, p.Name(), err)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"sync"
 	"time"
 
 	"github.com/pharos-o11y/pharos/internal/engine/index"
@@ -28,11 +27,6 @@ type selection struct {
 	head  []headSeries    // in order of labels, with data in the range
 	parts []*selectedPart
 	view  *part.View[*partData]
-
-	mu    sync.Mutex
-	cache map[blockKey][]byte // guarded by mu
-	ring  []blockKey          // guarded by mu; keys of cache, oldest at next
-	next  int                 // guarded by mu
 }
 
 // headSeries is a series with its buffers at the moment of the query.
@@ -59,15 +53,6 @@ type selectedPart struct {
 	pos  int
 	ls   model.Labels // of refs[pos]; valid until it advances
 }
-
-type blockKey struct {
-	part  int
-	block uint32
-}
-
-// cachedBlocks is the number of blocks that a query keeps: series that are neighbours
-// share them.
-const cachedBlocks = 64
 
 // tooBroad returns an error if sel might select every series without saying so.
 func tooBroad(sel *store.MetricSelector, q *index.Query) error {
@@ -112,7 +97,7 @@ func (s *Store) begin(ctx context.Context, sel *store.MetricSelector) (*selectio
 		return nil, err
 	}
 	s.warnLost(sel.Account)
-	return &selection{ctx: ctx, s: s, acct: sel.Account, r: sel.Range, shape: shapeOf(sel.Func), cache: map[blockKey][]byte{}}, nil
+	return &selection{ctx: ctx, s: s, acct: sel.Account, r: sel.Range, shape: shapeOf(sel.Func)}, nil
 }
 
 // openParts selects the series of the parts.
@@ -125,9 +110,6 @@ func (x *selection) openParts(name model.Tenant, sel *store.MetricSelector, q *i
 	}
 	parts := x.view.Parts
 	held := int64(len(x.head)) * headSeriesBytes
-	if len(parts) > 0 {
-		held += cachedBlocks * blockSize
-	}
 	if err := sel.Account.Hold(held); err != nil {
 		x.view.Close()
 		return err
@@ -251,6 +233,7 @@ func (x *selection) series(yield func(*selected) bool) {
 	head := x.head
 	var slab []selected
 	var refs []partRef
+	var labels model.Labels
 	for len(head) > 0 || len(parts) > 0 {
 		if len(slab) == 0 {
 			slab = make([]selected, selectedSlab)
@@ -279,7 +262,12 @@ func (x *selection) series(yield func(*selected) bool) {
 			out.labels, out.head = head[0].labels, &head[0]
 			head = head[1:]
 		} else {
-			out.labels = append(model.Labels(nil), lowest...)
+			if cap(labels)-len(labels) < len(lowest) {
+				labels = make(model.Labels, 0, max(selectedSlab, len(lowest)))
+			}
+			n := len(labels)
+			labels = append(labels, lowest...)
+			out.labels = labels[n:len(labels):len(labels)]
 		}
 		if ties > 0 {
 			from, n := len(refs), 0
@@ -345,30 +333,15 @@ func (s *Store) Caps() store.MetricCaps { return store.MetricCaps{} }
 
 // block returns block i of a part of the selection, from the cache if it is there.
 func (x *selection) block(p int, i uint32) ([]byte, error) {
-	key := blockKey{p, i}
-	x.mu.Lock()
-	b, ok := x.cache[key]
-	x.mu.Unlock()
-	if ok {
+	sp := x.parts[p]
+	key := blockKey{sp.p, i}
+	if b, ok := x.s.blocks.get(key); ok {
 		return b, nil
 	}
-	sp := x.parts[p]
 	b, err := x.s.readBlock(sp.p, sp.t, i)
 	if err != nil {
 		return nil, err
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if _, ok := x.cache[key]; ok {
-		return b, nil
-	}
-	x.cache[key] = b
-	if len(x.ring) < cachedBlocks {
-		x.ring = append(x.ring, key)
-		return b, nil
-	}
-	delete(x.cache, x.ring[x.next])
-	x.ring[x.next] = key
-	x.next = (x.next + 1) % cachedBlocks
+	x.s.blocks.put(key, b)
 	return b, nil
 }

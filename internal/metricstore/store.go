@@ -32,6 +32,8 @@ type Store struct {
 
 	appenders sync.Pool // of *appender
 	decoders  sync.Pool // of *sampleDecoder
+	packed    sync.Pool // of *[]byte: compressed blocks
+	blocks    *blockCache
 	curBytes  atomic.Int64
 	oldBytes  atomic.Int64 // of the frozen buffers
 
@@ -66,7 +68,7 @@ func Open(dir string, log *wal.Log, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("open metric store: %w", err)
 	}
 	opts = opts.withDefaults()
-	s := &Store{opts: opts, dir: dir, log: log, limit: partLimit, tenants: map[model.Tenant]*tenant{}, lastFlush: opts.Now()}
+	s := &Store{opts: opts, dir: dir, log: log, limit: partLimit, tenants: map[model.Tenant]*tenant{}, lastFlush: opts.Now(), blocks: newBlockCache(int(opts.BlockCache))}
 	s.appenders.New = func() any { return new(appender) }
 	s.decoders.New = func() any { return new(sampleDecoder) }
 	var err error
