@@ -159,7 +159,7 @@ func (a *App) queryRoutes(mux *http.ServeMux, cfg *config.Config) {
 	p.Register(mux, "/prometheus")
 	loki.New(loki.Options{
 		Reader: a.logs, Index: a.logs, Door: a.door, Tenancy: a.tenancy, Logger: a.logger,
-		Build: loki.BuildInfo{Revision: a.version}, Config: a.configText, Flush: a.logs.Flush, Deleter: a.logs, Limits: a.lokiLimits,
+		Build: loki.BuildInfo{Revision: a.version}, Config: a.configText, Flush: a.logs.Flush, Deleter: a.logs, Traces: a.findTraces, Limits: a.lokiLimits,
 	}).Register(mux, "")
 	t := tempo.New(tempo.Options{
 		Reader: a.traces, Index: a.traces, Door: a.door, Tenancy: a.tenancy, Logger: a.logger, Revision: a.version,

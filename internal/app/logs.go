@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -9,6 +10,8 @@ import (
 	"github.com/pharos-o11y/pharos/internal/logql"
 	"github.com/pharos-o11y/pharos/internal/logstore"
 	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/traceql"
 )
 
 // logLimits is the limits of logs under one configuration, as the store and the API take
@@ -117,4 +120,24 @@ func (a *App) lokiLimits(t model.Tenant) loki.Limits {
 	lim := a.logLimits.Load().of(t).api
 	lim.Retention = a.retention(model.Logs, t)
 	return lim
+}
+
+// findTraces is the [logql.TraceFinder]: it searches the trace store.
+func (a *App) findTraces(ctx context.Context, tenant model.Tenant, query string, r model.TimeRange, limit int, acct *store.Account) ([]string, error) {
+	e, err := traceql.Parse(query)
+	if err != nil {
+		return nil, fmt.Errorf("TraceQL in a label filter: %w", err)
+	}
+	res, err := traceql.Search(ctx, a.traces, tenant, e, traceql.Params{Range: r, Limit: limit, SpansPerSpanset: 1, Account: acct})
+	if err != nil {
+		return nil, fmt.Errorf("TraceQL in a label filter: %w", err)
+	}
+	if res.Matched > limit {
+		return nil, fmt.Errorf("%w: %s selects %d traces, at most %d can be a filter of logs", store.ErrTooBroad, query, res.Matched, limit)
+	}
+	ids := make([]string, len(res.Traces))
+	for i := range res.Traces {
+		ids[i] = res.Traces[i].ID.String()
+	}
+	return ids, nil
 }

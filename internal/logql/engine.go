@@ -14,7 +14,9 @@ type Engine struct {
 	// Index, if not nil, lets the engine prove that a label filter looks at structured
 	// metadata, so that the store can evaluate it.
 	Index store.LogIndex
-	Now   func() time.Time // for the template function now; nil means time.Now
+	// Traces answers label filters that ask for traces; nil refuses them.
+	Traces TraceFinder
+	Now    func() time.Time // for the template function now; nil means time.Now
 }
 
 // Params say what to run a query on.
@@ -92,6 +94,10 @@ type Point struct {
 // if the data does not allow an answer, or are those of the store.
 func (g *Engine) Query(ctx context.Context, tenant model.Tenant, e Expr, p Params) (*Result, error) {
 	x := &exec{engine: g, ctx: ctx, tenant: tenant, p: p}
+	e, err := x.resolveTraces(e)
+	if err != nil {
+		return nil, err
+	}
 	switch e := e.(type) {
 	case *LogQuery:
 		streams, err := x.logs(e)

@@ -29,6 +29,7 @@ const (
 	tokKeyword          // text, lower case: reserved everywhere
 	tokFunc             // text, lower case: a function word followed by ( or by grouping
 	tokOp               // text: operator or punctuation
+	tokTraces           // text: TraceQL in braces or parentheses, behind a label and in
 )
 
 type token struct {
@@ -332,6 +333,7 @@ func (l *lexer) word(rest string) {
 	text := rest[:n]
 	lower := strings.ToLower(text)
 	switch {
+	case lower == "in" && len(l.toks) > 0 && l.toks[len(l.toks)-1].kind == tokIdent && l.traces(rest, n):
 	case reserved(lower):
 		l.emit(token{kind: tokKeyword, text: lower}, n)
 	case functionWord(lower) && callFollows(rest[n:]):
@@ -339,6 +341,21 @@ func (l *lexer) word(rest string) {
 	default:
 		l.emit(token{kind: tokIdent, text: text}, n)
 	}
+}
+
+// traces emits TraceQL if that is what follows the word in, the first n bytes of rest.
+func (l *lexer) traces(rest string, n int) bool {
+	for n < len(rest) && strings.IndexByte(" \t\r\n", rest[n]) >= 0 {
+		n++
+	}
+	if n == len(rest) || rest[n] != '{' && rest[n] != '(' {
+		return false
+	}
+	size := traceText(rest[n:])
+	if size > 0 {
+		l.emit(token{kind: tokTraces, text: rest[n : n+size]}, n+size)
+	}
+	return size > 0
 }
 
 func wordLen(s string) int {

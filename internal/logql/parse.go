@@ -582,6 +582,9 @@ func (p *parser) comparison() (condition, error) {
 	}
 	p.take()
 	op := p.peek()
+	if op.kind == tokTraces {
+		return p.traceCondition(t)
+	}
 	if op.kind != tokOp || op.text == "|" {
 		if hint(t) != "" {
 			return nil, p.unexpected(t, "a pipeline stage")

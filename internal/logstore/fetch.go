@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/engine/part"
+	"github.com/pharos-o11y/pharos/internal/engine/textmatch"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
@@ -57,7 +59,8 @@ type wants struct {
 	r      model.TimeRange
 	lines  []lineFilter
 	fields []store.FieldPredicate
-	judge  *judge // of the line filters and the parser
+	values [][]string // that satisfy each of fields, nil if they are not known
+	judge  *judge     // of the line filters and the parser
 	noLine bool
 	sizes  bool // of lines
 	noMeta bool
@@ -281,12 +284,7 @@ func (w *wants) asksFilter() bool {
 			return true
 		}
 	}
-	for _, p := range w.fields {
-		if p.Matcher.Type == model.MatchEqual && p.Matcher.Value != "" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(w.values, func(vs []string) bool { return len(vs) > 0 })
 }
 
 // may reports whether a block with filter bf can hold what is wanted.
@@ -296,12 +294,32 @@ func (w *wants) may(bf *blockFilter) bool {
 			return false
 		}
 	}
-	for _, p := range w.fields {
-		if m := p.Matcher; m.Type == model.MatchEqual && m.Value != "" && !bf.field(m.Name, m.Value) {
+	for i, vs := range w.values {
+		name := w.fields[i].Matcher.Name
+		if len(vs) > 0 && !slices.ContainsFunc(vs, func(v string) bool { return bf.field(name, v) }) {
 			return false
 		}
 	}
 	return true
+}
+
+// fieldValues returns for each predicate the values that satisfy it, nil if these are many
+// or the field may be absent.
+func fieldValues(fields []store.FieldPredicate) [][]string {
+	out := make([][]string, len(fields))
+	for i, p := range fields {
+		switch m := p.Matcher; m.Type {
+		case model.MatchEqual:
+			out[i] = []string{m.Value}
+		case model.MatchRegexp:
+			out[i], _ = textmatch.Texts(m.Value)
+		default:
+		}
+		if slices.Contains(out[i], "") {
+			out[i] = nil
+		}
+	}
+	return out
 }
 
 // readInto reads a column into buf, which keeps the memory.

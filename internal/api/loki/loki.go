@@ -31,6 +31,7 @@ type Options struct {
 	// once a request.
 	Limits  func(model.Tenant) Limits
 	Build   BuildInfo
+	Traces  logql.TraceFinder               // answers filters of logs by traces; nil refuses them
 	Deleter Deleter                         // nil: entries cannot be deleted
 	Config  func() string                   // the configuration in force, as YAML; nil: not shown
 	Flush   func(ctx context.Context) error // writes what is in memory to disk; nil: not offered
@@ -72,7 +73,7 @@ func New(opts Options) *API {
 	}
 	return &API{
 		Options: opts,
-		engine:  &logql.Engine{Reader: opts.Reader, Index: opts.Index, Now: opts.Now},
+		engine:  &logql.Engine{Reader: opts.Reader, Index: opts.Index, Now: opts.Now, Traces: opts.Traces},
 		tails:   map[model.Tenant]int{},
 	}
 }

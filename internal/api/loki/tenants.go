@@ -46,6 +46,18 @@ func (a *API) source(r *http.Request) (*source, error) {
 		m := &tenantUnion{tenants: tenants, reader: a.Reader, index: a.Index}
 		s.name, s.reader, s.index = model.Tenant(strings.Join(names, "|")), m, m
 		s.engine = &logql.Engine{Reader: m, Index: m, Now: a.Now}
+		if a.Traces != nil {
+			s.engine.Traces = func(ctx context.Context, _ model.Tenant, query string, r model.TimeRange, limit int, acct *store.Account) (all []string, err error) {
+				for _, t := range tenants {
+					ids, err := a.Traces(ctx, t, query, r, limit-len(all), acct)
+					if err != nil {
+						return nil, err
+					}
+					all = append(all, ids...)
+				}
+				return all, nil
+			}
+		}
 	}
 	return s, nil
 }
