@@ -33,6 +33,8 @@ type workload interface {
 // metricLoad is node_exporter-shaped: targets are scraped every 15 s, and a sender like
 // Prometheus' forwards 2,000 samples a request.
 type metricLoad struct {
+	title                    string
+	every                    time.Duration // between scrapes
 	targets, series, scrapes int
 	first, last              time.Time // of the samples; fixed by the first server of a run
 }
@@ -42,7 +44,11 @@ const (
 	samplesAWrite = 2000
 )
 
-func (l *metricLoad) name() string { return "metrics" }
+// month is the name of the workload over many days. Its server is started anew before it
+// is asked, so that the first answers come out of cold caches.
+const month = "month"
+
+func (l *metricLoad) name() string { return l.title }
 
 // seriesState is a series and where its value stands.
 type seriesState struct {
@@ -177,8 +183,8 @@ func appendSeries(b []byte, labels []byte, v float64, ms int64) []byte {
 
 func (l *metricLoad) send(ctx context.Context, c config, p *proc) (int, int64, error) {
 	if l.first.IsZero() {
-		l.last = time.Now().Truncate(scrapeEvery)
-		l.first = l.last.Add(-time.Duration(l.scrapes-1) * scrapeEvery)
+		l.last = time.Now().Truncate(l.every)
+		l.first = l.last.Add(-time.Duration(l.scrapes-1) * l.every)
 	}
 	var sent, raw atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
@@ -204,7 +210,7 @@ func (l *metricLoad) send(ctx context.Context, c config, p *proc) (int, int64, e
 				})
 			}
 			for k := range l.scrapes {
-				ms := l.first.Add(time.Duration(k) * scrapeEvery).UnixMilli()
+				ms := l.first.Add(time.Duration(k) * l.every).UnixMilli()
 				for i := range series {
 					body = appendSeries(body, series[i].labels, series[i].next(rngs[i]), ms)
 					if n++; n == samplesAWrite {
@@ -296,6 +302,14 @@ func (l *metricLoad) queries(*proc) []query {
 	}
 	instant := func(name, expr string) query {
 		return query{name: name, path: "/api/v1/query?" + url.Values{"query": {expr}, "time": day["end"]}.Encode()}
+	}
+	if l.title == month {
+		return []query{
+			ranged("`sum by (mode) (rate(node_cpu_seconds_total[1h]))`, 1 h", `sum by (mode) (rate(node_cpu_seconds_total[1h]))`, 3600),
+			ranged("`avg(avg_over_time(node_memory_field_bytes[6h]))`, 6 h", `avg(avg_over_time(node_memory_field_bytes[6h]))`, 6*3600),
+			ranged("`max_over_time(node_hwmon_temp_celsius[1d])`, 1 d", `max_over_time(node_hwmon_temp_celsius[1d])`, 24*3600),
+			ranged("one host: `node_filesystem_avail_bytes{instance=…}`, 1 h", `node_filesystem_avail_bytes{instance="host-0001:9100"}`, 3600),
+		}
 	}
 	return []query{
 		ranged("`sum by (instance) (rate(node_cpu_seconds_total[5m]))`, 15 s", `sum by (instance) (rate(node_cpu_seconds_total[5m]))`, 15),

@@ -118,7 +118,7 @@ func (l *otlpLoad) verify(ctx context.Context, p *proc, items int) error {
 
 func (l *otlpLoad) queries(*proc) []query {
 	q := url.Values{
-		"query": {`sum(avg_over_time(app_metric_03[5m]))`}, "step": {"60"},
+		"query": {`sum(avg_over_time(app_metric_03[5m]))`}, "step": {"60"}, "nocache": {"1"},
 		"start": {fmt.Sprint(l.first.Unix())}, "end": {fmt.Sprint(l.last.Unix())},
 	}
 	return []query{{name: "`sum(avg_over_time(app_metric_03[5m]))`, 60 s", path: "/api/v1/query_range?" + q.Encode()}}

@@ -35,7 +35,7 @@ type config struct {
 	repeat                   int
 	senders                  int
 	settle                   time.Duration
-	metrics                  metricLoad
+	metrics, month           metricLoad
 	churn, million           seriesLoad
 	otlp                     otlpLoad
 	logs                     logLoad
@@ -48,12 +48,15 @@ func parseFlags() config {
 	flag.StringVar(&c.cache, "cache", ".bin", "`directory` where peer binaries are built once and kept")
 	flag.StringVar(&c.out, "out", "", "Markdown `file` whose section between the bench markers is replaced; empty prints only")
 	flag.StringVar(&c.work, "work", "", "`directory` for the data of the servers; empty means a temporary one")
-	flag.StringVar(&c.signals, "signals", "metrics,otlp,churn,logs,spans", "which workloads to run, a `list`; million (of active series) runs only when it is named")
+	flag.StringVar(&c.signals, "signals", "metrics,month,otlp,churn,logs,spans", "which workloads to run, a `list`; million (of active series) runs only when it is named")
 	flag.StringVar(&c.peers, "peers", "victoria-metrics,prometheus,victoria-logs", "which peers to run, a `list`; empty means Pharos alone")
 	flag.BoolVar(&c.keep, "keep", false, "keep the data directories")
 	flag.IntVar(&c.repeat, "repeat", 5, "how often each query is asked")
 	flag.IntVar(&c.senders, "senders", 4, "concurrent connections that send")
 	flag.DurationVar(&c.settle, "settle", 90*time.Second, "longest wait for background work to end")
+	c.metrics = metricLoad{title: "metrics", every: scrapeEvery}
+	c.month = metricLoad{title: month, every: 2 * time.Minute, targets: 4, scrapes: 29 * 24 * 30}
+	flag.IntVar(&c.month.series, "month", 50, "month: series of each of 4 targets, for 29 days")
 	flag.IntVar(&c.metrics.targets, "targets", 100, "metrics: scrape targets")
 	flag.IntVar(&c.metrics.series, "series", 500, "metrics: series of each target")
 	flag.IntVar(&c.metrics.scrapes, "scrapes", 120, "metrics: scrapes of each target, 15 s apart")
@@ -113,7 +116,7 @@ func run(ctx context.Context, c config) error {
 		return err
 	}
 	signals := strings.Split(c.signals, ",")
-	for _, load := range []workload{&c.metrics, &c.otlp, &c.churn, &c.million, &c.logs, &c.spans} {
+	for _, load := range []workload{&c.metrics, &c.month, &c.otlp, &c.churn, &c.million, &c.logs, &c.spans} {
 		if !slices.Contains(signals, load.name()) {
 			continue
 		}
@@ -161,7 +164,7 @@ func runOne(ctx context.Context, c config, s server, load workload, rep *report)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.kill()) }()
+	defer func() { err = errors.Join(err, p.kill()) }() // the last one
 	idle, err := p.usage()
 	if err != nil {
 		return err
@@ -185,6 +188,12 @@ func runOne(ctx context.Context, c config, s server, load workload, rep *report)
 		rep.note("%s, %s: %v", s.name, load.name(), err)
 		fmt.Fprintf(os.Stderr, " WRONG: %v …", err)
 	}
+	var stopping time.Duration // what the stop still had to write belongs to the ingest
+	if load.name() == month {
+		if p, stopping, err = restart(ctx, p, dir); err != nil {
+			return fmt.Errorf("restart: %w", err)
+		}
+	}
 	if err := ask(ctx, c, p, load, rep); err != nil {
 		return fmt.Errorf("query: %w", err)
 	}
@@ -206,9 +215,25 @@ func runOne(ctx context.Context, c config, s server, load workload, rep *report)
 	}
 	rep.ingest = append(rep.ingest, ingestRow{
 		load: load.name(), server: s.title, items: n, raw: raw, wall: wall,
-		// What the stop still had to write belongs to the ingest.
-		cpu: after.cpu - idle.cpu + p.total() - last.cpu, rssIngest: after.peak, rss: last.peak, disk: data, wal: wal,
+		cpu: after.cpu - idle.cpu + stopping + p.total() - last.cpu, rssIngest: after.peak, rss: last.peak, disk: data, wal: wal,
 	})
 	fmt.Fprintf(os.Stderr, " done: %.1f MB on disk\n", float64(data)/1e6)
 	return nil
+}
+
+// restart stops a server and starts it again on its data. It returns what the stop cost.
+func restart(ctx context.Context, p *proc, dir string) (*proc, time.Duration, error) {
+	before, err := p.usage()
+	if err != nil {
+		return p, 0, err
+	}
+	if err := p.stop(); err != nil {
+		return p, 0, err
+	}
+	cost := p.total() - before.cpu
+	next, err := start(ctx, p.server, dir)
+	if err != nil {
+		return p, 0, err
+	}
+	return next, cost, nil
 }

@@ -20,6 +20,7 @@ type answer struct {
 	load, server, query string
 	cpu                 time.Duration // of the server, a time
 	wall                time.Duration // the fastest
+	coldCPU, coldWall   time.Duration // of the first time
 	failed              string
 }
 
@@ -27,6 +28,11 @@ type answer struct {
 func ask(ctx context.Context, c config, p *proc, load workload, rep *report) error {
 	for _, q := range load.queries(p) {
 		a := answer{load: load.name(), server: p.title, query: q.name}
+		fresh, err := p.usage()
+		if err != nil {
+			return err
+		}
+		asked := time.Now()
 		if err := once(ctx, p, q); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -37,10 +43,12 @@ func ask(ctx context.Context, c config, p *proc, load workload, rep *report) err
 			continue
 		}
 		// Enough repetitions for a clock of 10 ms, bounded by time.
+		a.coldWall = time.Since(asked)
 		before, err := p.usage()
 		if err != nil {
 			return err
 		}
+		a.coldCPU = before.cpu - fresh.cpu
 		began, n := time.Now(), 0
 		for n < c.repeat || n < 50*c.repeat && time.Since(began) < 400*time.Millisecond {
 			t := time.Now()

@@ -79,7 +79,7 @@ func pharos(path string) (server, error) {
 		return server{}, fmt.Errorf("find Pharos: %w; build it with make build or name it with -pharos", err)
 	}
 	return server{
-		name: "pharos", title: "Pharos", binary: bin, takes: []string{"metrics", "otlp", "churn", "million", "logs", "spans"}, ready: "/-/ready",
+		name: "pharos", title: "Pharos", binary: bin, takes: []string{"metrics", "month", "otlp", "churn", "million", "logs", "spans"}, ready: "/-/ready",
 		writePath: "/api/v1/write", otlpPath: "/v1/metrics", otlpPort: true, pushPath: "/loki/api/v1/push", lang: "logql",
 		args: func(dir string, ports []string) ([]string, error) {
 			return []string{"serve", "--data", dir, "--listen", ports[0], "--otlp-grpc", ports[1], "--otlp-http", ports[2]}, nil
@@ -90,7 +90,7 @@ func pharos(path string) (server, error) {
 func victoriaMetrics(ctx context.Context, cache string) (server, error) {
 	bin, err := buildTool(ctx, cache, "victoria-metrics", "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics")
 	return server{
-		name: "victoria-metrics", title: "VictoriaMetrics", binary: bin, takes: []string{"metrics", "otlp", "churn", "million"}, ready: "/health",
+		name: "victoria-metrics", title: "VictoriaMetrics", binary: bin, takes: []string{"metrics", "month", "otlp", "churn", "million"}, ready: "/health",
 		writePath: "/api/v1/write", otlpPath: "/opentelemetry/v1/metrics", flush: []string{"/internal/force_flush", "/internal/force_merge"},
 		args: func(dir string, ports []string) ([]string, error) {
 			return []string{
