@@ -60,7 +60,7 @@ func TestFiveMillionSeriesADay(t *testing.T) {
 		limit      = 4 << 30
 		podSeries  = 100
 		activePods = 10_000
-		newPods    = activePods / 6
+		newPods    = 1_740
 		scrapes    = 1 // an hour
 	)
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(limit / 10 * 8)) // as the process does with memory.limit
