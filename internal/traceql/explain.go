@@ -141,8 +141,9 @@ type explainer struct {
 	durations [2]durations
 	examples  [2][]Example
 	time      map[operation]*[2]float64
-	self      []int64 // by row: time in which no child runs
-	covered   []int64 // by row: end of what children cover
+	below     [2][]int32 // by side and row: spans of the population that it is, or is below
+	self      []int64    // by row: time in which no child runs
+	covered   []int64    // by row: end of what children cover
 	held      int64
 }
 
@@ -243,7 +244,7 @@ func (x *explainer) scan(ctx context.Context) error {
 		return nil
 	}
 	pl.sel.AllAttrs, pl.sel.Events = true, true
-	return x.each(ctx, pl, x.begin, x.span, x.count)
+	return x.each(ctx, pl, x.begin, x.span, x.end)
 }
 
 // begin readies the columns by row for a batch.
@@ -253,8 +254,15 @@ func (x *explainer) begin(f *frame) error {
 	for i := range x.sides {
 		x.sides[i] = -1
 	}
-	clear(x.self)
 	return nil
+}
+
+// end counts what needs the whole batch.
+func (x *explainer) end(f *frame) error {
+	if err := x.spend(f); err != nil {
+		return err
+	}
+	return x.count(f)
 }
 
 // span finds the side of a span, and counts what is not an attribute.
@@ -268,7 +276,7 @@ func (x *explainer) span(f *frame, t int, row int32) error {
 	x.spans[side]++
 	x.durations[side].add(f.rows.Duration[row])
 	x.example(f, t, row, side)
-	return x.spend(f, t, row, side)
+	return nil
 }
 
 func (x *explainer) side(f *frame, row int32) int {
@@ -338,31 +346,48 @@ func (x *explainer) example(f *frame, t int, row int32, side int) {
 	x.examples[side] = list[:min(len(list), x.params.Examples)]
 }
 
-// spend adds up the time that the spans from row downwards are busy themselves.
-func (x *explainer) spend(f *frame, t int, row int32, side int) error {
-	built := f.tree.built[t]
-	f.buildTree(t)
-	if !built {
-		x.selfTimes(f, t)
+// spend adds up, for every trace of a batch, the time that the spans from those of the
+// population downwards are busy themselves. A span counts once for each span of the
+// population that it is or that it is below.
+func (x *explainer) spend(f *frame) error {
+	for side := range x.below {
+		x.below[side] = resize(x.below[side], f.rows.Len())
 	}
 	tr := &f.tree
-	if tr.left[row] == 0 {
-		return x.spent(f, row, side)
-	}
-	order := tr.order[f.bounds[t]:tr.orderEnd[t]]
-	from, _ := slices.BinarySearchFunc(order, tr.left[row], func(r, left int32) int { return int(tr.left[r] - left) })
-	for _, r := range order[from:] {
-		if tr.left[r] > tr.right[row] {
-			break
+	for t := range f.traces() {
+		rows := f.span(t)
+		if !slices.ContainsFunc(rows, func(r int32) bool { return x.sides[r] >= 0 }) {
+			continue
 		}
-		if err := x.spent(f, r, side); err != nil {
-			return err
+		f.buildTree(t)
+		x.selfTimes(f, t)
+		for side := range x.below {
+			below := x.below[side]
+			for _, r := range rows {
+				below[r] = 0
+				if int(x.sides[r]) == side {
+					below[r] = 1
+				}
+			}
+			for _, r := range tr.order[f.bounds[t]:tr.orderEnd[t]] { // parents first
+				if up := tr.up[r]; up >= 0 {
+					below[r] += below[up]
+				}
+			}
+			for _, r := range rows {
+				if below[r] == 0 {
+					continue
+				}
+				if err := x.spent(f, r, side, float64(x.self[r])*float64(below[r])); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return nil
 }
 
-func (x *explainer) spent(f *frame, r int32, side int) error {
+func (x *explainer) spent(f *frame, r int32, side int, ns float64) error {
 	sum := x.time[operation{f.rows.Service[r], f.rows.Name[r]}]
 	if sum == nil {
 		if len(x.time) == maxOperations {
@@ -374,7 +399,7 @@ func (x *explainer) spent(f *frame, r int32, side int) error {
 		sum = &[2]float64{}
 		x.time[operation{strings.Clone(f.rows.Service[r]), strings.Clone(f.rows.Name[r])}] = sum
 	}
-	sum[side] += float64(x.self[r])
+	sum[side] += ns
 	return nil
 }
 

@@ -180,6 +180,46 @@ func TestExplainNumbers(t *testing.T) {
 	}
 }
 
+// TestExplainNested compares spans of which some lie below others: a chain of 2,000 spans
+// of 1 ms each, all of them in the population, in half of the traces twice as slow at the
+// end.
+func TestExplainNested(t *testing.T) {
+	s := storetest.NewTraces()
+	const depth = 2000
+	for n := range 2 {
+		td := ptrace.NewTraces()
+		spans := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()
+		for i := range depth {
+			sp := spans.AppendEmpty()
+			sp.SetTraceID(pcommon.TraceID{15: byte(n + 1)})
+			sp.SetSpanID(pcommon.SpanID{6: byte(i >> 8), 7: byte(i), 0: 1})
+			if i > 0 {
+				sp.SetParentSpanID(pcommon.SpanID{6: byte((i - 1) >> 8), 7: byte(i - 1), 0: 1})
+			}
+			sp.SetName([]string{"step", "last"}[i/(depth-1)])
+			sp.Attributes().PutBool("slow", n == 1)
+			start := 1000*second + int64(i)*1e6
+			sp.SetStartTimestamp(pcommon.Timestamp(start))
+			sp.SetEndTimestamp(pcommon.Timestamp(1000*second + depth*1e6 + int64(n)*second))
+		}
+		if err := s.Append(t.Context(), tenant, td); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := Explain(t.Context(), s, tenant, ExplainParams{
+		Population: mustParse(t, `{ }`), Range: model.TimeRange{To: 10_000 * second},
+		Selected: Selection{Filter: mustParse(t, `{ span.slow = true }`)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Of every span of the chain the last takes 1 ms, and 1 s more in the slow trace.
+	want := []TimeSpent{{Name: "last", Selected: 1001e6, Baseline: 1e6}}
+	if !slices.Equal(got.Time, want) || got.Selected.Spans != depth || got.Baseline.Spans != depth {
+		t.Errorf("time %+v of %d and %d spans, want %+v", got.Time, got.Selected.Spans, got.Baseline.Spans, want)
+	}
+}
+
 func TestExplainErrors(t *testing.T) {
 	s := fixture(t)
 	all := mustParse(t, `{ }`)
