@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -115,6 +116,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		return nil, err
 	}
 	a.meter = meter.New(a.reg, nil)
+	a.meter.BoundTenants(cfg.Limits.MaxTenants, slices.Concat(a.metrics.Tenants(), a.logs.Tenants(), a.traces.Tenants())...)
 	a.derive = derive.New(a.deriveOptions(cfg))
 	a.door = query.New(a.queryOptions(cfg, limit))
 	if err := a.buildPipeline(ctx, cfg); err != nil {

@@ -105,3 +105,39 @@ func TestAdminAPIOfOtherSites(t *testing.T) {
 		}
 	}
 }
+
+// TestTenantLimit demands that a tenant too many is refused by every protocol, and told
+// why, while others go on.
+func TestTenantLimit(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Limits.MaxTenants = 1
+	a := start(t, cfg)
+	push := func(path, contentType, tenant, body string) (int, string) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+a.Addr()+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Scope-OrgID", tenant)
+		r.Header.Set("Content-Type", contentType)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return read(t, resp)
+	}
+	logs := `{"streams":[{"stream":{"app":"x"},"values":[["` + strconv.FormatInt(a.now().UnixNano(), 10) + `","hello"]]}]}`
+	for _, c := range []struct {
+		path, contentType, tenant, body string
+		code                            int
+	}{
+		{"/loki/api/v1/push", "application/json", "first", logs, http.StatusNoContent},
+		{"/loki/api/v1/push", "application/json", "second", logs, http.StatusTooManyRequests},
+		{"/api/v1/import/prometheus", "text/plain", "third", "x 1\n", http.StatusBadRequest},
+		{"/api/v1/import/prometheus", "text/plain", "first", "x 1\n", http.StatusNoContent},
+	} {
+		code, body := push(c.path, c.contentType, c.tenant, c.body)
+		if code != c.code || code >= 400 && !strings.Contains(body, "limits.max_tenants") {
+			t.Errorf("%s of %s: %d %s", c.path, c.tenant, code, body)
+		}
+	}
+}

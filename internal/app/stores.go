@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/pharos-o11y/pharos/internal/config"
@@ -14,7 +15,6 @@ import (
 // exactly that; retention is looked up on every write, since a reload may change it.
 
 func (a *App) metricOptions(cfg *config.Config, limit int64) metricstore.Options {
-	limits := metricstore.Limits{ActiveSeries: cfg.Limits.MaxSeries, LabelsPerSeries: cfg.Limits.MaxLabels}
 	var tiers []metricstore.Tier
 	for _, d := range cfg.Downsampling {
 		tiers = append(tiers, metricstore.Tier{Resolution: time.Duration(d.Resolution), Retention: time.Duration(d.Retention)})
@@ -22,10 +22,18 @@ func (a *App) metricOptions(cfg *config.Config, limit int64) metricstore.Options
 	return metricstore.Options{
 		Tiers:     tiers,
 		Retention: func(t model.Tenant) time.Duration { return a.retention(model.Metrics, t) },
-		Limits:    func(model.Tenant) metricstore.Limits { return limits },
+		Limits:    func(t model.Tenant) metricstore.Limits { return metricLimits(cfg, t) },
 		Dedup:     func(model.Tenant) time.Duration { return time.Duration(cfg.Dedup.MinScrapeInterval) },
 		MaxFuture: time.Duration(cfg.Limits.MaxFuture), HeadBytes: headSize(limit),
 		Logger: a.logger, Registerer: a.reg,
+	}
+}
+
+func metricLimits(cfg *config.Config, t model.Tenant) metricstore.Limits {
+	all, own := cfg.Limits, cfg.Limits.Tenants[string(t)]
+	return metricstore.Limits{
+		ActiveSeries: cmp.Or(own.MaxSeries, all.MaxSeries), LabelsPerSeries: cmp.Or(own.MaxLabels, all.MaxLabels),
+		LabelNameLen: cmp.Or(own.MaxLabelName, all.MaxLabelName), LabelValueLen: cmp.Or(own.MaxLabelValue, all.MaxLabelValue),
 	}
 }
 

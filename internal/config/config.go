@@ -128,11 +128,23 @@ type ServiceGraphs struct {
 
 // Limits is what is refused.
 type Limits struct {
-	MaxBody       Bytes    `yaml:"max_body" doc:"Size of one request body, decompressed."`
-	MaxFuture     Duration `yaml:"max_future" doc:"How far ahead of the clock the timestamp of a sample or span may be; that of a log entry: logs.limits.creation_grace_period."`
-	MaxSeries     int      `yaml:"max_series" doc:"Active metric series of one tenant."`
-	MaxLabels     int      `yaml:"max_labels" doc:"Labels of one metric series."`
-	MaxTraceSpans int      `yaml:"max_trace_spans" doc:"Spans of one trace."`
+	MaxBody       Bytes                   `yaml:"max_body" doc:"Size of one request body, decompressed."`
+	MaxFuture     Duration                `yaml:"max_future" doc:"How far ahead of the clock the timestamp of a sample or span may be; that of a log entry: logs.limits.creation_grace_period."`
+	MaxSeries     int                     `yaml:"max_series" doc:"Active metric series of one tenant."`
+	MaxLabels     int                     `yaml:"max_labels" doc:"Labels of one metric series."`
+	MaxLabelName  int                     `yaml:"max_label_name" doc:"Bytes of a label name of a metric series."`
+	MaxLabelValue int                     `yaml:"max_label_value" doc:"Bytes of a label value of a metric series."`
+	MaxTenants    int                     `yaml:"max_tenants" doc:"Tenants that may have data, over all signals; what others send is refused with 429. 0 means any number."`
+	Tenants       map[string]TenantLimits `yaml:"tenants" doc:"Per tenant; what a tenant leaves out is as above."`
+	MaxTraceSpans int                     `yaml:"max_trace_spans" doc:"Spans of one trace."`
+}
+
+// TenantLimits is what differs for one tenant.
+type TenantLimits struct {
+	MaxSeries     int `yaml:"max_series" doc:"Active metric series."`
+	MaxLabels     int `yaml:"max_labels" doc:"Labels of one metric series."`
+	MaxLabelName  int `yaml:"max_label_name" doc:"Bytes of a label name of a metric series."`
+	MaxLabelValue int `yaml:"max_label_value" doc:"Bytes of a label value of a metric series."`
 }
 
 // Query bounds queries.
@@ -193,7 +205,7 @@ func Default() Config {
 		},
 		Limits: Limits{
 			MaxBody: 64 << 20, MaxFuture: Duration(10 * time.Minute), MaxSeries: 5_000_000,
-			MaxLabels: 100, MaxTraceSpans: 1_000_000,
+			MaxLabels: 100, MaxLabelName: 1024, MaxLabelValue: 8192, MaxTenants: 1000, MaxTraceSpans: 1_000_000,
 		},
 		Logs: defaultLogs(),
 		Query: Query{
@@ -240,8 +252,9 @@ func (c *Config) Check() error {
 	}
 	for key, n := range map[string]int64{
 		"limits.max_body": int64(c.Limits.MaxBody), "limits.max_future": int64(c.Limits.MaxFuture),
-		"limits.max_series":      int64(c.Limits.MaxSeries),
-		"limits.max_labels":      int64(c.Limits.MaxLabels),
+		"limits.max_series":     int64(c.Limits.MaxSeries),
+		"limits.max_labels":     int64(c.Limits.MaxLabels),
+		"limits.max_label_name": int64(c.Limits.MaxLabelName), "limits.max_label_value": int64(c.Limits.MaxLabelValue),
 		"limits.max_trace_spans": int64(c.Limits.MaxTraceSpans), "query.timeout": int64(c.Query.Timeout),
 		"query.lookback": int64(c.Query.Lookback), "query.max_samples": int64(c.Query.MaxSamples),
 		"wal.segment_size": int64(c.WAL.SegmentSize), "traces.metrics_interval": int64(c.Traces.MetricsInterval),

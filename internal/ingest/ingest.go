@@ -60,6 +60,9 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// ReasonTenants is the reason to refuse what a tenant sends that is one too many.
+const ReasonTenants = "tenant_limit"
+
 // statusClientGone is what proxies log when the client left before the answer.
 const statusClientGone = 499
 
@@ -77,7 +80,7 @@ func Status(err error) int {
 		return own.Status
 	case errors.As(err, &refused):
 		for _, r := range refused.Refusals {
-			if r.Reason == store.ReasonRateLimited || r.Reason == store.ReasonStreamLimit || strings.HasSuffix(r.Reason, "_rate_limit") {
+			if r.Reason == store.ReasonRateLimited || r.Reason == store.ReasonStreamLimit || r.Reason == ReasonTenants || strings.HasSuffix(r.Reason, "_rate_limit") {
 				return http.StatusTooManyRequests
 			}
 		}

@@ -1,5 +1,7 @@
 package metricstore
 
+import "github.com/pharos-o11y/pharos/internal/model"
+
 // DiskSize returns the bytes of all parts.
 func (s *Store) DiskSize() int64 { return s.set.Size() }
 
@@ -11,4 +13,13 @@ func (s *Store) Snapshot(dir string) error {
 		return err
 	}
 	return deleted.save(dir)
+}
+
+// Tenants returns the tenants that have data, sorted.
+func (s *Store) Tenants() []model.Tenant {
+	var out []model.Tenant
+	for _, t := range s.all() {
+		out = append(out, t.name)
+	}
+	return out
 }

@@ -28,8 +28,22 @@ const maxConflicts = 10
 
 // isNew reports whether add would change anything.
 func (m metadata) isNew(md *store.MetricMetadata, day part.Day) bool {
+	if !m.hasRoom(md) {
+		return false
+	}
 	i := m.find(md)
 	return i < 0 || m[md.Metric][i].day < day
+}
+
+// Bounds of what is kept: metrics of a tenant, and bytes of one description. The rest is
+// left out; descriptions are a comfort.
+const (
+	maxDescribed   = 200_000
+	maxDescription = 16 << 10
+)
+
+func (m metadata) hasRoom(md *store.MetricMetadata) bool {
+	return len(md.Metric)+len(md.Type)+len(md.Unit)+len(md.Help) <= maxDescription && (len(m) < maxDescribed || m[md.Metric] != nil)
 }
 
 func (m metadata) find(md *store.MetricMetadata) int {

@@ -1,8 +1,13 @@
 package tracestore
 
+import "github.com/pharos-o11y/pharos/internal/model"
+
 // DiskSize returns the bytes of all parts.
 func (s *Store) DiskSize() int64 { return s.parts.Size() }
 
 // Snapshot makes dir a store of its own that holds the parts of this moment. Flush first
 // to have the head in it as well.
 func (s *Store) Snapshot(dir string) error { return s.parts.Snapshot(dir) }
+
+// Tenants returns the tenants that have data in parts, sorted.
+func (s *Store) Tenants() []model.Tenant { return s.parts.Tenants() }

@@ -6,12 +6,14 @@ package meter
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/pharos-o11y/pharos/internal/ingest"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
@@ -28,6 +30,7 @@ type Meter struct {
 	mu      sync.Mutex
 	signals map[model.Signal]*counts // guarded by mu
 	tenants map[model.Tenant]bool    // guarded by mu; of which something was stored
+	most    int                      // guarded by mu; tenants, 0 for any number
 	rejects map[rejectKey]*Reject    // guarded by mu
 }
 
@@ -67,6 +70,31 @@ func New(reg prometheus.Registerer, now func() time.Time) *Meter {
 		reg.MustRegister(m.received, m.refused)
 	}
 	return m
+}
+
+// BoundTenants refuses new tenants once most are known, over all signals, so that nobody
+// fills the disk with directories of tenants. known are those that have data already.
+func (m *Meter) BoundTenants(most int, known ...model.Tenant) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.most = most
+	for _, t := range known {
+		m.tenants[t] = true
+	}
+}
+
+// admit refuses n items of a tenant that is one too many.
+func (m *Meter) admit(tenant model.Tenant, n int) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.most <= 0 || m.tenants[tenant] || len(m.tenants) < m.most {
+		return nil
+	}
+	var refused store.Refused
+	refused.Add(ingest.ReasonTenants, n, func() string {
+		return fmt.Sprintf("tenant %s is new, and the limit of %d tenants is reached; raise limits.max_tenants", tenant, m.most)
+	})
+	return refused.Err()
 }
 
 // observe counts an Append of n items that ended with err.
@@ -159,7 +187,10 @@ func (x metricMeter) Append(ctx context.Context, tenant model.Tenant, b *store.M
 		s := &b.Series[i]
 		n += len(s.Samples) + len(s.Histograms) + len(s.Exemplars)
 	}
-	err := x.w.Append(ctx, tenant, b)
+	err := x.m.admit(tenant, n)
+	if err == nil {
+		err = x.w.Append(ctx, tenant, b)
+	}
 	x.m.observe(model.Metrics, tenant, n, err)
 	return err
 }
@@ -174,7 +205,10 @@ func (x logMeter) Append(ctx context.Context, tenant model.Tenant, b *store.LogB
 	for i := range b.Streams {
 		n += len(b.Streams[i].Entries)
 	}
-	err := x.w.Append(ctx, tenant, b)
+	err := x.m.admit(tenant, n)
+	if err == nil {
+		err = x.w.Append(ctx, tenant, b)
+	}
 	x.m.observe(model.Logs, tenant, n, err)
 	return err
 }
@@ -186,7 +220,10 @@ type traceMeter struct {
 
 func (x traceMeter) Append(ctx context.Context, tenant model.Tenant, td ptrace.Traces) error {
 	n := td.SpanCount()
-	err := x.w.Append(ctx, tenant, td)
+	err := x.m.admit(tenant, n)
+	if err == nil {
+		err = x.w.Append(ctx, tenant, td)
+	}
 	x.m.observe(model.Traces, tenant, n, err)
 	return err
 }
