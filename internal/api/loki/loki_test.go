@@ -228,6 +228,11 @@ func TestAnswers(t *testing.T) {
 		},
 		{name: "no patterns", path: "patterns", params: params("query", `{app="none"}`), want: `{"status":"success","data":[]}`},
 		{
+			name: "price", path: "query_range", params: params("query", `{app="x"} |= "plain" | user="u1" `, "start", at(0), "end", at(9), "explain", "1"),
+			want: `{"status":"success","data":{"query":"{app=\"x\"} |= \"plain\" | user=\"u1\"","totalBytes":102,"reads":[{"selector":"{app=\"x\"} |= \"plain\" | user=\"u1\"",
+				"start":"BASE0000000000","end":"BASE9000000000","streams":1,"blocks":1,"entries":5,"bytes":102,"stopsAtLimit":true,"pushedDown":["line contains \"plain\"","metadata user=\"u1\""]}]}}`,
+		},
+		{
 			name: "format", path: "format_query", params: params("query", `{a="b"}|json`),
 			want: `{"status":"success","data":"{a=\"b\"} | json"}`,
 		},

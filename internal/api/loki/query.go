@@ -109,6 +109,9 @@ func floorTo(t, step int64) int64 {
 
 // run evaluates e and writes the answer.
 func (a *API) run(w http.ResponseWriter, r *http.Request, src *source, text string, e logql.Expr, p logql.Params) error {
+	if r.FormValue("explain") == "1" {
+		return a.explain(w, r, src, text, e, p)
+	}
 	flags, categorize := encodingFlags(r)
 	p.Categorize = categorize
 	p.MaxSeries = src.limits.MaxSeries

@@ -69,6 +69,9 @@ func (a *API) Register(mux *http.ServeMux) {
 	mux.Handle("POST /api/pharos/v1/traces/explain", d.Handle(a.explain))
 	mux.Handle("GET /api/pharos/v1/rejects", d.Handle(a.rejects))
 	mux.Handle("GET /api/pharos/v1/storage", d.Handle(a.storage))
+	if a.Logs != nil {
+		mux.Handle("GET /api/pharos/v1/logs/context", d.Handle(a.logContext))
+	}
 	if a.Fault != nil {
 		mux.Handle("GET /api/pharos/v1/demo/fault", d.Handle(a.fault))
 		mux.Handle("POST /api/pharos/v1/demo/fault", d.Handle(a.setFault))
