@@ -15,4 +15,5 @@ export const navigation: NavItem[] = [
   { to: '/traces', label: 'Traces', icon: 'traces', key: 't' },
   { to: '/services', label: 'Services', icon: 'services', key: 's' },
   { to: '/d', label: 'Dashboards', icon: 'dashboards', key: 'd' },
+  { to: '/admin', label: 'Admin', icon: 'admin', key: 'a' },
 ];

@@ -30,6 +30,7 @@ const tree = root.addChildren([
   page('/d', () => import('@/pages/dashboards/dashboards')),
   page('/d/$uid', () => import('@/pages/dashboards/dashboard')),
   page('/d/$uid/$slug', () => import('@/pages/dashboards/dashboard')),
+  page('/admin', () => import('@/pages/admin/admin')),
 ]);
 
 export const router = createRouter({

@@ -133,6 +133,21 @@ export async function logPatterns(selector: string, r: Range, step: number, sign
     .sort((a, b) => b.total - a.total);
 }
 
+/** Bytes by the values of a label, the largest first. */
+export async function logVolume(label: string, r: Range, limit: number, signal?: AbortSignal): Promise<{ value: string; bytes: number }[]> {
+  const { body } = await getJSON<{ data?: { result?: { metric: Labels; value: [number, string] }[] } }>(
+    '/loki/api/v1/index/volume',
+    { query: `{${label}=~".+"}`, targetLabels: label, start: ns(r.from), end: ns(r.to), limit },
+    signal,
+  );
+  return (body.data?.result ?? []).map((x) => ({ value: x.metric[label] ?? '', bytes: Number(x.value[1]) })).sort((a, b) => b.bytes - a.bytes);
+}
+
+/** How many streams, lines and bytes a selector matches. */
+export async function logStats(selector: string, r: Range, signal?: AbortSignal): Promise<{ streams: number; entries: number; bytes: number }> {
+  return (await getJSON<{ streams: number; entries: number; bytes: number }>('/loki/api/v1/index/stats', { query: selector, start: ns(r.from), end: ns(r.to) }, signal)).body;
+}
+
 /** The address of the live tail for a query. */
 export function tailURL(query: string, startMs: number, limit: number): string {
   const base = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}`;

@@ -169,3 +169,45 @@ export async function labelValues(label: string, matcher: string | undefined, r:
   );
   return body.data ?? [];
 }
+
+export interface NameCount {
+  name: string;
+  value: number;
+}
+
+export interface Cardinality {
+  headStats: { numSeries: number; numLabelPairs: number };
+  seriesCountByMetricName: NameCount[];
+  labelValueCountByLabelName: NameCount[];
+  seriesCountByLabelValuePair: NameCount[];
+}
+
+export async function cardinality(limit: number, signal?: AbortSignal): Promise<Cardinality> {
+  return (await getJSON<Envelope<Cardinality>>('/api/v1/status/tsdb', { limit }, signal)).body.data;
+}
+
+export interface Target {
+  scrapePool: string;
+  scrapeUrl: string;
+  labels: Labels;
+  health: string;
+  lastError: string;
+  lastScrape: string;
+  lastScrapeDuration: number;
+}
+
+export async function scrapeTargets(signal?: AbortSignal): Promise<Target[]> {
+  return (await getJSON<Envelope<{ activeTargets?: Target[] }>>('/api/v1/targets', { state: 'active' }, signal)).body.data.activeTargets ?? [];
+}
+
+export async function configText(signal?: AbortSignal): Promise<string> {
+  return (await getJSON<Envelope<{ yaml: string }>>('/api/v1/status/config', {}, signal)).body.data.yaml;
+}
+
+export async function runtimeInfo(signal?: AbortSignal): Promise<Record<string, string | number | boolean>> {
+  return (await getJSON<Envelope<Record<string, string | number | boolean>>>('/api/v1/status/runtimeinfo', {}, signal)).body.data;
+}
+
+export async function buildInfo(signal?: AbortSignal): Promise<Record<string, string>> {
+  return (await getJSON<Envelope<Record<string, string>>>('/api/v1/status/buildinfo', {}, signal)).body.data;
+}
