@@ -1,7 +1,7 @@
 // Every page of the interface against the demo shop.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { axe, delay, openBrowser, openPage, shot, startServer, until } from './lib.mjs';
+import { axe, delay, demo, openBrowser, openPage, shot, until } from './lib.mjs';
 
 let server;
 let browser;
@@ -20,28 +20,10 @@ async function clean(expected) {
 
 describe('the interface', { timeout: 900_000 }, () => {
   before(async () => {
-    server = await startServer('demo');
+    server = await demo();
     browser = await openBrowser();
     tab = await openPage(browser, server.url);
     page = tab.page;
-    await until(
-      'all three signals',
-      async () => {
-        const s = (await json('/api/pharos/v1/status')).signals;
-        return ['metrics', 'logs', 'traces'].every((k) => s[k]?.received_total > 0);
-      },
-      60_000,
-    );
-    // The demo first sends the history of the last minutes; wait until it has reached the present.
-    const lag = q('time() - max(timestamp(http_server_request_duration_seconds_count))');
-    await until(
-      'metrics of this moment',
-      async () => {
-        const r = await json(`/api/v1/query?query=${lag}`);
-        return Number(r.data?.result?.[0]?.value?.[1] ?? Infinity) < 20;
-      },
-      120_000,
-    );
   });
   after(async () => {
     await browser?.close();

@@ -62,6 +62,31 @@ export async function startServer(command) {
   }
 }
 
+/** The demo shop with all three signals up to this moment; one server for all files of a run. */
+export async function demo() {
+  const server = await startServer('demo');
+  const json = (path) => fetch(server.url + path).then((r) => r.json());
+  await until(
+    'all three signals',
+    async () => {
+      const s = (await json('/api/pharos/v1/status')).signals;
+      return ['metrics', 'logs', 'traces'].every((k) => s[k]?.received_total > 0);
+    },
+    60_000,
+  );
+  // The demo first sends the history of the last minutes; wait until it has reached the present.
+  const lag = encodeURIComponent('time() - max(timestamp(http_server_request_duration_seconds_count))');
+  await until(
+    'metrics of this moment',
+    async () => {
+      const r = await json(`/api/v1/query?query=${lag}`);
+      return Number(r.data?.result?.[0]?.value?.[1] ?? Infinity) < 20;
+    },
+    120_000,
+  );
+  return { ...server, json };
+}
+
 export const delay = (ms) => new Promise((r) => setTimeout(r, ms));
 
 /** Asks until the answer is truthy. */

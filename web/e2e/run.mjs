@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
-import { blocked } from './lib.mjs';
+import { blocked, startServer } from './lib.mjs';
 
 const why = blocked();
 if (why) {
@@ -16,6 +16,9 @@ if (why) {
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const files = readdirSync(here).filter((f) => f.endsWith('.spec.mjs')).sort().map((f) => here + f);
+// One demo shop for all files: it takes seconds to fill.
+const shop = await startServer('demo');
+process.env.BASE_URL = shop.url;
 let passed = 0;
 let failed = 0;
 const counts = (data) => data.details?.type !== 'suite' && !files.includes(data.name) && data.name !== data.file;
@@ -23,7 +26,8 @@ const stream = run({ files, concurrency: 1 });
 stream.on('test:pass', (d) => counts(d) && !d.skip && passed++);
 stream.on('test:fail', (d) => counts(d) && failed++);
 stream.on('end', () => {
-  setImmediate(() => {
+  setImmediate(async () => {
+    await shop.stop();
     console.log(`${passed} passed, ${failed} failed`);
     process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
   });

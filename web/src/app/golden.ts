@@ -1,10 +1,11 @@
 /** Rate, errors and durations by service or operation, from the server metrics of OpenTelemetry. */
-import { keepPreviousData, useQueries } from '@tanstack/react-query';
+import { useQueries } from '@tanstack/react-query';
 import { useMemo } from 'react';
 import { queryExemplars, queryRange } from '@/core/api/prometheus';
 import type { Exemplar, Series } from '@/core/api/prometheus';
 import type { Range } from '@/core/time/parse';
 import type { GoldenQuery } from '@/core/metrics/golden';
+import { useKept } from './keep';
 import { expandMacros, niceStep } from '@/core/time/range';
 import { align } from '@/viz/align';
 
@@ -38,7 +39,6 @@ export function useGolden(range: Range, query: GoldenQuery, by: string, points =
     queries: exprs.map((expr) => ({
       queryKey: ['golden', expr, range.from, range.to, step],
       queryFn: ({ signal }: { signal: AbortSignal }) => queryRange(expandMacros(expr, range, step), range, step, 500, signal),
-      placeholderData: keepPreviousData,
       retry: false,
     })),
   });
@@ -47,19 +47,19 @@ export function useGolden(range: Range, query: GoldenQuery, by: string, points =
       {
         queryKey: ['golden-exemplars', query.exemplars, range.from, range.to],
         queryFn: ({ signal }: { signal: AbortSignal }) => queryExemplars(query.exemplars, range, signal),
-        placeholderData: keepPreviousData,
         retry: false,
       },
     ],
   });
-  const data = results.map((r) => r.data);
+  const data = useKept(results, exprs).map((k) => k.data);
+  const [seen] = useKept(exemplars ? [exemplars] : [], [query.exemplars]);
   const rows = useMemo(() => combine(data.map((d) => d?.series ?? []), by, range, step), data);
   return {
     rows: rows.rows,
     times: rows.times,
     step,
-    exemplars: exemplars?.data ?? [],
-    pending: results.some((r) => r.isPending),
+    exemplars: seen?.data ?? [],
+    pending: results.some((r, i) => r.isPending && data[i] === undefined),
     fetching: results.some((r) => r.isFetching),
     error: results.find((r) => r.error)?.error,
   };

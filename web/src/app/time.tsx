@@ -68,12 +68,12 @@ export function TimeProvider({ children }: { children: ReactNode }): JSX.Element
   }, [every, client]);
 
   // The ladder of ranges: what is visited is pushed, steps back and forth are not.
-  const ladder = useRef<{ list: RangeText[]; at: number }>({ list: [], at: -1 });
-  const here = ladder.current.list[ladder.current.at];
-  if (here?.from !== from || here.to !== to) {
-    const kept = ladder.current.list.slice(0, ladder.current.at + 1);
-    const list = [...kept, { from, to }].slice(-50);
-    ladder.current = { list, at: list.length - 1 };
+  const ladder = useRef<{ list: RangeText[]; at: number; seen: string }>({ list: [], at: -1, seen: '' });
+  if (ladder.current.seen !== `${from} ${to}`) {
+    const { list, at } = ladder.current;
+    const here = list[at];
+    const next = here?.from === from && here.to === to ? list : [...list.slice(0, at + 1), { from, to }].slice(-50);
+    ladder.current = { list: next, at: next === list ? at : next.length - 1, seen: `${from} ${to}` };
   }
 
   const value = useMemo<Time>(() => {

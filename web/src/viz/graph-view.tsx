@@ -226,7 +226,6 @@ function NodeShape({ n, x, y, detail, selected, dim, onHover, onSelect }: NodePr
       tabIndex={0}
       role="button"
       aria-pressed={selected}
-      aria-label={`${name}, ${n.kind}: ${text}, ${formatValue(n.errors, 'ratio')} errors`}
       onPointerEnter={() => onHover(n.id)}
       onPointerLeave={() => onHover(undefined)}
       onFocus={() => onHover(n.id)}
@@ -238,7 +237,6 @@ function NodeShape({ n, x, y, detail, selected, dim, onHover, onSelect }: NodePr
         onSelect(n.id);
       }}
     >
-      <title>{name}</title>
       {n.kind === 'group' && <rect className="stack" x={5} y={-5} width={nodeW - 5} height={nodeH} rx={8} />}
       <rect className="body" width={nodeW} height={nodeH} rx={n.kind === 'external' ? 23 : 8} />
       <circle className="ring" cx={24} cy={23} r={14} />
@@ -246,6 +244,7 @@ function NodeShape({ n, x, y, detail, selected, dim, onHover, onSelect }: NodePr
       <Glyph kind={n.kind} color={n.kind === 'service' ? `var(--s${serviceColor(n.id)})` : 'var(--muted)'} count={n.members.length} />
       <text className="gname" x={46} y={20}>
         {shown}
+        {shown !== name && <title>{name}</title>}
       </text>
       <text className="gdetail" x={46} y={35}>
         {text}

@@ -6,6 +6,7 @@ import { lokiLabels, lokiLabelValues } from '@/core/api/loki';
 import { fieldOps, formatLogForm, lineOps, selectorOps } from '@/core/logs/builder';
 import type { LogForm } from '@/core/logs/builder';
 import { Button, IconButton, Step } from '@/ui/kit';
+import { useHalfFilled } from '@/ui/half-filled';
 import { MatcherInput } from '@/ui/matcher';
 
 interface BuilderProps {
@@ -16,7 +17,8 @@ interface BuilderProps {
   onRun: (f: LogForm) => void;
 }
 
-export function LogBuilder({ form, fields, onChange, onRun }: BuilderProps): JSX.Element {
+export function LogBuilder({ form: given, fields, onChange: onText, onRun: onDone }: BuilderProps): JSX.Element {
+  const { form, onChange, onRun } = useHalfFilled(given, formatLogForm, onText, onDone);
   const { range } = useTime();
   const minute = Math.floor(range.from / 60_000);
   const labels = useQuery({ queryKey: ['loki-labels', minute], queryFn: ({ signal }) => lokiLabels(range, signal), staleTime: 60_000, retry: false });

@@ -69,7 +69,7 @@ export function MetricTab({ query, names, onQuery }: { query: string; names: str
       <div className="row metricbar">
         <label className="row">
           <span className="muted">Show</span>
-          <select className="select" value={fn} onChange={(e) => setFn(e.target.value)}>
+          <select className="select" aria-label="What to count" value={fn} onChange={(e) => setFn(e.target.value)}>
             {functions.map((f) => (
               <option key={f.fn} value={f.fn}>
                 {f.label}
@@ -79,7 +79,7 @@ export function MetricTab({ query, names, onQuery }: { query: string; names: str
         </label>
         <label className="row">
           <span className="muted">by</span>
-          <select className="select" value={by} onChange={(e) => setBy(e.target.value)}>
+          <select className="select" aria-label="Group by" value={by} onChange={(e) => setBy(e.target.value)}>
             <option value="">nothing</option>
             {[...new Set(['detected_level', ...names])].map((n) => (
               <option key={n}>{n}</option>

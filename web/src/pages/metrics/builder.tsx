@@ -7,6 +7,7 @@ import { labelNames, labelValues } from '@/core/api/prometheus';
 import { aggregations, formatPromForm, rangeFunctions } from '@/core/metrics/builder';
 import type { MatchOp, PromForm } from '@/core/metrics/builder';
 import { selector } from '@/core/metrics/promql';
+import { useHalfFilled } from '@/ui/half-filled';
 import { Button, IconButton, Popover, Step } from '@/ui/kit';
 import { MatcherInput } from '@/ui/matcher';
 import { useMetricList } from './search';
@@ -15,7 +16,8 @@ const windows = ['$__rate_interval', '1m', '5m', '15m', '1h', '1d'];
 const ops: MatchOp[] = ['=', '!=', '=~', '!~'];
 const quantiles = ['0.5', '0.9', '0.95', '0.99', '0.999'];
 
-export function PromBuilder({ form, onChange, onRun }: { form: PromForm; onChange: (f: PromForm) => void; onRun: (f: PromForm) => void }): JSX.Element {
+export function PromBuilder({ form: given, onChange: onText, onRun: onDone }: { form: PromForm; onChange: (f: PromForm) => void; onRun: (f: PromForm) => void }): JSX.Element {
+  const { form, onChange, onRun } = useHalfFilled(given, formatPromForm, onText, onDone);
   const { range } = useTime();
   const labels = useQuery({
     queryKey: ['labels-of', form.metric, Math.floor(range.from / 60_000)],

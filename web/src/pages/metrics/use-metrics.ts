@@ -1,6 +1,7 @@
 /** Running the rows of the metrics page. */
 import { keepPreviousData, useQueries, useQuery } from '@tanstack/react-query';
 import { useMemo } from 'react';
+import { useKept } from '@/app/keep';
 import { queryExemplars, queryRange } from '@/core/api/prometheus';
 import type { Exemplar, MatrixResult } from '@/core/api/prometheus';
 import { metricService } from '@/core/context/correlate';
@@ -28,11 +29,11 @@ export function useRows(exprs: string[], range: Range, limit: number | undefined
     queries: exprs.map((expr, i) => ({
       queryKey: ['promql', expr, range.from, range.to, step, limit],
       queryFn: ({ signal }: { signal: AbortSignal }) => queryRange(expandMacros(expr, range, step), range, step, limit, signal),
-      placeholderData: keepPreviousData,
       enabled: expr.trim() !== '' && !hidden.has(i),
     })),
   });
-  const rows = results.map((r, i) => ({ expr: exprs[i]!, data: r.error || hidden.has(i) ? undefined : r.data, error: hidden.has(i) ? undefined : r.error, fetching: r.isFetching, stale: r.isPlaceholderData }));
+  const kept = useKept(results, exprs);
+  const rows = results.map((r, i) => ({ expr: exprs[i]!, data: r.error || hidden.has(i) ? undefined : kept[i]!.data, error: hidden.has(i) ? undefined : r.error, fetching: r.isFetching, stale: kept[i]!.stale }));
   return { rows, step };
 }
 

@@ -33,23 +33,26 @@ export function useServiceGraph(range: Range, golden: GoldenState | undefined): 
     queryKey: ['service-graph', range.from, range.to],
     queryFn: async ({ signal }) => {
       const by = 'client, server, connection_type';
-      const [a, b, c] = await Promise.all([
+      const [a, b, c, d] = await Promise.all([
         queryInstant(`sum by (${by}) (rate(${calls}[${window}]))`, range.to, signal),
         queryInstant(`sum by (${by}) (rate(${failures}[${window}]))`, range.to, signal),
         queryInstant(`histogram_quantile(0.95, sum by (le, ${by}) (rate(${durations}[${window}])))`, range.to, signal),
+        // The namespace is in front of the name in the label job.
+        queryInstant('group by (job) ({__name__=~"target_info|http_server_request_duration_seconds_count|rpc_server_call_duration_seconds_count", job=~".+/.+"})', range.to, signal),
       ]);
-      return [a, b, c].map((r) => r.series.map((s): Sample => ({ labels: s.labels, value: s.values[0] ?? NaN })));
+      return [a, b, c, d].map((r) => r.series.map((s): Sample => ({ labels: s.labels, value: s.values[0] ?? NaN })));
     },
     placeholderData: keepPreviousData,
     retry: false,
   });
   const graph = useMemo(() => {
+    const [a = [], b = [], c = [], jobs = []] = q.data ?? [];
+    const namespaces = new Map(jobs.map((s) => [shortName(s.labels['job'] ?? ''), (s.labels['job'] ?? '').replace(/\/[^/]*$/, '')]));
     const known = new Map<string, Known>();
     for (const g of golden?.rows ?? []) {
       const slash = g.name.lastIndexOf('/');
-      known.set(shortName(g.name), { namespace: slash > 0 ? g.name.slice(0, slash) : '', rate: latest(g.rate) ?? 0, errors: latest(g.errors) ?? 0, p95: latest(g.p95) });
+      known.set(shortName(g.name), { namespace: slash > 0 ? g.name.slice(0, slash) : (namespaces.get(g.name) ?? ''), rate: latest(g.rate) ?? 0, errors: latest(g.errors) ?? 0, p95: latest(g.p95) });
     }
-    const [a = [], b = [], c = []] = q.data ?? [];
     return buildGraph(a, b, c, known);
   }, [q.data, golden?.rows]);
   return { graph, pending: q.isPending, fetching: q.isFetching, error: q.error, measured: graph.edges.length > 0 };

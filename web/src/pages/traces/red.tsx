@@ -1,7 +1,8 @@
 /** Rate, errors and durations of what the search matches: three small charts; a click goes to that moment. */
-import { keepPreviousData, useQueries } from '@tanstack/react-query';
+import { useQueries } from '@tanstack/react-query';
 import { useMemo } from 'react';
 import type { CSSProperties, JSX } from 'react';
+import { useKept } from '@/app/keep';
 import { useTime } from '@/app/time';
 import { traceMetrics } from '@/core/api/tempo';
 import type { TraceSeries } from '@/core/api/tempo';
@@ -25,11 +26,10 @@ export function RedStrip({ base }: { base: string }): JSX.Element | null {
     queries: queries.map((q) => ({
       queryKey: ['red', q, time.range.from, time.range.to, step],
       queryFn: ({ signal }: { signal: AbortSignal }) => traceMetrics(q, time.range, step, signal),
-      placeholderData: keepPreviousData,
       retry: false,
     })),
   });
-  const [rates, quantiles] = results.map((r) => (r.error ? undefined : r.data));
+  const [rates, quantiles] = useKept(results, queries).map((k) => k.data);
   const series = useMemo(() => redSeries(rates?.series ?? [], quantiles?.series ?? []), [rates, quantiles]);
   // The search itself says what is wrong with it.
   if (results.every((r) => r.error)) return null;
