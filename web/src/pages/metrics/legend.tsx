@@ -4,7 +4,7 @@ import { useMemo, useState } from 'react';
 import type { JSX } from 'react';
 import { metricService, logsForService, tracesForService } from '@/core/context/correlate';
 import { formatLabels } from '@/core/metrics/promql';
-import { formatValue } from '@/core/units/units';
+import { count, formatValue } from '@/core/units/units';
 import type { Unit } from '@/core/units/units';
 import { GoLink } from '@/app/url';
 import { Icon } from '@/ui/icons';
@@ -13,6 +13,9 @@ import type { Stats } from '@/viz/align';
 import type { ChartSeries } from '@/viz/chart';
 
 type SortKey = 'name' | keyof Stats;
+
+/** Rows that are drawn; the others are reached by sorting and filtering. */
+const mostRows = 200;
 
 const columns: { key: keyof Stats; label: string }[] = [
   { key: 'last', label: 'Last' },
@@ -61,7 +64,7 @@ export function Legend({ series, unit, shown, onToggle, via }: { series: ChartSe
             </tr>
           </thead>
           <tbody>
-            {sorted.map(({ s, stats }) => {
+            {sorted.slice(0, mostRows).map(({ s, stats }) => {
               const off = shown && !shown.has(s.key);
               const service = metricService(s.labels);
               return (
@@ -94,6 +97,7 @@ export function Legend({ series, unit, shown, onToggle, via }: { series: ChartSe
             })}
           </tbody>
         </table>
+        {sorted.length > mostRows && <div className="faint more">{count(sorted.length - mostRows)} more: sort or filter to see them.</div>}
       </div>
     </div>
   );

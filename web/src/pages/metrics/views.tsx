@@ -3,12 +3,14 @@ import { useMemo, useState } from 'react';
 import type { JSX } from 'react';
 import { formatLabels } from '@/core/metrics/promql';
 import { formatTime } from '@/core/time/range';
-import { formatValue } from '@/core/units/units';
+import { count, formatValue } from '@/core/units/units';
 import type { Unit } from '@/core/units/units';
 import { Icon } from '@/ui/icons';
 import { CopyButton } from '@/ui/kit';
 import { statsOf } from '@/viz/align';
 import type { ChartSeries } from '@/viz/chart';
+
+const mostRows = 1000;
 
 export function LabelTable({ series, unit }: { series: ChartSeries[]; unit: Unit }): JSX.Element {
   const [sort, setSort] = useState<{ key: string; up: boolean }>({ key: '', up: false });
@@ -36,7 +38,7 @@ export function LabelTable({ series, unit }: { series: ChartSeries[]; unit: Unit
           </tr>
         </thead>
         <tbody>
-          {rows.map(({ s, last }) => (
+          {rows.slice(0, mostRows).map(({ s, last }) => (
             <tr key={s.key}>
               {names.map((n) => (
                 <td key={n} className="mono">
@@ -50,6 +52,7 @@ export function LabelTable({ series, unit }: { series: ChartSeries[]; unit: Unit
           ))}
         </tbody>
       </table>
+      {rows.length > mostRows && <div className="faint" style={{ padding: '8px 10px' }}>{count(rows.length - mostRows)} more rows are not shown.</div>}
     </div>
   );
 }

@@ -1,0 +1,134 @@
+// Large data and the budget of the first chart. Times are printed; what is asserted has room for a busy machine.
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { openBrowser, openPage, startServer, until } from './lib.mjs';
+
+let server;
+let browser;
+let tab;
+let page;
+
+const q = (text) => encodeURIComponent(text);
+const json = (path) => fetch(server.url + path).then((r) => r.json());
+const post = async (path, body) => {
+  const res = await fetch(server.url + path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+  assert.ok(res.ok, `${path}: ${res.status} ${res.ok ? '' : await res.text()}`);
+};
+const hex = (n, width) => n.toString(16).padStart(width, '0');
+const resource = (service) => ({ attributes: [{ key: 'service.name', value: { stringValue: service } }] });
+
+/** Seconds of main-thread work since the page was opened. */
+async function taskSeconds(session) {
+  const { metrics } = await session.send('Performance.getMetrics');
+  return metrics.find((m) => m.name === 'TaskDuration').value;
+}
+
+describe('large data', { timeout: 600_000 }, () => {
+  const now = Date.now();
+  before(async () => {
+    server = await startServer('serve');
+    browser = await openBrowser();
+    tab = await openPage(browser, server.url);
+    page = tab.page;
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.stop();
+  });
+
+  it('the first chart costs little', async () => {
+    const metrics = Array.from({ length: 20 }, (_, s) => ({
+      name: 'first_chart',
+      gauge: { dataPoints: Array.from({ length: 60 }, (_, i) => ({ timeUnixNano: `${now - i * 15_000}000000`, asDouble: s + Math.sin(i), attributes: [{ key: 'series', value: { stringValue: `s${s}` } }] })) },
+    }));
+    await post('/v1/metrics', { resourceMetrics: [{ resource: resource('budget'), scopeMetrics: [{ metrics }] }] });
+    await until('its series', async () => (await json(`/api/v1/query?query=${q('count(first_chart)')}`)).data.result.length > 0);
+    let best = Infinity;
+    for (let i = 0; i < 3; i++) {
+      const fresh = await openPage(browser, server.url);
+      const session = await fresh.page.context().newCDPSession(fresh.page);
+      await session.send('Performance.enable');
+      await fresh.page.goto(`/explore/metrics?q=first_chart&from=now-15m&to=now`);
+      await fresh.page.locator('.u-over').waitFor();
+      best = Math.min(best, await taskSeconds(session));
+      await fresh.close();
+    }
+    console.log(`main thread to the first chart: ${best.toFixed(2)} s`);
+    assert.ok(best <= 0.9, `${best} s of main-thread work`);
+  });
+
+  it('a trace of 100,000 spans scrolls', async () => {
+    const traceId = hex(0xbeef, 32);
+    const total = 100_000;
+    const per = 5000;
+    for (let from = 0; from < total; from += per) {
+      const spans = [];
+      for (let i = from; i < from + per; i++) {
+        const start = BigInt(now) * 1_000_000n + BigInt(i) * 10_000n;
+        const length = i === 0 ? 1_100_000_000n : BigInt(((i % 7) + 1) * 1_000_000);
+        spans.push({ traceId, spanId: hex(i + 1, 16), ...(i > 0 ? { parentSpanId: hex(Math.floor((i - 1) / 8) + 1, 16) } : {}), name: `op ${i % 50}`, kind: (i % 5) + 1, startTimeUnixNano: String(start), endTimeUnixNano: String(start + length) });
+      }
+      await post('/v1/traces', { resourceSpans: [{ resource: resource(`svc-${(from / per) % 10}`), scopeSpans: [{ spans }] }] });
+    }
+    const started = Date.now();
+    await page.goto(`/trace/${traceId}`);
+    await page.locator('.wf-row').nth(10).waitFor({ timeout: 60_000 });
+    console.log(`100,000 spans on the screen after ${Date.now() - started} ms`);
+    await page.getByText('100,000 spans').waitFor();
+    const list = page.getByTestId('waterfall');
+    assert.ok((await page.locator('.wf-row').count()) < 100, 'rows are virtual');
+    const first = await page.locator('.wf-row').first().innerText();
+    await list.evaluate((el) => (el.scrollTop = el.scrollHeight));
+    await until('the last rows', async () => (await page.locator('.wf-row').first().innerText()) !== first);
+    assert.ok((await page.locator('.wf-row').count()) < 100, 'rows are virtual at the end too');
+    await page.getByRole('tab', { name: 'Flame' }).click();
+    await page.locator('.flamebox').nth(3).waitFor();
+    assert.ok((await page.locator('.flamebox').count()) < 5000, 'boxes too thin to see are not drawn');
+    assert.deepEqual(tab.problems(), []);
+  });
+
+  it('10,000 series are capped, and drawn when asked', async () => {
+    for (let from = 0; from < 10_000; from += 2500) {
+      const points = [];
+      for (let s = from; s < from + 2500; s++) for (let i = 0; i < 4; i++) points.push({ timeUnixNano: `${now - i * 15_000}000000`, asDouble: s + i, attributes: [{ key: 'series', value: { stringValue: `s${s}` } }] });
+      await post('/v1/metrics', { resourceMetrics: [{ resource: resource('many'), scopeMetrics: [{ metrics: [{ name: 'many_series', gauge: { dataPoints: points } }] }] }] });
+    }
+    await until('all series', async () => Number((await json(`/api/v1/query?query=${q('count(many_series)')}`)).data.result[0]?.value[1]) === 10_000);
+    let started = Date.now();
+    await page.goto('/explore/metrics?q=many_series&from=now-15m&to=now');
+    await page.locator('.u-over').waitFor();
+    console.log(`200 of 10,000 series drawn after ${Date.now() - started} ms`);
+    await page.getByText(/200.*series are drawn/).waitFor();
+    started = Date.now();
+    await page.getByRole('button', { name: 'Draw all' }).click();
+    await page.getByText('10,000 series').first().waitFor({ timeout: 60_000 });
+    console.log(`10,000 series drawn after ${Date.now() - started} ms`);
+    assert.ok((await page.getByTestId('legend').locator('tbody tr').count()) < 1000, 'the legend is not 10,000 rows');
+    assert.deepEqual(tab.problems(), []);
+  });
+
+  it('100,000 lines are paged and scroll', async () => {
+    for (let from = 0; from < 100_000; from += 10_000) {
+      const values = Array.from({ length: 10_000 }, (_, k) => [String(BigInt(now) * 1_000_000n - BigInt(from + k) * 1_000_000n), `line ${from + k} level=info user=${k % 100} took ${k % 977} ms`]);
+      await post('/loki/api/v1/push', { streams: [{ stream: { service_name: 'many' }, values }] });
+    }
+    await page.goto(`/logs?q=${q('{service_name="many"}')}&from=now-15m&to=now`);
+    await page.locator('.logrow').nth(5).waitFor();
+    const list = page.getByTestId('log-list');
+    const more = async (name) => {
+      await list.evaluate((el) => (el.scrollTop = el.scrollHeight));
+      await page.getByRole('button', { name }).click();
+    };
+    await more('Show 5,000');
+    await page.getByText(/^5,000 of/).waitFor();
+    for (let n = 10_000; n <= 20_000; n += 5000) {
+      await more('Load 5,000 older');
+      // Lines of the millisecond at the edge are asked twice and counted once.
+      await until(`about ${n} lines`, async () => Number(/^([\d,]+) of/.exec(await page.getByTestId('cost').last().innerText())?.[1].replaceAll(',', '')) >= n - 100);
+    }
+    await list.evaluate((el) => (el.scrollTop = el.scrollHeight));
+    await page.locator('.logrow').filter({ hasText: /line 19\d{3} / }).first().waitFor();
+    assert.ok((await page.locator('.logrow').count()) < 120, 'rows are virtual');
+    assert.deepEqual(tab.problems(), []);
+  });
+});
