@@ -61,7 +61,19 @@ export function layout(panels: Panel[], variables: Resolved[], toggled: Readonly
       i = j;
     }
   }
-  return out;
+  return apart(out);
+}
+
+const overlap = (a: GridPos, b: GridPos): boolean => a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
+
+/** Panels that stand on each other, as hand-written JSON may have them, move down. */
+function apart(list: Placed[]): Placed[] {
+  const done: Placed[] = [];
+  for (const p of [...list].sort((a, b) => a.grid.y - b.grid.y || a.grid.x - b.grid.x)) {
+    for (let hit = done.find((o) => overlap(o.grid, p.grid)); hit; hit = done.find((o) => overlap(o.grid, p.grid))) p.grid = { ...p.grid, y: hit.grid.y + hit.grid.h };
+    done.push(p);
+  }
+  return list;
 }
 
 /** Places panels of one section with its top moved from `from` to `to`; returns the height used. */
@@ -93,3 +105,6 @@ function place(out: Placed[], panels: Panel[], variables: Resolved[], scope: Val
   });
   return Math.max(0, bottom - to);
 }
+
+/** All panels, those inside rows included. */
+export const flat = (panels: Panel[]): Panel[] => panels.flatMap((p) => (p.type === 'row' ? [p, ...p.panels] : [p]));

@@ -8,6 +8,7 @@ import { Icon } from '@/ui/icons';
 import { applyConfig } from './display';
 import { rowsOf } from './frames';
 import type { Frame } from './frames';
+import { flat } from './layout';
 import { str } from './model';
 import type { Dashboard, Panel } from './model';
 import { panelLinks } from './panels/context';
@@ -160,8 +161,6 @@ export function PanelView(props: PanelViewProps): JSX.Element {
     </section>
   );
 }
-
-export const flat = (panels: Panel[]): Panel[] => panels.flatMap((p) => (p.type === 'row' ? [p, ...p.panels] : [p]));
 
 /** Only the variables that the panel's queries use make it ask again. */
 function scopeKey(p: Panel, values: Values): unknown {

@@ -47,7 +47,7 @@ const escape = (s: string) => s.replace(regexChars, '\\$&');
 export type Fallback = 'query' | 'text' | 'raw';
 
 function fallback(v: Value, how: Fallback): string {
-  if (how === 'text') return v.values.length === 1 ? v.values[0]! : v.values.join(' + ');
+  if (how === 'text') return v.text;
   if (how === 'raw' || !v.multi) return v.values.join(',');
   const doubled = v.values.map((x) => escape(x).replace(/\\/g, '\\\\'));
   return doubled.length === 1 ? doubled[0]! : `(${doubled.join('|')})`;

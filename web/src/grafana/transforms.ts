@@ -115,12 +115,18 @@ function groupBy(frames: Frame[], o: Json): Frame[] {
       for (const agg of arr(op(c)['aggregations']).map(String)) {
         const values = rows.map((r) => reduce(agg, { ...c, values: r.map((i) => c.values[i]) }));
         const counts = agg === 'count' || agg === 'distinctCount';
-        fields.push({ ...field(`${nameOf(c, f, frames)} (${agg})`, counts ? 'number' : c.type, values), config: c.config });
+        fields.push({ ...field(`${nameOf(c, f, frames)} (${agg})`, counts ? 'number' : c.type, values), config: unnamed(c) });
       }
     }
     return [{ ...f, fields }];
   });
 }
+
+/** The options of a field without the name it had before. */
+const unnamed = (c: Field) => {
+  const { displayName: _old, ...config } = c.config;
+  return config;
+};
 
 const operators: Record<string, (a: number, b: number) => number> = { '+': (a, b) => a + b, '-': (a, b) => a - b, '*': (a, b) => a * b, '/': (a, b) => a / b, '**': (a, b) => a ** b, '%': (a, b) => a % b };
 

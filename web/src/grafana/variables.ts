@@ -335,7 +335,7 @@ export function addFilters(expr: string, filters: Filter[]): string {
         const end = expr.indexOf(')', i);
         out += expr.slice(i, end + 1);
         i = end + 1;
-      } else if (next !== '(' && next !== '{' && !words.test(name)) out += `{${extra}}`;
+      } else if (next !== '(' && next !== '{' && !words.test(name) && !/^\s*(by|without)\b/i.test(expr.slice(i))) out += `{${extra}}`;
       continue;
     }
     out += c;

@@ -38,7 +38,7 @@ export interface Target {
 
 /** Addresses of Grafana's explore page have no counterpart; everything else stays as it is written. */
 export function linkURL(url: string, values: Values): string {
-  return interpolate(url, values, 'text').replace(/^\/?d-solo\//, '/d/').replace(/[?&]$/, '');
+  return interpolate(url, values, 'raw').replace(/^\/?d-solo\//, '/d/').replace(/[?&]$/, '');
 }
 
 /** The links of a field at a row, with `${__value…}`, `${__field…}`, `${__series…}` and `${__data…}` filled in. */
