@@ -30,7 +30,7 @@ export default function Timeseries(props: PanelProps): JSX.Element {
   const table = legend['displayMode'] === 'table';
   const right = legend['placement'] === 'right' && width > 420;
   const legendLines = lines.filter((l) => l.inLegend);
-  const legendHeight = !shown || right ? 0 : table ? Math.min(Math.floor(height * 0.42), 24 + legendLines.length * 22) : Math.min(Math.floor(height * 0.3), Math.max(20, Math.ceil(legendLines.reduce((n, l) => n + Math.min(30, l.name.length) * 6 + 28, 0) / Math.max(1, width)) * 20));
+  const legendHeight = !shown || right ? 0 : table ? Math.min(Math.floor(height * 0.42), 24 + legendLines.length * 22) : Math.min(Math.floor(height * 0.3), Math.max(20, Math.ceil(legendLines.reduce((n, l) => n + Math.min(30, l.name.length) * 5.3 + 26, 0) / Math.max(1, width)) * 20));
   const legendWidth = shown && right ? Math.min(Math.max(width * 0.34, 160), num(legend['width']) ?? 420) : 0;
   const visible = useMemo(() => lines.map((l) => ({ ...l, hidden: l.hidden || off.has(l.key) })), [lines, off]);
 

@@ -35,7 +35,8 @@ export function Grid({ placed, editing, draw, rowTitle, onToggle, onMove }: Grid
   const [drag, setDrag] = useState<Drag>();
 
   const begin = (p: Placed, mode: Drag['mode']) => (e: PointerEvent<HTMLElement>) => {
-    if (e.button !== 0 || (mode === 'move' && (e.target as HTMLElement).closest('button, a'))) return;
+    // Menus of a panel are elsewhere on the page, but their events come by here.
+    if (e.button !== 0 || !e.currentTarget.contains(e.target as Node) || (mode === 'move' && (e.target as HTMLElement).closest('button, a'))) return;
     e.preventDefault();
     e.currentTarget.setPointerCapture(e.pointerId);
     setDrag({ key: p.key, id: p.panel.id, mode, x: e.clientX, y: e.clientY, from: p.grid, to: p.grid });
