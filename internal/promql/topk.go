@@ -2,6 +2,7 @@ package promql
 
 import (
 	"math"
+	"slices"
 	"sort"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -42,7 +43,9 @@ func (ev *evaluator) topk(e *parser.AggregateExpr) (operand, error) {
 		if in.histograms() {
 			return ev.graft(e, in, k)
 		}
-		t.begin(groupRows(e, in.rows), func(i int) labels.Labels { return in.rows[i].labels })
+		if err := t.begin(groupRows(e, in.rows), func(i int) labels.Labels { return in.rows[i].labels }); err != nil {
+			return operand{}, err
+		}
 		for i := range in.rows {
 			t.add(i, in.rows[i].vals)
 		}
@@ -72,9 +75,22 @@ type candidate struct {
 	series int
 }
 
-func (t *topkState) begin(groups grouping, label func(i int) labels.Labels) {
+// begin makes the heaps, charged as if they were full.
+func (t *topkState) begin(groups grouping, label func(i int) labels.Labels) error {
 	t.groups, t.label = groups, label
-	t.heaps = make([][]candidate, len(t.groups.labels)*t.ev.n)
+	sizes := make([]int, len(groups.labels))
+	for _, of := range groups.of {
+		sizes[of]++
+	}
+	most, full := int(slices.Max(t.k)), 0
+	for _, size := range sizes {
+		full += min(size, most)
+	}
+	if err := t.ev.acct.Hold(int64(t.ev.n) * int64(len(sizes)*24+full*16)); err != nil {
+		return err
+	}
+	t.heaps = make([][]candidate, len(groups.labels)*t.ev.n)
+	return nil
 }
 
 // fromRollup adds the series of a rollup.
@@ -85,7 +101,9 @@ func (t *topkState) fromRollup(e *parser.AggregateExpr, spec *rollupSpec) error 
 		return err
 	}
 	series := src.series
-	t.begin(newGrouping(e, len(series), src.group, src.labels), src.labels)
+	if err := t.begin(newGrouping(e, len(series), src.group, src.labels), src.labels); err != nil {
+		return err
+	}
 	batch := make([][]float64, min(topkBatch, len(series)))
 	for i := range batch {
 		if batch[i], err = ev.newRow(); err != nil {
