@@ -146,6 +146,7 @@ func (a *App) queryRoutes(mux *http.ServeMux, cfg *config.Config) {
 		}),
 		Cache:   a.answers,
 		Writer:  a.meter.Metrics(a.samples),
+		Usage:   a.metricUsage,
 		MaxBody: int64(cfg.Limits.MaxBody),
 		Build:   prom.BuildInfo{Version: prometheusVersion, Revision: a.version, Branch: "pharos", GoVersion: runtime.Version()},
 		Config:  a.configText,

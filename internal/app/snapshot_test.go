@@ -141,3 +141,27 @@ func TestTenantLimit(t *testing.T) {
 		}
 	}
 }
+
+// TestMetricsNobodyReads finds the metric that no query has read, also after a restart.
+func TestMetricsNobodyReads(t *testing.T) {
+	cfg := testConfig(t)
+	ask := func(a *App, want string) {
+		t.Helper()
+		code, body := get(t, a, "/api/v1/status/metric_names_stats?le=0&match_pattern=^my_")
+		if code != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%d %s, want %s", code, body, want)
+		}
+	}
+	const unread = `"records":[{"metricName":"my_unread","queryRequestsCount":0,"lastRequestTimestamp":0}]`
+	t.Run("counts", func(t *testing.T) {
+		a := start(t, cfg)
+		if code, body := post(t, a, "/api/v1/import/prometheus", "text/plain", "my_read 1\nmy_unread 1\n"); code != http.StatusNoContent {
+			t.Fatalf("import: %d %s", code, body)
+		}
+		if code, body := get(t, a, "/api/v1/query?query=rate(my_read[5m])"); code != http.StatusOK {
+			t.Fatalf("query: %d %s", code, body)
+		}
+		ask(a, unread)
+	})
+	ask(start(t, cfg), unread)
+}

@@ -2,11 +2,14 @@ package app
 
 import (
 	"cmp"
+	"context"
 	"time"
 
+	"github.com/pharos-o11y/pharos/internal/api/prom"
 	"github.com/pharos-o11y/pharos/internal/config"
 	"github.com/pharos-o11y/pharos/internal/metricstore"
 	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
 	"github.com/pharos-o11y/pharos/internal/tracestore"
 	"github.com/pharos-o11y/pharos/internal/tracestore/sampling"
 )
@@ -71,3 +74,13 @@ func maxAge(keep time.Duration) time.Duration {
 // headSize is what a head may hold in memory under the memory limit of the process:
 // small machines flush more often.
 func headSize(limit int64) int64 { return min(256<<20, max(16<<20, limit/8)) }
+
+// metricUsage returns how queries have used the metrics of a tenant.
+func (a *App) metricUsage(ctx context.Context, t model.Tenant, acct *store.Account) ([]prom.MetricUse, int64, error) {
+	uses, since, err := a.metrics.MetricUsage(ctx, t, acct)
+	out := make([]prom.MetricUse, 0, len(uses))
+	for name, u := range uses {
+		out = append(out, prom.MetricUse{Metric: name, Count: u.Count, Last: u.Last})
+	}
+	return out, since, err
+}

@@ -299,7 +299,14 @@ func (s *Store) Select(ctx context.Context, name model.Tenant, sel store.MetricS
 			yield(nil, err)
 			return
 		}
-		err := s.each(ctx, name, &sel, q, func(out *selected) bool { return yield(out, nil) })
+		found := false
+		err := s.each(ctx, name, &sel, q, func(out *selected) bool {
+			if !found {
+				found = true
+				s.queried.note(name, sel.Matchers, s.opts.Now().Unix())
+			}
+			return yield(out, nil)
+		})
 		if err != nil {
 			yield(nil, err)
 		}

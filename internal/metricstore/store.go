@@ -37,6 +37,8 @@ type Store struct {
 	curBytes  atomic.Int64
 	oldBytes  atomic.Int64 // of the frozen buffers
 
+	queried usage
+
 	delMu   sync.Mutex // serialises changes of deleted
 	deleted atomic.Pointer[deletions]
 
@@ -90,7 +92,7 @@ func Open(dir string, log *wal.Log, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("open metric store: %w", err)
 	}
 	s.metrics = newMetrics(opts.Registerer, s)
-	if err = errors.Join(s.openDeletions(), s.scanParts()); err != nil {
+	if err = errors.Join(s.openDeletions(), s.scanParts(), s.queried.load(dir, opts.Now().Unix())); err != nil {
 		s.set.Close()
 		return nil, fmt.Errorf("open metric store: %w", err)
 	}
@@ -226,6 +228,9 @@ func (s *Store) flushLoop(ctx context.Context) error {
 			if err := s.Flush(context.WithoutCancel(ctx)); err != nil {
 				s.opts.Logger.Error("flush metrics", "err", err) // they are in the wal
 			}
+			if err := s.queried.save(s.dir); err != nil {
+				s.opts.Logger.Error("tidy up metrics", "err", err)
+			}
 			return nil
 		case <-tick.C:
 		}
@@ -234,8 +239,8 @@ func (s *Store) flushLoop(ctx context.Context) error {
 		}
 		if now := s.opts.Now(); now.Sub(trim) > tableIdle/2 {
 			s.dropTables(now)
-			if err := s.forgetDeletions(); err != nil {
-				s.opts.Logger.Error("forget deletions", "err", err)
+			if err := errors.Join(s.forgetDeletions(), s.queried.save(s.dir)); err != nil {
+				s.opts.Logger.Error("tidy up metrics", "err", err)
 			}
 			trim = now
 		}

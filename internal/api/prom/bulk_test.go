@@ -124,3 +124,36 @@ func TestFederate(t *testing.T) {
 		t.Errorf("metadata: %d %s", code, got)
 	}
 }
+
+// TestCardinalityOfADay asks for a day, a selector, a label and the change.
+func TestCardinalityOfADay(t *testing.T) {
+	m := storetest.NewMetrics()
+	b := &store.MetricBatch{}
+	add := func(metric, job string, at int64) {
+		b.Series = append(b.Series, store.SeriesWrite{
+			Labels: model.LabelsFromMap(map[string]string{model.MetricName: metric, "job": job}), Samples: []store.Sample{{Time: at * 1000, Value: 1}},
+		})
+	}
+	add("a", "x", base)
+	add("a", "y", base)
+	add("b", "x", base)
+	add("a", "x", base-86_400)
+	add("c", "x", base-86_400)
+	if err := m.Append(t.Context(), model.DefaultTenant, b); err != nil {
+		t.Fatal(err)
+	}
+	h := bulkServer(m)
+	for _, c := range []struct {
+		params url.Values
+		want   string
+	}{
+		{url.Values{"change": {"true"}}, `"seriesCountByMetricName":[{"name":"a","value":2,"change":1},{"name":"b","value":1,"change":1}]`},
+		{url.Values{"date": {"2023-11-13"}, "topN": {"1"}}, `"seriesCountByMetricName":[{"name":"a","value":1}]`},
+		{url.Values{"match[]": {`{job="x"}`, "a"}, "focusLabel": {"job"}}, `"seriesCountByFocusLabelValue":[{"name":"x","value":2},{"name":"y","value":1}]`},
+		{url.Values{"date": {"today"}}, `is not a day such as`},
+	} {
+		if _, got := get(h, "/prometheus/api/v1/status/tsdb", c.params); !strings.Contains(got, c.want) {
+			t.Errorf("%v: %s, want %s", c.params, got, c.want)
+		}
+	}
+}

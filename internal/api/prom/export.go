@@ -343,6 +343,9 @@ func (a *API) registerBulk(mux *http.ServeMux, prefix string, d api.Dialect) {
 		mux.Handle("GET "+prefix+path, api.Compress(d.Handle(h)))
 		mux.Handle("POST "+prefix+path, api.Compress(d.Handle(h)))
 	}
+	if a.Usage != nil {
+		mux.Handle("GET "+prefix+"/api/v1/status/metric_names_stats", api.Compress(d.Handle(a.metricNamesStats)))
+	}
 	if a.Writer == nil {
 		return
 	}

@@ -31,6 +31,9 @@ type Options struct {
 	Tenancy   api.Tenancy
 	// Targets returns the active scrape targets; nil means there are none.
 	Targets func(ctx context.Context, tenant model.Tenant) ([]Target, error)
+	// Usage returns how often queries have read the metrics that have data, and since when
+	// that is counted (Unix seconds); nil: nobody counts.
+	Usage func(ctx context.Context, tenant model.Tenant, acct *store.Account) ([]MetricUse, int64, error)
 	// Writer takes imports; nil: there is no import.
 	Writer  store.MetricWriter
 	MaxBody int64 // of a text that is imported, or of one line; 0 means 64 MiB

@@ -63,25 +63,23 @@ func (a *API) emptyList(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (a *API) tsdb(w http.ResponseWriter, r *http.Request) error {
-	limit, err := limitParam(r)
+	limit, err := topN(r)
 	if err != nil {
 		return err
-	}
-	if limit == 0 {
-		limit = 10
-	}
-	type stat struct {
-		Name  string `json:"name"`
-		Value int64  `json:"value"`
 	}
 	stats := func(list []store.NameCount) []stat {
 		out := []stat{}
 		for _, nc := range list {
-			out = append(out, stat{nc.Name, nc.Count})
+			out = append(out, stat{Name: nc.Name, Value: nc.Count})
 		}
 		return out
 	}
-	return a.do(w, r, "cardinality", func(ctx context.Context, tenant model.Tenant, _ *store.Account, resp *response) error {
+	return a.do(w, r, "cardinality", func(ctx context.Context, tenant model.Tenant, acct *store.Account, resp *response) error {
+		if wantsDetail(r) {
+			data, err := a.detailed(ctx, r, tenant, limit, acct)
+			resp.data = data
+			return err
+		}
 		c, err := a.Index.Cardinality(ctx, tenant, limit)
 		if err != nil {
 			return err
