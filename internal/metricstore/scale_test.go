@@ -63,7 +63,7 @@ func TestFiveMillionSeriesADay(t *testing.T) {
 		newPods    = 1_740
 		scrapes    = 1 // an hour
 	)
-	defer debug.SetMemoryLimit(debug.SetMemoryLimit(limit / 10 * 8)) // as the process does with memory.limit
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(limit / 10 * 8)) // as the process does in a container of that size
 	now := time.Date(2026, 1, 15, 0, 0, 0, 0, time.UTC)
 	opts := testOptions()
 	opts.Now = func() time.Time { return now }
