@@ -222,12 +222,12 @@ func (l *Library) fingerprint() uint64 {
 				return nil
 			}
 			if err == nil {
-				fmt.Fprintln(h, file, info.Size(), info.ModTime().UnixNano())
+				_, _ = fmt.Fprintln(h, file, info.Size(), info.ModTime().UnixNano()) // a hash takes everything
 			}
 			return err
 		})
 		if err != nil {
-			fmt.Fprintln(h, root, err)
+			_, _ = fmt.Fprintln(h, root, err) // a hash takes everything
 		}
 	}
 	return h.Sum64()

@@ -92,7 +92,7 @@ func SetFields(text string, set map[string]any) (string, error) {
 		if err := dec.Decode(&old); err != nil {
 			return "", fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
-		name, _ := key.(string) //nolint:errcheck // keys of objects are strings
+		name, _ := key.(string) // keys of objects are strings
 		value, ok := set[name]
 		if !ok {
 			continue

@@ -100,7 +100,7 @@ func (db *DB) SaveDashboard(ctx context.Context, tenant model.Tenant, s Save) (D
 	now := db.now().UTC().Truncate(time.Millisecond)
 	d := s.Dashboard
 	err := db.tx(ctx, func(t *txn) error {
-		if err := t.lock(ctx, lockKey); err != nil {
+		if err := t.lock(ctx); err != nil {
 			return err
 		}
 		old, err := scanDashboard(t.row(ctx, "SELECT "+dashboardColumns+" FROM dashboards WHERE tenant = ? AND uid = ?", string(tenant), d.UID))

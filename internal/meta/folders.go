@@ -29,7 +29,7 @@ func (db *DB) Folders(ctx context.Context, tenant model.Tenant) (list []Folder, 
 func (db *DB) SaveFolder(ctx context.Context, tenant model.Tenant, f Folder) (Folder, error) {
 	now := db.now().UTC().Truncate(time.Millisecond)
 	err := db.tx(ctx, func(t *txn) error {
-		if err := t.lock(ctx, lockKey); err != nil {
+		if err := t.lock(ctx); err != nil {
 			return err
 		}
 		var created int64
@@ -60,7 +60,7 @@ func (db *DB) SaveFolder(ctx context.Context, tenant model.Tenant, f Folder) (Fo
 // unless force is set; then they are deleted as well.
 func (db *DB) DeleteFolder(ctx context.Context, tenant model.Tenant, uid string, force bool) error {
 	err := db.tx(ctx, func(t *txn) error {
-		if err := t.lock(ctx, lockKey); err != nil {
+		if err := t.lock(ctx); err != nil {
 			return err
 		}
 		return t.deleteFolder(ctx, tenant, uid, force, 0)

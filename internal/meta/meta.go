@@ -145,11 +145,11 @@ func (t *txn) row(ctx context.Context, query string, args ...any) *sql.Row {
 }
 
 // lock serialises the writers of one transaction on PostgreSQL; SQLite has one writer.
-func (t *txn) lock(ctx context.Context, key int64) error {
+func (t *txn) lock(ctx context.Context) error {
 	if !t.db.postgres {
 		return nil
 	}
-	_, err := t.tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", key)
+	_, err := t.tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", lockKey)
 	return err
 }
 
@@ -166,7 +166,7 @@ func (db *DB) migrate(ctx context.Context) error {
 	}
 	sort.Strings(names)
 	return db.tx(ctx, func(t *txn) error {
-		if err := t.lock(ctx, lockKey); err != nil {
+		if err := t.lock(ctx); err != nil {
 			return err
 		}
 		if _, err := t.exec(ctx, "CREATE TABLE IF NOT EXISTS meta_version (version BIGINT NOT NULL)"); err != nil {

@@ -56,7 +56,7 @@ func startPostgres(t *testing.T) string {
 	if initdb == "" || server == "" {
 		t.Skip("no PostgreSQL server is installed")
 	}
-	dir, err := os.MkdirTemp("", "pharos-pg-")
+	dir, err := os.MkdirTemp("", "pharos-pg-") //nolint:usetesting // the user postgres cannot enter t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}

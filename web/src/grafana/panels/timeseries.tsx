@@ -180,11 +180,15 @@ function axis(scale: string, lines: Line[], right: boolean, grid: boolean): uPlo
     ticks: { show: false },
     gap: 4,
     space: 28,
+    // Sizes in powers of two are read in such steps.
+    ...(/^(bytes|bits|kbytes|mbytes|gbytes|tbytes|bin[Bb]ps|KiBs|MiBs)$/.test(f.unit ?? '') ? { incrs: binarySteps } : {}),
     size: (_u, values) => Math.max(34, ...(values ?? []).map((v) => (v ?? '').length * 6.3 + 12)),
     values: (_u, splits) => splits.map((v) => (v === null || v === undefined ? '' : text(v))),
     ...(label ? { label, labelSize: 18, labelFont: `11px ${token('--font')}`, labelGap: 0 } : {}),
   };
 }
+
+const binarySteps = Array.from({ length: 60 }, (_, i) => 2 ** i);
 
 const fillOf = (l: Line): number => Math.min(1, (num(l.custom['fillOpacity']) ?? 0) / 100) * (l.custom['gradientMode'] === 'opacity' ? 0.6 : 1);
 
