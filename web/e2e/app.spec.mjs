@@ -329,6 +329,20 @@ describe('the interface', { timeout: 900_000 }, () => {
       await light.page.locator('.logrow').nth(5).waitFor();
       assert.deepEqual(await axe(light.page), []);
       await shot(light.page, 'logs-light');
+      for (const [name, path, what] of [
+        ['metrics-light', `/explore/metrics?q=${q(p95)}`, '[data-testid="legend"] tbody tr'],
+        ['traces-light', '/traces', '[data-testid="trace-list"] tbody tr'],
+        ['services-light', '/services', '[data-testid="services"] tbody tr'],
+        ['services-map-light', '/services?view=map', '.gnode'],
+        ['service-light', '/services/checkout', '[data-testid="top-errors"] tbody tr'],
+        ['admin-light', '/admin', '[data-testid="cardinality"] tbody tr'],
+        ['admin-status-light', '/admin?tab=status', '[data-testid="config"]'],
+      ]) {
+        await light.page.goto(path);
+        await light.page.locator(what).first().waitFor();
+        assert.deepEqual(await axe(light.page), [], name);
+        await shot(light.page, name);
+      }
       await light.page.getByRole('button', { name: 'Theme' }).click();
       await light.page.getByRole('button', { name: 'Dark' }).click();
       await light.page.reload({ waitUntil: 'commit' });

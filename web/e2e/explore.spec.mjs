@@ -90,6 +90,10 @@ describe('exploring', { timeout: 600_000 }, () => {
     await page.getByRole('button', { name: 'View as chart' }).click();
     await page.getByRole('button', { name: 'Hide query B' }).click();
     await page.waitForURL(/hide=B/);
+    await page.getByRole('tab', { name: 'Explain' }).click();
+    await page.getByTestId('explain').getByText('Would read').waitFor();
+    assert.deepEqual(await axe(page), []);
+    await shot(page, 'metrics-explain');
     await page.goto(`/explore/metrics?q=${q('{__name__=~"traces_spanmetrics_latency_bucket|http_server_request_duration_seconds_bucket|http_client_request_duration_seconds_bucket"}')}`);
     await page.getByText(/series are drawn/).waitFor();
     await page.getByRole('button', { name: 'Top 20' }).click();

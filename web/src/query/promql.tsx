@@ -1,10 +1,11 @@
 /** The PromQL editor in its frame. */
 import { lazy } from 'react';
 import type { JSX } from 'react';
+import { afterData } from './idle';
 import { EditorFrame } from './frame';
 import type { FrameProps } from './frame';
 
-const Editor = lazy(() => import('./promql-editor'));
+const Editor = lazy(() => afterData(() => import('./promql-editor')));
 
 export function PromqlEditor(props: FrameProps): JSX.Element {
   return <EditorFrame {...props} editor={Editor} />;

@@ -5,7 +5,7 @@ import './chart.css';
 import { useEffect, useMemo, useRef, useState } from 'react';
 import type { JSX, KeyboardEvent } from 'react';
 import { token, useTheme } from '@/app/theme';
-import type { Exemplar, Labels } from '@/core/api/prometheus';
+import type { Envelope3, Exemplar, Labels } from '@/core/api/prometheus';
 import type { Range } from '@/core/time/parse';
 import { formatTime } from '@/core/time/range';
 import { offsetAt, zone } from '@/core/time/zone';
@@ -45,6 +45,8 @@ export interface ChartProps {
   onMenu?: (p: ChartPoint, at: { x: number; y: number }) => void;
   /** Charts with the same key share the cursor. */
   sync?: string;
+  /** A band from the lowest to the highest of all series, drawn behind the others, with the middle as a line. */
+  envelope?: Envelope3;
   /** Thin vertical marks, for example deployments. */
   marks?: ChartMark[];
 }
@@ -188,7 +190,7 @@ function optionsFor(live: Live, width: number): uPlot.Options {
     scales: {
       x: { time: true, range: () => [live.props.range.from / 1000, live.props.range.to / 1000] },
       // Rates, shares and durations are read against nothing at all; sizes and counts may be cropped.
-      y: { range: (_u, min, max) => valueRange(min, max, /^(perSecond|ratio|percent|s)$/.test(live.props.unit)) },
+      y: { range: (_u, min, max) => valueRange(...withEnvelope(min, max, live.props.envelope), /^(perSecond|ratio|percent|s)$/.test(live.props.unit)) },
     },
     axes: [
       { stroke: token('--muted'), font: axisFont, grid: { show: false }, ticks: { stroke: token('--line'), size: 4 }, size: 26, space: 70, values: timeTicks },
@@ -227,6 +229,7 @@ function optionsFor(live: Live, width: number): uPlot.Options {
         },
       ],
       setCursor: [(u) => showTip(u, live)],
+      drawAxes: [(u) => drawEnvelope(u, live)],
       draw: [(u) => drawMarks(u, live), (u) => drawExemplars(u, live)],
     },
   };
@@ -348,6 +351,40 @@ function line(cls: string, text: string): HTMLElement {
   el.className = cls;
   el.textContent = text;
   return el;
+}
+
+/** The ends of the value axis, wide enough for the band. */
+function withEnvelope(min: number | null, max: number | null, e: Envelope3 | undefined): [number | null, number | null] {
+  if (!e) return [min, max];
+  let lo = min ?? Infinity;
+  let hi = max ?? -Infinity;
+  for (const v of e.min) if (v < lo) lo = v;
+  for (const v of e.max) if (v > hi) hi = v;
+  return [lo, hi];
+}
+
+function drawEnvelope(u: uPlot, live: Live): void {
+  const e = live.props.envelope;
+  if (!e || e.times.length === 0) return;
+  const ctx = u.ctx;
+  const x = (i: number) => u.valToPos(e.times[i]!, 'x', true);
+  const y = (v: number) => u.valToPos(v, 'y', true);
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
+  ctx.clip();
+  ctx.beginPath();
+  for (let i = 0; i < e.times.length; i++) ctx.lineTo(x(i), y(e.max[i]!));
+  for (let i = e.times.length - 1; i >= 0; i--) ctx.lineTo(x(i), y(e.min[i]!));
+  ctx.closePath();
+  ctx.fillStyle = `color-mix(in srgb, ${token('--muted')} 16%, transparent)`;
+  ctx.fill();
+  ctx.beginPath();
+  for (let i = 0; i < e.times.length; i++) ctx.lineTo(x(i), y(e.median[i]!));
+  ctx.strokeStyle = token('--muted');
+  ctx.setLineDash([4, 4]);
+  ctx.stroke();
+  ctx.restore();
 }
 
 function drawMarks(u: uPlot, live: Live): void {

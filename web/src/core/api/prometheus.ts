@@ -30,6 +30,16 @@ export interface MatrixResult {
   warnings: string[];
   cost: Cost;
   stats: QueryStats;
+  /** The lowest, middle and highest value of all series, also of those that were left out. */
+  envelope?: Envelope3;
+}
+
+export interface Envelope3 {
+  min: Float64Array;
+  median: Float64Array;
+  max: Float64Array;
+  /** Seconds. */
+  times: Float64Array;
 }
 
 interface RawStats {
@@ -47,6 +57,8 @@ interface RawResult {
   resultType: 'matrix' | 'vector' | 'scalar' | 'string';
   result: unknown;
   stats?: RawStats;
+  total_series?: number;
+  envelope?: Record<'min' | 'median' | 'max', RawPoint[]>;
 }
 
 type RawPoint = [number, string];
@@ -93,7 +105,14 @@ async function run(path: string, params: Record<string, string | number | undefi
   const stats: QueryStats = {};
   const samples = body.data.stats?.samples?.totalQueryableSamples;
   if (samples !== undefined) stats.samples = samples;
-  return { series: toSeries(body.data), warnings: [...(body.warnings ?? []), ...(body.infos ?? [])], cost, stats };
+  if (body.data.total_series !== undefined) stats.seriesTotal = body.data.total_series;
+  const out: MatrixResult = { series: toSeries(body.data), warnings: [...(body.warnings ?? []), ...(body.infos ?? [])], cost, stats };
+  const e = body.data.envelope;
+  if (e && e.max.length > 0) {
+    const column = (p: RawPoint[]) => Float64Array.from(p, (x) => number(x[1]));
+    out.envelope = { times: Float64Array.from(e.max, (x) => x[0]), min: column(e.min), median: column(e.median), max: column(e.max) };
+  }
+  return out;
 }
 
 export function queryRange(expr: string, r: Range, step: number, limit?: number, signal?: AbortSignal): Promise<MatrixResult> {
@@ -101,6 +120,35 @@ export function queryRange(expr: string, r: Range, step: number, limit?: number,
   const start = Math.floor(r.from / 1000 / step) * step;
   const end = Math.ceil(r.to / 1000 / step) * step;
   return run('/api/v1/query_range', { query: expr, start, end, step, limit }, signal);
+}
+
+/** With a limit: the first series of all, and what all of them together look like. */
+export function queryCapped(expr: string, r: Range, step: number, limit: number, signal?: AbortSignal): Promise<MatrixResult> {
+  const start = Math.floor(r.from / 1000 / step) * step;
+  const end = Math.ceil(r.to / 1000 / step) * step;
+  return run('/api/v1/query_range', { query: expr, start, end, step, limit, envelope: 1 }, signal);
+}
+
+/** One part of a query and how it would be evaluated. */
+export interface PlanNode {
+  expr: string;
+  how?: string;
+  steps?: number;
+  price?: Price;
+  args?: PlanNode[];
+}
+
+export interface Price {
+  series: number;
+  chunks: number;
+  bytes: number;
+}
+
+/** How a query would be evaluated and what that would cost; nothing is run. */
+export async function explainQuery(expr: string, r: Range, step: number, signal?: AbortSignal): Promise<{ plan: PlanNode; price: Price }> {
+  const start = Math.floor(r.from / 1000 / step) * step;
+  const end = Math.ceil(r.to / 1000 / step) * step;
+  return (await getJSON<Envelope<{ plan: PlanNode; price: Price }>>('/api/v1/query_range', { query: expr, start, end, step, explain: 1 }, signal)).body.data;
 }
 
 export function queryInstant(expr: string, atMs: number, signal?: AbortSignal): Promise<MatrixResult> {

@@ -22,6 +22,7 @@ import { ExemplarPopover, PointPopover } from './exemplar';
 import { Legend } from './legend';
 import { seriesLimit, useChartSeries, useExemplars, useRows } from './use-metrics';
 import type { RowResult } from './use-metrics';
+import { Explain } from './explain';
 import { LabelTable, Raw } from './views';
 
 type At = { x: number; y: number };
@@ -74,6 +75,7 @@ export function Results({ exprs, options, onExprs, onErrors }: { exprs: string[]
           { id: 'chart', label: 'Chart' },
           { id: 'table', label: 'Table' },
           { id: 'raw', label: 'Raw' },
+          { id: 'explain', label: 'Explain' },
         ]}
         end={
           <>
@@ -86,7 +88,7 @@ export function Results({ exprs, options, onExprs, onErrors }: { exprs: string[]
       />
       <div className="result-body">
         {rows.map((r, i) => (r.error ? <ErrorBox key={i} error={r.error} query={r.expr} onRetry={time.refresh} /> : null))}
-        <Partial warnings={[...new Set(warnings)]} />
+        <Partial warnings={[...new Set(warnings)].filter((w) => !cap || !/truncated due to limit/.test(w))} />
         {cap && (
           <Partial
             warnings={[cap]}
@@ -102,7 +104,9 @@ export function Results({ exprs, options, onExprs, onErrors }: { exprs: string[]
             }
           />
         )}
-        {pending ? (
+        {view === 'explain' ? (
+          <Explain exprs={exprs.filter((_, i) => !options.hidden.has(i))} step={step} />
+        ) : pending ? (
           <Loading what="series" />
         ) : base.length === 0 && !rows.some((r) => r.error) ? (
           <Empty title={options.hidden.size >= exprs.length ? 'All queries are hidden' : 'No data points'} action={<Button icon="zoomout" onClick={time.zoomOut}>Zoom out</Button>}>
@@ -127,6 +131,7 @@ export function Results({ exprs, options, onExprs, onErrors }: { exprs: string[]
               onExemplar={(e, at) => setPicked({ e, at })}
               onPoint={(p, at) => setPoint({ p, at })}
               onMenu={(p, at) => setMenu({ p, at })}
+              {...(cap && rows.length === 1 && rows[0]!.data?.envelope ? { envelope: rows[0]!.data.envelope } : {})}
             />
             {point && <PointPopover point={point.p} at={point.at} unit={unit} service={metricService(point.p.series.labels)} via={via} onClose={() => setPoint(undefined)} />}
             {menu && <SeriesMenu {...menu} exprs={exprs} via={via} unit={unit} onExprs={onExprs} onIsolate={(key) => setShown(new Set([key]))} onClose={() => setMenu(undefined)} />}
@@ -146,7 +151,7 @@ function useCap(rows: RowResult[], drawAll: boolean): string | undefined {
   if (full.length === 0) return undefined;
   const drawn = full.reduce((n, r) => n + r.data!.series.length, 0);
   const total = full.reduce((n, r) => n + (r.data!.stats.seriesTotal ?? 0), 0);
-  return total > drawn ? `${count(drawn)} of ${count(total)} series are drawn.` : `The first ${count(drawn)} series are drawn; there may be more.`;
+  return total > drawn ? `${count(drawn)} of ${count(total)} series are drawn${full.some((r) => r.data?.envelope) && rows.length === 1 ? '; the grey band is all of them' : ''}.` : `The first ${count(drawn)} series are drawn; there may be more.`;
 }
 
 /** When a metric without points in the window last had any. */

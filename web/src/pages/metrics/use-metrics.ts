@@ -2,7 +2,7 @@
 import { keepPreviousData, useQueries, useQuery } from '@tanstack/react-query';
 import { useMemo } from 'react';
 import { useKept } from '@/app/keep';
-import { queryExemplars, queryRange } from '@/core/api/prometheus';
+import { queryCapped, queryExemplars, queryRange } from '@/core/api/prometheus';
 import type { Exemplar, MatrixResult } from '@/core/api/prometheus';
 import { metricService } from '@/core/context/correlate';
 import { assign, labelKey, serviceColor } from '@/core/palette/palette';
@@ -28,7 +28,7 @@ export function useRows(exprs: string[], range: Range, limit: number | undefined
   const results = useQueries({
     queries: exprs.map((expr, i) => ({
       queryKey: ['promql', expr, range.from, range.to, step, limit],
-      queryFn: ({ signal }: { signal: AbortSignal }) => queryRange(expandMacros(expr, range, step), range, step, limit, signal),
+      queryFn: ({ signal }: { signal: AbortSignal }) => limit === undefined ? queryRange(expandMacros(expr, range, step), range, step, undefined, signal) : queryCapped(expandMacros(expr, range, step), range, step, limit, signal),
       enabled: expr.trim() !== '' && !hidden.has(i),
     })),
   });
