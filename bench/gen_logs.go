@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +21,8 @@ import (
 // lines are text and 30% JSON, about 150 bytes each.
 type logLoad struct {
 	lines, streams int
+	perPush        int // streams of a push
+	senders        int // concurrent pushes
 	first, last    time.Time
 }
 
@@ -73,34 +76,42 @@ func appendLine(b []byte, rng *rand.Rand, t time.Time) []byte {
 	return b
 }
 
+// pick draws the streams of a push of sender w.
+func (l *logLoad) pick(rng *rand.Rand, w int) []int {
+	names := make([]int, 0, 8)
+	for len(names) < min(l.perPush, l.streams/l.senders) {
+		s := rng.IntN(l.streams)
+		s -= s % l.senders
+		if s += w; s < l.streams && !slices.Contains(names, s) {
+			names = append(names, s)
+		}
+	}
+	return names
+}
+
 func (l *logLoad) send(ctx context.Context, c config, p *proc) (int, int64, error) {
 	if l.first.IsZero() {
 		l.last = time.Now().Truncate(time.Second)
 		l.first = l.last.Add(-time.Hour)
 	}
+	l.senders = min(c.senders, l.streams)
 	var sent, raw atomic.Int64
 	pushes := (l.lines + linesAPush - 1) / linesAPush
 	g, ctx := errgroup.WithContext(ctx)
-	for w := range c.senders {
+	for w := range l.senders {
 		g.Go(func() error {
 			var body, line, stream, packed []byte
 			mine := make([][]byte, 0, 8) // streams of this push: entries encoded
-			names := make([]int, 0, 8)
-			for n := w; n < pushes; n += c.senders {
-				// By push: the same for any number of senders. A push is five streams of
+			var names []int
+			for n := w; n < pushes; n += l.senders {
+				// By push: the same for any number of senders. A push is a few streams of
 				// consecutive lines; streams belong to one sender, so each is in order.
 				rng := rand.New(rand.NewPCG(uint64(n), 2))
 				count := min(linesAPush, l.lines-n*linesAPush)
 				at := l.first.Add(time.Duration(float64(n) / float64(pushes) * float64(l.last.Sub(l.first))))
 				step := l.last.Sub(l.first) / time.Duration(l.lines+1)
-				mine, names = mine[:0], names[:0]
-				for len(names) < 5 {
-					s := rng.IntN(l.streams)
-					s -= s % c.senders
-					if s += w; s < l.streams && !slices.Contains(names, s) {
-						names, mine = append(names, s), append(mine, nil)
-					}
-				}
+				names = l.pick(rng, w)
+				mine = append(mine[:0], make([][]byte, len(names))...)
 				for i := range count {
 					t := at.Add(time.Duration(i) * step)
 					line = appendLine(line[:0], rng, t)
@@ -182,38 +193,15 @@ func (l *logLoad) verify(ctx context.Context, p *proc, items int) error {
 func (l *logLoad) from() []string { return []string{strconv.FormatInt(l.first.Unix(), 10)} }
 func (l *logLoad) to() []string   { return []string{strconv.FormatInt(l.last.Unix()+1, 10)} }
 
-// queries asks the same questions in the language of the server.
-func (l *logLoad) queries(p *proc) []query {
-	questions := []struct {
-		name, logql, logsql string
-		metric              bool
-	}{
-		{name: "rare token", logql: `{job="bench"} |= "` + rareToken + `"`, logsql: `{job="bench"} "` + rareToken + `"`},
-		{name: "token that is absent", logql: `{job="bench"} |= "nosuchtoken"`, logsql: `{job="bench"} "nosuchtoken"`},
-		{name: "substring", logql: `{job="bench"} |= "aymentExcept"`, logsql: `{job="bench"} ~"aymentExcept"`},
-		{name: "regex in one service", logql: `{job="bench", service="svc-07"} |~ "status=50[0-3] took=[78]"`, logsql: `{job="bench", service="svc-07"} ~"status=50[0-3] took=[78]"`},
-		{name: "field of JSON lines", logql: `{job="bench"} | json | status_code >= 500`, logsql: `{job="bench"} status_code:>=500`},
-		{name: "newest lines of a service", logql: `{job="bench", service="svc-03"}`, logsql: `{job="bench", service="svc-03"} | sort by (_time desc) limit 100`},
-		{name: "lines a minute", logql: `sum(count_over_time({job="bench"}[1m]))`, logsql: `{job="bench"} | stats by (_time:1m) count()`, metric: true},
-		{name: "lines a minute by service", logql: `sum by (service) (count_over_time({job="bench"}[1m]))`, logsql: `{job="bench"} | stats by (_time:1m, service) count()`, metric: true},
-		{name: "errors a minute by service", logql: `sum by (service) (count_over_time({job="bench"} |= "ERROR" [1m]))`, logsql: `{job="bench"} "ERROR" | stats by (_time:1m, service) count()`, metric: true},
-		{name: "5xx by endpoint from JSON", logql: `sum by (endpoint) (count_over_time({job="bench"} | json | status_code >= 500 | __error__="" [1m]))`, logsql: `{job="bench"} status_code:>=500 | stats by (_time:1m, endpoint) count()`, metric: true},
-	}
-	var all []query
-	for _, q := range questions {
-		if p.lang == "logsql" {
-			v := url.Values{"query": {q.logsql}, "start": l.from(), "end": l.to()}
-			if !q.metric {
-				v.Set("limit", "100")
-			}
-			all = append(all, query{name: q.name, path: "/select/logsql/query?" + v.Encode()})
-			continue
+// trace returns the trace id of a line in the middle of the load.
+func (l *logLoad) trace() string {
+	n := l.lines / linesAPush / 2
+	rng := rand.New(rand.NewPCG(uint64(n), 2))
+	l.pick(rng, n%l.senders)
+	for {
+		line := string(appendLine(nil, rng, l.first))
+		if _, rest, ok := strings.Cut(line, "trace="); ok {
+			return rest[:16]
 		}
-		v := url.Values{"query": {q.logql}, "start": l.from(), "end": l.to(), "limit": {"100"}}
-		if q.metric {
-			v.Set("step", "60")
-		}
-		all = append(all, query{name: q.name, path: "/loki/api/v1/query_range?" + v.Encode()})
 	}
-	return all
 }

@@ -60,8 +60,9 @@ func parseFlags() config {
 	flag.IntVar(&c.metrics.targets, "targets", 100, "metrics: scrape targets")
 	flag.IntVar(&c.metrics.series, "series", 500, "metrics: series of each target")
 	flag.IntVar(&c.metrics.scrapes, "scrapes", 120, "metrics: scrapes of each target, 15 s apart")
-	flag.IntVar(&c.logs.lines, "lines", 2_000_000, "logs: lines, 70% text and 30% JSON")
-	flag.IntVar(&c.logs.streams, "streams", 200, "logs: streams")
+	flag.IntVar(&c.logs.lines, "log-lines", 2_000_000, "logs: lines, 70% text and 30% JSON")
+	flag.IntVar(&c.logs.streams, "log-streams", 200, "logs: streams")
+	flag.IntVar(&c.logs.perPush, "log-streams-a-push", 5, "logs: streams in each push of 1,000 lines")
 	flag.IntVar(&c.spans.spans, "spans", 500_000, "spans: spans of about 20 attributes")
 	c.churn = seriesLoad{title: "churn", scrapes: 1, generations: 10}
 	flag.IntVar(&c.churn.series, "churn", 50_000, "churn: series in each of 10 scrapes, all new in each")
