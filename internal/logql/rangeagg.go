@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/dustin/go-humanize"
 
@@ -40,6 +41,7 @@ type rangeAgg struct {
 	pure      bool
 	outcomes  []outcome // by the number of the shape
 	outcomeOf uint64    // the stream they belong to
+	added     *accum    // by the latest add
 
 	// The piece that the latest sample was in.
 	piece       int
@@ -287,7 +289,9 @@ func (a *rangeAgg) addRows(b *store.LogRows) error {
 	p := a.src.pipe
 	pure := a.pure && len(b.Meta) == 0
 	if pure && a.outcomeOf != b.StreamID {
-		clear(a.outcomes)
+		for i := range a.outcomes {
+			a.outcomes[i].known = false
+		}
 		a.outcomeOf = b.StreamID
 	}
 	values := b.Values
@@ -306,17 +310,19 @@ func (a *rangeAgg) addRows(b *store.LogRows) error {
 				}
 			}
 		}
-		fixed := pure && shape != nil && shape.Fixed
 		size := 0
 		if b.Sizes != nil {
 			size = int(b.Sizes[i])
 		}
-		if fixed {
-			if o := a.outcome(shape.ID); o.known {
-				if err := a.repeat(o.series, t, size); err != nil {
-					return err
+		var o *outcome
+		if pure && shape != nil {
+			if o = a.outcome(shape.ID); o.fits(found) {
+				if ok, err := a.repeat(o, found, t, size); ok || err != nil {
+					if err != nil {
+						return err
+					}
+					continue
 				}
-				continue
 			}
 		}
 		if !p.passes(line) {
@@ -330,26 +336,33 @@ func (a *rangeAgg) addRows(b *store.LogRows) error {
 			}
 		}
 		if !p.run() {
-			if fixed {
-				*a.outcome(shape.ID) = outcome{known: true}
+			if o != nil {
+				o.learn(found, -1, nil)
 			}
 			continue
 		}
+		a.added = nil
 		if err := a.add(&p.row, b.StreamID); err != nil {
 			return err
 		}
-		if fixed && a.inWindow {
-			*a.outcome(shape.ID) = outcome{known: true, series: a.last}
+		if o != nil && a.added != nil {
+			if at := a.unwrapped(shape, found); at >= 0 || a.expr.unwrap == nil {
+				o.learn(found, at, a.added)
+			}
 		}
 	}
 	return nil
 }
 
-// outcome is what becomes of every entry of a shape without variables in its fields, in
-// one stream and without metadata.
+// outcome is what became of the latest entry of a shape, in one stream and without
+// metadata, and becomes of every other with the same values of fields.
 type outcome struct {
 	known  bool
+	values []string
+	unwrap int    // which of them does not matter, since it is the sample; -1 if there is none
 	series *accum // nil if the entries are dropped
+
+	hits, misses int // entries that had the same values, and others
 }
 
 func (a *rangeAgg) outcome(id int) *outcome {
@@ -359,34 +372,106 @@ func (a *rangeAgg) outcome(id int) *outcome {
 	return &a.outcomes[id]
 }
 
-// isPure reports whether nothing but its labels decides what becomes of an entry.
+// fits reports whether o is known for an entry with values.
+func (o *outcome) fits(values []string) bool {
+	if !o.known {
+		return false
+	}
+	for i, v := range values {
+		if i != o.unwrap && v != o.values[i] {
+			o.misses++
+			return false
+		}
+	}
+	o.hits++
+	return true
+}
+
+// learn sets o, unless what it knows is of use. It keeps copies of values.
+func (o *outcome) learn(values []string, unwrap int, series *accum) {
+	if o.known && o.misses <= 2*o.hits+16 {
+		return
+	}
+	o.hits, o.misses = 0, 0
+	o.known, o.unwrap, o.series = true, unwrap, series
+	o.values = o.values[:0]
+	for _, v := range values {
+		o.values = append(o.values, strings.Clone(v))
+	}
+}
+
+// unwrapped returns which of the values of the current entry was the sample, if a shape
+// says that it is the same for all its entries; else -1.
+func (a *rangeAgg) unwrapped(shape *model.LineShape, values []string) int {
+	if a.expr.unwrap == nil {
+		return -1
+	}
+	text, _ := a.src.pipe.row.get(a.expr.unwrap.name)
+	at := slices.IndexFunc(shape.Fields, func(f model.ShapeField) bool { return f.Name == a.expr.unwrap.name })
+	if at < 0 || values[at] == "" || len(values[at]) != len(text) || unsafe.StringData(values[at]) != unsafe.StringData(text) {
+		return -1
+	}
+	return at
+}
+
+// isPure reports whether nothing but its labels decides what becomes of an entry, and its
+// unwrapped value nothing but the sample.
 func (a *rangeAgg) isPure() bool {
-	return a.expr.unwrap == nil && len(a.src.pipe.lines) == 0 && !a.src.pipe.readsLine() &&
+	var u usage
+	for _, n := range a.expr.query.stages {
+		n.reads(&u)
+	}
+	if w := a.expr.unwrap; w != nil {
+		if len(w.filters) > 0 || u.all || slices.Contains(u.names, w.name) || a.group == nil || a.group.without || slices.Contains(a.group.labels, w.name) {
+			return false
+		}
+	}
+	return len(a.src.pipe.lines) == 0 && !a.src.pipe.readsLine() &&
 		!slices.ContainsFunc(a.src.pipe.stages, func(s stage) bool {
-			_, formats := s.(*labelFormatStage) // with the time, perhaps
-			return formats
+			f, ok := s.(*labelFormatStage)
+			return ok && slices.ContainsFunc(f.templates, func(t *lineTemplate) bool { return t != nil }) // with the time, perhaps
 		})
 }
 
-// repeat adds an entry to s, unless that is nil, as add does.
-func (a *rangeAgg) repeat(s *accum, t int64, size int) error {
-	if s == nil {
-		return nil
+// repeat adds an entry with the outcome o, as add does. It reports false if that has to be
+// looked at closer.
+func (a *rangeAgg) repeat(o *outcome, values []string, t int64, size int) (bool, error) {
+	if o.series == nil {
+		return true, nil
+	}
+	v := 1.0
+	switch {
+	case o.unwrap >= 0:
+		var err error
+		if values[o.unwrap] == "" {
+			return false, nil
+		}
+		if v, err = a.expr.unwrap.conv.convert(values[o.unwrap]); err != nil {
+			return false, nil
+		}
+	case a.expr.fn.value == valueBytes:
+		v = float64(size)
 	}
 	if t < a.from || t > a.until {
 		a.from = t
 		a.piece, a.until, a.inWindow = a.w.piece(t)
 	}
 	if !a.inWindow {
-		return nil
+		return true, nil
 	}
+	return true, a.sample(o.series, t, v)
+}
+
+// sample adds v at t, which lies in the current piece, to s.
+func (a *rangeAgg) sample(s *accum, t int64, v float64) error {
 	i, grew := s.slot(a.piece, a.fields)
 	if err := a.hold(grew); err != nil {
 		return err
 	}
-	v := 1.0
-	if a.expr.fn.value == valueBytes {
-		v = float64(size)
+	if a.fields.list {
+		if err := a.acct.Hold(16); err != nil {
+			return err
+		}
 	}
 	s.add(a.kind, i, t, v)
 	return nil
@@ -433,17 +518,8 @@ func (a *rangeAgg) add(r *row, stream uint64) error {
 	if err != nil {
 		return err
 	}
-	i, grew := s.slot(a.piece, a.fields)
-	if err := a.hold(grew); err != nil {
-		return err
-	}
-	if a.fields.list {
-		if err := a.acct.Hold(16); err != nil {
-			return err
-		}
-	}
-	s.add(a.kind, i, r.time, v)
-	return nil
+	a.added = s
+	return a.sample(s, r.time, v)
 }
 
 func (c conversion) convert(s string) (float64, error) {

@@ -252,7 +252,7 @@ func (f *fetcher) mayMatch(b *fetched) (bool, error) {
 	if !ok {
 		data, err := b.column(colFilter, nil)
 		if err == nil {
-			bf, err = openFilter(data)
+			bf, err = openFilter(data, b.info.cols[colRows].Len > 0)
 		}
 		if errors.Is(err, store.ErrCorrupt) {
 			if b.part.Data.reportOnce(b.info.cols[colFilter]) {

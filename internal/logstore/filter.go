@@ -17,6 +17,8 @@ import (
 //
 //   - every token of the lines: the longest runs of ASCII letters, digits, "_" and bytes
 //     from 0x80 on;
+//   - of tokens with a digit and more than longToken bytes, each of their pieces of
+//     pieceLen bytes that begins at a multiple of that (since version 2 of the index);
 //   - every gram of the tokens: shortGram and longGram bytes of a token without a digit
 //     among them, in lower case;
 //   - every metadata field with its value.
@@ -26,7 +28,9 @@ import (
 // A token at its edge may go on in the line: of it the grams must be there; and if it has
 // a digit it lies in a token with a digit, so if no such token of the block is longer it
 // must be one as a whole: that finds trace ids. The length of the longest token with a
-// digit is kept for that.
+// digit is kept for that. If there are longer ones, and it has longToken bytes or more,
+// then it is a whole token or lies in one that is long enough to have pieces, and holds at
+// least one of these: so ids are found beside longer ids.
 //
 //	longest token with a digit   uvarint
 //	keys                         uvarint; if there are any:
@@ -37,6 +41,8 @@ import (
 const (
 	shortGram = 4
 	longGram  = 8
+	longToken = 16
+	pieceLen  = 8
 	maxKeys   = 1 << 20
 )
 
@@ -66,6 +72,9 @@ func tokenKey(token string) uint64 { return xxh3.HashString(token) }
 func shortKey(g uint64) uint64 { return (g&0xffffffff | 1<<32) * 0x9e3779b97f4a7c15 }
 
 func longKey(g uint64) uint64 { return (g ^ g>>29) * 0xd6e8feb86659fd93 }
+
+// pieceKey is the key of a piece of a long token.
+func pieceKey(piece string) uint64 { return xxh3.HashStringSeed(piece, pieceLen) }
 
 // fieldKey is the key of a metadata field and its value.
 func fieldKey(name, value string) uint64 {
@@ -221,6 +230,11 @@ func (b *filterBuilder) token(token string, class byte) {
 	}
 	if class&classDigit != 0 {
 		b.maxDigit = max(b.maxDigit, len(token))
+		if len(token) > longToken {
+			for i := 0; i+pieceLen <= len(token); i += pieceLen {
+				b.set.add(pieceKey(token[i : i+pieceLen]))
+			}
+		}
 	}
 	if class&classLetter != 0 && len(token) >= shortGram {
 		grams(token, func(key uint64) bool { b.set.add(key); return true })
@@ -241,16 +255,18 @@ type blockFilter struct {
 	known    bool
 	maxDigit int
 	keys     bool
+	pieces   bool // of long tokens are keys
 	fuse     xorfilter.BinaryFuse[uint8]
 }
 
-// openFilter reads a filter; the result shares memory with data.
-func openFilter(data []byte) (blockFilter, error) {
+// openFilter reads a filter, which has pieces of long tokens since version 2 of the index;
+// the result shares memory with data.
+func openFilter(data []byte, pieces bool) (blockFilter, error) {
 	if len(data) == 0 {
 		return blockFilter{}, nil
 	}
 	r := codec.NewReader(data)
-	f := blockFilter{known: true, maxDigit: int(r.Uvarint())}
+	f := blockFilter{known: true, maxDigit: int(r.Uvarint()), pieces: pieces}
 	if f.keys = r.Uvarint() > 0; !f.keys {
 		return f, r.Err()
 	}
@@ -302,6 +318,23 @@ func (f *blockFilter) piece(t string, class byte, whole bool) bool {
 		return false
 	case whole, digit && len(t) == f.maxDigit:
 		return f.has(tokenKey(t))
+	case digit && f.pieces && len(t) >= longToken:
+		return f.has(tokenKey(t)) || f.inLonger(t)
 	}
 	return grams(t, f.has)
+}
+
+// inLonger reports whether some token longer than t, which has at least longToken bytes,
+// may contain t. Where it begins there decides which pieces of the token lie in t.
+func (f *blockFilter) inLonger(t string) bool {
+	for begin := range pieceLen {
+		all := true
+		for i := begin; all && i+pieceLen <= len(t); i += pieceLen {
+			all = f.has(pieceKey(t[i : i+pieceLen]))
+		}
+		if all {
+			return true
+		}
+	}
+	return false
 }

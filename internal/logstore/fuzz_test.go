@@ -70,13 +70,14 @@ func FuzzSelect(f *testing.F) {
 // FuzzFilter demands that a filter never denies what is there.
 func FuzzFilter(f *testing.F) {
 	f.Add("time=12 level=error trace_id=4bf92f3577b34da6a3ce929d0e0e4736", 3, 20)
+	f.Add("trace=4bf92f3577b34da6a3ce929d0e0e4736abc0123 x", 9, 17)
 	f.Add("deadbeefcafe ünïcödé user_12345 OutOfMemoryError", 5, 9)
 	f.Fuzz(func(t *testing.T, line string, from, n int) {
 		var b filterBuilder
 		var m metaBuilder
 		m.build([]string{text(appendMeta(nil, model.Labels{{Name: "k", Value: line}}))})
 		b.tokens([]byte(line + "\n"))
-		bf, err := openFilter(b.build(nil, &m))
+		bf, err := openFilter(b.build(nil, &m), true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,7 +123,7 @@ func FuzzSkeleton(f *testing.F) {
 		}
 		var fb filterBuilder
 		data, ids := b.appendLines(nil, table, &sk, &fb, z)
-		bf, err := openFilter(fb.build(nil, &metaBuilder{}))
+		bf, err := openFilter(fb.build(nil, &metaBuilder{}), true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -306,7 +307,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			_, _, _ = enc.render(nil, 0, z, &bufferPool{}, nil)
 		}
-		if bf, err := openFilter(data); err == nil {
+		if bf, err := openFilter(data, true); err == nil {
 			bf.substring("some 12 words")
 		}
 		metaLabels(nil, string(data))

@@ -72,7 +72,7 @@ func (l *lineRows) skeletons(list []*template) *skeletons {
 		return nil
 	}
 	sk := &skeletons{list: list, rows: l.templates}
-	sk.cols, _ = columnsOf(list)
+	sk.cols, sk.n = columnsOf(list)
 	return sk
 }
 

@@ -15,6 +15,7 @@ type skeletons struct {
 	rows []int64   // template of each row
 	size int       // bytes of the text
 	vars [][]byte  // encoded columns
+	n    int       // columns of the templates layout
 }
 
 // varReader is a decoded column of variables, read from front to back.
@@ -59,8 +60,7 @@ func readSkeletons(data []byte, n int, z *codec.Zstd, scratch *buffer) (*skeleto
 func (s *skeletons) load(data []byte) error {
 	r := codec.NewReader(data)
 	s.size = r.Count(1 << 30)
-	_, columns := columnsOf(s.list)
-	s.readColumns(r, columns)
+	s.readColumns(r, s.n)
 	return r.Err()
 }
 
