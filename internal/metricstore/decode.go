@@ -421,6 +421,6 @@ func (s *selected) decodeMixed(frozen, cur *buffer, dec *sampleDecoder) ([]int64
 		}
 		m.addHistograms(hs, histRank(headPrio+2*uint64(i)+1)) // behind the late samples of b
 	}
-	ts, vs, hs := m.result(nil, nil)
+	ts, vs, hs := m.result()
 	return ts, vs, hs, nil
 }

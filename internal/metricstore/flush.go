@@ -280,7 +280,7 @@ func (d *dayWriters) series(x *series, dec *bufferDecoder) error {
 		m := newMixed(d.dedup > 0)
 		m.addFloats(ts, vs, 0)
 		m.addHistograms(hs, 1)
-		ts, vs, hs = m.result(nil, nil)
+		ts, vs, hs = m.result()
 	}
 	for len(ts) > 0 {
 		day := dayOf(ts[0])

@@ -402,7 +402,7 @@ func (m *merger) rewriteMixed() error {
 		}
 		gen = max(gen, c.gen)
 	}
-	ts, vs, hs := x.result(nil, nil)
+	ts, vs, hs := x.result()
 	ts, vs = dedup(ts, vs, 0, m.dedup)
 	if err := m.w.samples(ts, vs, gen); err != nil {
 		return err

@@ -66,8 +66,8 @@ func (m *mixed) addHistograms(hs []store.HistogramSample, rank uint64) {
 	}
 }
 
-// result appends what counts, in order of time.
-func (m *mixed) result(ts []int64, vs []float64) ([]int64, []float64, []store.HistogramSample) {
+// result returns what counts, in order of time.
+func (m *mixed) result() (ts []int64, vs []float64, hs []store.HistogramSample) {
 	for _, t := range slices.Sorted(maps.Keys(m.floats)) {
 		f := m.floats[t]
 		if h, ok := m.hists[t]; ok && h.rank > f.rank {
@@ -76,7 +76,7 @@ func (m *mixed) result(ts []int64, vs []float64) ([]int64, []float64, []store.Hi
 		delete(m.hists, t)
 		ts, vs = append(ts, t), append(vs, f.v)
 	}
-	hs := make([]store.HistogramSample, 0, len(m.hists))
+	hs = make([]store.HistogramSample, 0, len(m.hists))
 	for _, h := range m.hists {
 		hs = append(hs, h.h)
 	}

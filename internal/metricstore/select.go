@@ -203,7 +203,7 @@ func (x *selection) damage(p *openPart, block uint64, err error) error {
 
 // has reports whether p holds data of chunk c in the range.
 func (p *selectedPart) has(c *chunkMeta, r model.TimeRange) bool {
-	return r.Overlaps(c.minT, c.maxT) && !(p.del != nil && covers(p.del[c.series], r, c.minT, c.maxT))
+	return r.Overlaps(c.minT, c.maxT) && (p.del == nil || !covers(p.del[c.series], r, c.minT, c.maxT))
 }
 
 // advance moves p to its next series with a chunk in the range.

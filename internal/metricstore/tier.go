@@ -281,7 +281,7 @@ func (m *merger) thin() error {
 		}
 		gen = max(gen, c.gen)
 	}
-	ts, vs, hs := x.result(nil, nil)
+	ts, vs, hs := x.result()
 	ts, vs = dedup(ts, vs, 0, m.dedup)
 	rows = combine(rowsOf(rows, ts, vs), m.w.resolution)
 	if err := m.w.rowChunks(rows, gen); err != nil {

@@ -35,7 +35,7 @@ func (a *API) stream(r *http.Request, w http.ResponseWriter, contentType, what s
 	if err != nil {
 		return err
 	}
-	timeout, err := durationParam(r, "timeout", 0)
+	timeout, err := durationParam(r, "timeout")
 	if err != nil {
 		return err
 	}

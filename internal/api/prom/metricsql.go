@@ -41,7 +41,7 @@ func (a *API) evalMetricsQL(w http.ResponseWriter, r *http.Request, q promql.Que
 	mq := metricsql.Query{Text: q.Text, Start: q.Start, End: q.End, Step: q.Step, Instant: q.Step == 0}
 	if mq.Instant {
 		var err error
-		if mq.Step, err = durationParam(r, "step", 0); err != nil {
+		if mq.Step, err = durationParam(r, "step"); err != nil {
 			return err
 		}
 		if mq.Step < 0 || mq.Step > 0 && mq.Step < time.Millisecond {

@@ -129,7 +129,7 @@ func (a *API) do(w http.ResponseWriter, r *http.Request, text string, run func(c
 	if err != nil {
 		return err
 	}
-	timeout, err := durationParam(r, "timeout", 0)
+	timeout, err := durationParam(r, "timeout")
 	if err != nil {
 		return err
 	}
@@ -160,10 +160,11 @@ func timeParam(r *http.Request, name string, def time.Time) (time.Time, error) {
 	return t, nil
 }
 
-func durationParam(r *http.Request, name string, def time.Duration) (time.Duration, error) {
+// durationParam returns a duration, 0 if it is absent.
+func durationParam(r *http.Request, name string) (time.Duration, error) {
 	s := r.FormValue(name)
 	if s == "" {
-		return def, nil
+		return 0, nil
 	}
 	d, err := api.ParseDuration(s)
 	if err != nil {
@@ -234,7 +235,7 @@ func (a *API) queryRange(w http.ResponseWriter, r *http.Request) error {
 	if q.End, err = timeParam(r, "end", time.Time{}); err != nil {
 		return err
 	}
-	if q.Step, err = durationParam(r, "step", 0); err != nil {
+	if q.Step, err = durationParam(r, "step"); err != nil {
 		return err
 	}
 	switch {
@@ -252,7 +253,7 @@ func (a *API) queryRange(w http.ResponseWriter, r *http.Request) error {
 
 func (a *API) eval(w http.ResponseWriter, r *http.Request, q promql.Query) error {
 	var err error
-	if q.Lookback, err = durationParam(r, "lookback_delta", 0); err != nil {
+	if q.Lookback, err = durationParam(r, "lookback_delta"); err != nil {
 		return err
 	}
 	limit, err := limitParam(r)
