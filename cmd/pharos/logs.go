@@ -308,7 +308,7 @@ func (c *logsCmd) tail(ctx context.Context, s streams, from time.Time) error {
 		last, err := c.tailOnce(ctx, s, p, from)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // the user has seen enough
 		case websocket.CloseStatus(err) == websocket.StatusNormalClosure, websocket.CloseStatus(err) == websocket.StatusGoingAway:
 			from = time.Unix(0, max(from.UnixNano(), last+1))
 		default:
@@ -326,6 +326,9 @@ func (c *logsCmd) tailOnce(ctx context.Context, s streams, p *logPrinter, from t
 		opts.HTTPHeader.Set("X-Scope-OrgID", c.Tenant)
 	}
 	conn, resp, err := websocket.Dial(ctx, u, opts)
+	if resp != nil && resp.Body != nil {
+		defer resp.Body.Close() //nolint:errcheck // it is read as far as it matters
+	}
 	if err != nil {
 		if resp != nil && resp.Body != nil {
 			text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // the status says enough without it

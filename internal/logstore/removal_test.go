@@ -367,8 +367,8 @@ func TestRandomRemovals(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		rt := newRemovalTest(t, Limits{})
 		type request struct {
-			id, query string
-			r         model.TimeRange
+			query string
+			r     model.TimeRange
 		}
 		base := rt.now.UnixNano() - int64(72*time.Hour)
 		n := 0

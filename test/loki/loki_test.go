@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -293,10 +294,7 @@ func protoPush(labels, line string, at time.Time) string {
 
 func TestPush(t *testing.T) {
 	r := start(t, "logs: {limits: {reject_old_samples: true}}\n")
-	zip := func(body string, w func(*bytes.Buffer) interface {
-		Write([]byte) (int, error)
-		Close() error
-	}) string {
+	zip := func(body string, w func(*bytes.Buffer) io.WriteCloser) string {
 		var b bytes.Buffer
 		z := w(&b)
 		_, err := z.Write([]byte(r.expand(body)))
@@ -305,12 +303,8 @@ func TestPush(t *testing.T) {
 		}
 		return b.String()
 	}
-	type zipper = interface {
-		Write([]byte) (int, error)
-		Close() error
-	}
-	gz := func(b *bytes.Buffer) zipper { return gzip.NewWriter(b) }
-	raw := func(b *bytes.Buffer) zipper { w, _ := flate.NewWriter(b, 1); return w }
+	gz := func(b *bytes.Buffer) io.WriteCloser { return gzip.NewWriter(b) }
+	raw := func(b *bytes.Buffer) io.WriteCloser { w, _ := flate.NewWriter(b, 1); return w }
 	labels := func(n int) string {
 		var ls []string
 		for i := range n {

@@ -46,16 +46,19 @@ func TestLogContext(t *testing.T) {
 		want   string
 	}{
 		{
-			"in the middle", []string{"stream", `{app="x"}`, "time", "3000000000", "line", "c too", "before", "2", "after", "1"},
+			"in the middle",
+			[]string{"stream", `{app="x"}`, "time", "3000000000", "line", "c too", "before", "2", "after", "1"},
 			`{"after":[{"time":"4000000000","line":"d"}],"before":[{"time":"2000000000","line":"b"},{"time":"3000000000","line":"c"}],` +
 				`"entry":{"time":"3000000000","line":"c too","metadata":{"user":"u"}},"stream":{"app":"x"}}` + "\n",
 		},
 		{
-			"at the begin", []string{"stream", `{app="x"}`, "time", "1000000000", "after", "1"},
+			"at the begin",
+			[]string{"stream", `{app="x"}`, "time", "1000000000", "after", "1"},
 			`{"after":[{"time":"2000000000","line":"b"}],"before":[],"entry":{"time":"1000000000","line":"a"},"stream":{"app":"x"}}` + "\n",
 		},
 		{
-			"no such entry", []string{"stream", `{app="x"}`, "time", "2000000001", "before", "1", "after", "0"},
+			"no such entry",
+			[]string{"stream", `{app="x"}`, "time", "2000000001", "before", "1", "after", "0"},
 			`{"after":[],"before":[{"time":"2000000000","line":"b"}],"entry":null,"stream":{"app":"x"}}` + "\n",
 		},
 	} {

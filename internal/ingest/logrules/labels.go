@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/pharos-o11y/pharos/internal/model"
-	"github.com/pharos-o11y/pharos/internal/store"
 )
 
 // ParseLabels reads a stream's labels in the notation of Prometheus, {a="b", c="d"}.
@@ -16,7 +15,7 @@ func ParseLabels(s string) (model.Labels, error) {
 	p := labelParser{s: s}
 	ls, err := p.labels()
 	if err != nil {
-		return nil, labelErrorf(store.ReasonInvalidLabels, "couldn't parse labels %q: at character %d: %w; the form is {name=\"value\", ...}", s, p.i+1, err)
+		return nil, labelErrorf("couldn't parse labels %q: at character %d: %w; the form is {name=\"value\", ...}", s, p.i+1, err)
 	}
 	return ls, nil
 }

@@ -37,8 +37,8 @@ type LabelError struct {
 // Error returns the message.
 func (e *LabelError) Error() string { return e.Err.Error() }
 
-func labelErrorf(reason, format string, args ...any) error {
-	return &LabelError{reason, fmt.Errorf(format, args...)}
+func labelErrorf(format string, args ...any) error {
+	return &LabelError{store.ReasonInvalidLabels, fmt.Errorf(format, args...)}
 }
 
 // Stream is a label set that passed. It is immutable and may be cached.
@@ -69,11 +69,11 @@ func NewStream(ls model.Labels) (*Stream, error) {
 	for i, x := range ls {
 		switch {
 		case !validName(x.Name):
-			return nil, labelErrorf(store.ReasonInvalidLabels, "stream '%s' has an invalid label name: '%s'; allowed are letters, digits and _, not starting with a digit", text(), x.Name)
+			return nil, labelErrorf("stream '%s' has an invalid label name: '%s'; allowed are letters, digits and _, not starting with a digit", text(), x.Name)
 		case !utf8.ValidString(x.Value):
-			return nil, labelErrorf(store.ReasonInvalidLabels, "stream '%s': the value of label '%s' is not valid UTF-8", text(), x.Name)
+			return nil, labelErrorf("stream '%s': the value of label '%s' is not valid UTF-8", text(), x.Name)
 		case i > 0 && ls[i-1].Name == x.Name:
-			return nil, labelErrorf(store.ReasonInvalidLabels, "stream '%s' has duplicate label name: '%s'", text(), x.Name)
+			return nil, labelErrorf("stream '%s' has duplicate label name: '%s'", text(), x.Name)
 		}
 	}
 	ls = model.NewLabels(ls...)
