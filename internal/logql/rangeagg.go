@@ -442,11 +442,8 @@ func (a *rangeAgg) repeat(o *outcome, values []string, t int64, size int) (bool,
 	v := 1.0
 	switch {
 	case o.unwrap >= 0:
-		var err error
-		if values[o.unwrap] == "" {
-			return false, nil
-		}
-		if v, err = a.expr.unwrap.conv.convert(values[o.unwrap]); err != nil {
+		var ok bool
+		if v, ok = a.expr.unwrap.conv.number(values[o.unwrap]); !ok {
 			return false, nil
 		}
 	case a.expr.fn.value == valueBytes:
@@ -520,6 +517,15 @@ func (a *rangeAgg) add(r *row, stream uint64) error {
 	}
 	a.added = s
 	return a.sample(s, r.time, v)
+}
+
+// number is convert for values that are numbers.
+func (c conversion) number(s string) (float64, bool) {
+	if s == "" {
+		return 0, false
+	}
+	v, err := c.convert(s)
+	return v, err == nil
 }
 
 func (c conversion) convert(s string) (float64, error) {
