@@ -111,10 +111,16 @@ func (s *selected) Samples(ts []int64, vs []float64) ([]int64, []float64, error)
 	dec := x.s.decoders.Get().(*sampleDecoder) //nolint:forcetypeassert // the pool holds nothing else
 	defer x.s.decoders.Put(dec)
 	dec.bytes, dec.rows = 0, 0
+	plain := s.head != nil && s.head.plain && len(s.parts) == 0
 	var err error
-	if s.head != nil && s.head.plain && len(s.parts) == 0 {
+	switch {
+	case plain && x.latest && s.latestOpen() != nil:
+		v := s.latestOpen()
+		ts, vs = append(ts, v.Time), append(vs, v.Value)
+		dec.bytes, dec.rows = sampleBytes, 1
+	case plain:
 		ts, vs, err = s.plainSamples(ts, vs, dec)
-	} else {
+	default:
 		ts, vs, err = s.allSamples(ts, vs, dec)
 	}
 	if err == nil {
@@ -126,6 +132,18 @@ func (s *selected) Samples(ts []int64, vs []float64) ([]int64, []float64, error)
 		return ts[:had], vs[:len(vs)-(len(ts)-had)], err
 	}
 	return ts, vs, nil
+}
+
+// latestOpen returns the newest sample in the range of a plain series, if it is not
+// encoded yet.
+func (s *selected) latestOpen() *store.Sample {
+	open := s.head.open
+	for i := len(open) - 1; i >= 0 && open[i].Time >= s.x.r.From; i-- {
+		if open[i].Time < s.x.r.To {
+			return &open[i]
+		}
+	}
+	return nil
 }
 
 // sampleDecoder is the working memory of one call of Samples, and what it has read.
@@ -143,6 +161,11 @@ func (s *selected) plainSamples(ts []int64, vs []float64, dec *sampleDecoder) ([
 	i := 0
 	for i < len(cs) && cs[i].maxT < r.From {
 		i++
+	}
+	if s.x.latest {
+		for i+1 < len(cs) && cs[i+1].minT < r.To { // it has a sample there
+			i++
+		}
 	}
 	for ; i < len(cs) && cs[i].minT < r.To; i++ {
 		data := sealed.bytes(i)
@@ -180,6 +203,9 @@ func (s *selected) allSamples(ts []int64, vs []float64, dec *sampleDecoder) ([]i
 	dec.pieces = s.pieces(dec.pieces[:0], &frozen, &cur)
 	defer func() { clear(dec.pieces) }()
 	ps := dec.pieces
+	if s.x.latest && len(ps) > 1 {
+		ps = s.x.latestPieces(ps)
+	}
 	var err error
 	for from := 0; from < len(ps); {
 		to, end := from+1, ps[from].maxT
@@ -198,6 +224,24 @@ func (s *selected) allSamples(ts []int64, vs []float64, dec *sampleDecoder) ([]i
 		from = to
 	}
 	return ts, vs, nil
+}
+
+// latestPieces leaves out the pieces that end before a sample that another one holds for
+// sure, in place.
+func (x *selection) latestPieces(ps []piece) []piece {
+	newest := int64(math.MinInt64)
+	for i := range ps {
+		p := &ps[i]
+		if c := p.chunk; c != nil && (c.kind == chunkRows || x.parts[p.part].del[c.series] != nil) {
+			continue // its ends are no samples, or may be deleted
+		}
+		for _, t := range [...]int64{p.minT, p.maxT} { // a piece has a sample at either end
+			if x.r.Contains(t) {
+				newest = max(newest, t)
+			}
+		}
+	}
+	return slices.DeleteFunc(ps, func(p piece) bool { return p.maxT < newest })
 }
 
 // decodeMerged appends the samples of pieces that overlap.

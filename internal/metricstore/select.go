@@ -17,16 +17,17 @@ import (
 // selection is what one query sees: buffers of the head and parts of one moment. Its
 // files are released when the context of the query is done.
 type selection struct {
-	ctx   context.Context //nolint:containedctx // the contract ties a Series to the context of its Select
-	s     *Store
-	t     *tenant
-	acct  *store.Account
-	r     model.TimeRange // Unix milliseconds
-	dedup int64           // interval, 0 for none
-	shape shape           // of samples made of rows
-	head  []headSeries    // in order of labels, with data in the range
-	parts []*selectedPart
-	view  *part.View[*partData]
+	ctx    context.Context //nolint:containedctx // the contract ties a Series to the context of its Select
+	s      *Store
+	t      *tenant
+	acct   *store.Account
+	r      model.TimeRange // Unix milliseconds
+	dedup  int64           // interval, 0 for none
+	shape  shape           // of samples made of rows
+	latest bool            // only the newest sample of each series is wanted
+	head   []headSeries    // in order of labels, with data in the range
+	parts  []*selectedPart
+	view   *part.View[*partData]
 }
 
 // headSeries is a series with its buffers at the moment of the query.
@@ -97,7 +98,7 @@ func (s *Store) begin(ctx context.Context, sel *store.MetricSelector) (*selectio
 		return nil, err
 	}
 	s.warnLost(sel.Account)
-	return &selection{ctx: ctx, s: s, acct: sel.Account, r: sel.Range, shape: shapeOf(sel.Func)}, nil
+	return &selection{ctx: ctx, s: s, acct: sel.Account, r: sel.Range, shape: shapeOf(sel.Func), latest: sel.Latest}, nil
 }
 
 // openParts selects the series of the parts.

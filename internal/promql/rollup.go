@@ -200,6 +200,7 @@ func (ev *evaluator) open(spec *rollupSpec) (source, error) {
 		return source{}, err
 	}
 	sel := store.MetricSelector{Matchers: ms, Step: ev.step, Func: spec.name, Account: ev.acct, Range: ev.reach(spec)}
+	sel.Latest = spec.instant && (ev.n == 1 || spec.fixed != nil)
 	out := source{spec: spec, differ: spec.keepName || oneMetric(ms)}
 	if list, ok := ev.engine.series.Get().(*[]rollupSeries); ok {
 		out.series = *list

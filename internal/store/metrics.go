@@ -90,6 +90,9 @@ type MetricSelector struct {
 	// Func is the PromQL function applied directly to the selector ("rate",
 	// "max_over_time", ...; "series" when only labels are needed): a hint.
 	Func string
+	// Latest says that of each series only the newest float and the newest histogram
+	// matter: a reader may leave out earlier ones. Staleness markers are samples.
+	Latest bool
 	// Limit bounds the number of series, 0 for none. When it cuts, the reader warns.
 	Limit   int
 	Account *Account

@@ -175,7 +175,19 @@ func (w *metricTwin) check(t *testing.T, sel store.MetricSelector) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Fatalf("select %v in %v (-want +got):\n%s", sel.Matchers, sel.Range, d)
 	}
+	sel.Latest = true
+	got = readAll(t, w.sub.Store, tenant, sel)
+	for _, list := range [][]seriesText{want, got} {
+		for i := range list {
+			list[i].Samples, list[i].Histograms = newest(list[i].Samples), newest(list[i].Histograms)
+		}
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Fatalf("select the latest of %v in %v (-want +got):\n%s", sel.Matchers, sel.Range, d)
+	}
 }
+
+func newest(list []string) []string { return list[max(0, len(list)-1):] }
 
 // checkEverywhere compares a Select in memory, after a flush and after a restart.
 func (w *metricTwin) checkEverywhere(t *testing.T, sel store.MetricSelector) {
