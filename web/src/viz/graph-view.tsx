@@ -10,7 +10,7 @@ import { serviceColor } from '@/core/palette/palette';
 import type { Edge, Graph, Node } from '@/core/services/graph';
 import { formatValue, seconds } from '@/core/units/units';
 
-const nodeW = 176;
+const nodeW = 188;
 const nodeH = 46;
 
 /** Pixels of the drawer beside the map. */
@@ -248,7 +248,7 @@ function NodeShape({ n, x, y, detail, selected, dim, onHover, onSelect }: NodePr
       </text>
       <text className="gdetail" x={46} y={35}>
         {text}
-        {share >= 0.001 && <tspan className="gbad"> {formatValue(share, 'ratio')}</tspan>}
+        {share >= 0.001 && <tspan className="gbad"> {Number((share * 100).toPrecision(2))}%</tspan>}
       </text>
     </g>
   );
