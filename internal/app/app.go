@@ -112,6 +112,9 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	if err := a.openStores(ctx, cfg, limit); err != nil {
 		return nil, err
 	}
+	if err := (&snapshots{a: a}).sweep(); err != nil {
+		a.logger.Warn("unfinished snapshots stay", "err", err)
+	}
 	if err := a.openLibrary(ctx, cfg); err != nil {
 		return nil, err
 	}

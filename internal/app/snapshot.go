@@ -27,6 +27,24 @@ type snapshots struct {
 
 func (s *snapshots) dir() string { return filepath.Join(s.a.cfg.Load().Data, "snapshots") }
 
+// unfinished ends the name of a snapshot that is being made.
+const unfinished = ".tmp"
+
+// sweep removes what a crash left of snapshots that were being made. It is for the start.
+func (s *snapshots) sweep() error {
+	entries, err := os.ReadDir(s.dir())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("sweep snapshots: %w", err)
+	}
+	var errs []error
+	for _, e := range entries {
+		if stamp, _, _ := strings.Cut(e.Name(), "-"); strings.HasSuffix(e.Name(), unfinished) && isStamp(stamp) {
+			errs = append(errs, os.RemoveAll(filepath.Join(s.dir(), e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Create makes a snapshot and returns its name. Unless skipHead is set, it holds
 // everything that was acknowledged before the call.
 func (s *snapshots) Create(ctx context.Context, skipHead bool) (string, error) {
@@ -35,7 +53,7 @@ func (s *snapshots) Create(ctx context.Context, skipHead bool) (string, error) {
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails
 	name := s.a.now().UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(id[:])
-	tmp := filepath.Join(s.dir(), name+".tmp")
+	tmp := filepath.Join(s.dir(), name+unfinished)
 	err := os.MkdirAll(tmp, 0o755)
 	if err == nil {
 		err = s.fill(ctx, tmp, skipHead)
@@ -71,8 +89,7 @@ func (s *snapshots) fill(ctx context.Context, dir string, skipHead bool) error {
 	return s.a.meta.Backup(ctx, dir)
 }
 
-// List returns the names of the snapshots, oldest first. What a crash left unfinished is
-// not among them.
+// List returns the names of the snapshots, oldest first, without one that is being made.
 func (s *snapshots) List() ([]string, error) {
 	entries, err := os.ReadDir(s.dir()) // sorted
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -80,7 +97,7 @@ func (s *snapshots) List() ([]string, error) {
 	}
 	names := []string{}
 	for _, e := range entries {
-		if e.IsDir() && !strings.HasSuffix(e.Name(), ".tmp") {
+		if e.IsDir() && !strings.HasSuffix(e.Name(), unfinished) {
 			names = append(names, e.Name())
 		}
 	}
