@@ -17,6 +17,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/pharos-o11y/pharos/internal/dashboard"
+	"github.com/pharos-o11y/pharos/internal/ingest"
 	"github.com/pharos-o11y/pharos/internal/logql"
 	"github.com/pharos-o11y/pharos/internal/meta"
 	"github.com/pharos-o11y/pharos/internal/metricsql"
@@ -34,6 +35,9 @@ var ErrInvalid = errors.New("invalid request")
 // ErrForbidden is wrapped by errors about what the configuration does not permit.
 var ErrForbidden = errors.New("forbidden")
 
+// ErrMethod is wrapped by errors about a method that a path does not take.
+var ErrMethod = errors.New("method not allowed")
+
 // invalid is an error with its own text that is [ErrInvalid].
 type invalid struct{ error }
 
@@ -46,7 +50,8 @@ func Invalid(format string, args ...any) error { return invalid{fmt.Errorf(forma
 // statusClientClosed is what proxies log when the client left before the answer.
 const statusClientClosed = 499
 
-// statuses is the only place where an error becomes a status. First match wins.
+// statuses is the only place where an error becomes a status, but for what a writer
+// refuses: that is as in the push protocols. First match wins.
 //
 //nolint:gochecknoglobals // read-only table
 var statuses = []struct {
@@ -55,6 +60,7 @@ var statuses = []struct {
 }{
 	{ErrInvalid, http.StatusBadRequest},
 	{ErrForbidden, http.StatusForbidden},
+	{ErrMethod, http.StatusMethodNotAllowed},
 	{logql.ErrParse, http.StatusBadRequest},
 	{logql.ErrQuery, http.StatusBadRequest},
 	{promql.ErrParse, http.StatusBadRequest},
@@ -84,6 +90,10 @@ var statuses = []struct {
 
 // Status returns the HTTP status of err.
 func Status(err error) int {
+	var refused *store.Refused
+	if errors.As(err, &refused) && !errors.Is(err, ErrInvalid) {
+		return ingest.Status(refused)
+	}
 	for _, s := range statuses {
 		if errors.Is(err, s.err) {
 			return s.code
@@ -120,9 +130,7 @@ func (d Dialect) Handle(h Handler) http.Handler {
 		if sent.any {
 			panic(http.ErrAbortHandler)
 		}
-		if code == http.StatusServiceUnavailable {
-			w.Header().Set("Retry-After", "5")
-		}
+		ingest.SetRetryAfter(w, code)
 		d.WriteError(w, code, err)
 	})
 }

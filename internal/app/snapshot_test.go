@@ -72,6 +72,24 @@ func TestDeleteAndSnapshot(t *testing.T) {
 	}
 }
 
+// TestUnfinishedSnapshot finds what a crash left of a snapshot gone after the start, and
+// nothing else.
+func TestUnfinishedSnapshot(t *testing.T) {
+	cfg := testConfig(t)
+	dir := filepath.Join(cfg.Data, "snapshots")
+	const stamp = "20260115T183000Z-0123456789abcdef"
+	for _, name := range []string{stamp, stamp + ".tmp", "mine.tmp"} {
+		if err := os.MkdirAll(filepath.Join(dir, name, "metrics"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start(t, cfg)
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 2 || left[0].Name() != stamp || left[1].Name() != "mine.tmp" {
+		t.Errorf("left are %v, %v", left, err)
+	}
+}
+
 func TestAdminAPIOff(t *testing.T) {
 	cfg := testConfig(t)
 	cfg.AdminAPI = "off"
@@ -106,6 +124,18 @@ func TestAdminAPIOfOtherSites(t *testing.T) {
 	}
 }
 
+// TestAdminAPIMethods demands that a GET of what changes data says what to send instead.
+func TestAdminAPIMethods(t *testing.T) {
+	a := start(t, testConfig(t))
+	for _, path := range []string{
+		"/api/v1/admin/tsdb/delete_series?match[]=up", "/prometheus/api/v1/admin/tsdb/clean_tombstones", "/api/v1/admin/tsdb/snapshot",
+	} {
+		if code, body := get(t, a, path); code != http.StatusMethodNotAllowed || !strings.Contains(body, "takes POST or PUT, not GET") {
+			t.Errorf("%s: %d %s", path, code, body)
+		}
+	}
+}
+
 // TestTenantLimit demands that a tenant too many is refused by every protocol, and told
 // why, while others go on.
 func TestTenantLimit(t *testing.T) {
@@ -132,7 +162,8 @@ func TestTenantLimit(t *testing.T) {
 	}{
 		{"/loki/api/v1/push", "application/json", "first", logs, http.StatusNoContent},
 		{"/loki/api/v1/push", "application/json", "second", logs, http.StatusTooManyRequests},
-		{"/api/v1/import/prometheus", "text/plain", "third", "x 1\n", http.StatusBadRequest},
+		{"/api/v1/import/prometheus", "text/plain", "third", "x 1\n", http.StatusTooManyRequests},
+		{"/prometheus/api/v1/import", "", "third", `{"metric":{"__name__":"x"},"values":[1],"timestamps":[` + strconv.FormatInt(a.now().UnixMilli(), 10) + "]}", http.StatusTooManyRequests},
 		{"/api/v1/import/prometheus", "text/plain", "first", "x 1\n", http.StatusNoContent},
 	} {
 		code, body := push(c.path, c.contentType, c.tenant, c.body)

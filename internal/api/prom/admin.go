@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/pharos-o11y/pharos/internal/api"
@@ -50,7 +51,13 @@ func (a *API) registerAdmin(mux *http.ServeMux, prefix string, d api.Dialect) {
 		for _, m := range methods {
 			mux.Handle(m+" "+prefix+path, handler)
 		}
+		mux.Handle(prefix+path, d.Handle(func(w http.ResponseWriter, r *http.Request) error {
+			w.Header().Set("Allow", strings.Join(methods, ", "))
+			return fmt.Errorf("%w: %s takes %s, not %s", api.ErrMethod, r.URL.Path, strings.Join(methods, " or "), r.Method)
+		}))
 	}
+	// GET does not delete series: where a browser does not say which site a request is
+	// from, a picture in a page could.
 	change := []string{http.MethodPost, http.MethodPut}
 	handle(change, "/api/v1/admin/tsdb/delete_series", a.deleteSeries)
 	handle(change, "/api/v1/admin/tsdb/clean_tombstones", a.cleanTombstones)

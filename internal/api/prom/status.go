@@ -137,13 +137,13 @@ func (a *API) targets(w http.ResponseWriter, r *http.Request) error {
 // errorType is Prometheus' name for a kind of error.
 func errorType(code int) string {
 	switch code {
-	case http.StatusBadRequest, http.StatusUnauthorized:
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusMethodNotAllowed:
 		return "bad_data"
 	case http.StatusUnprocessableEntity:
 		return "execution"
 	case http.StatusNotFound:
 		return "not_found"
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusForbidden, http.StatusTooManyRequests:
 		return "unavailable"
 	case http.StatusGatewayTimeout:
 		return "timeout"
