@@ -16,8 +16,10 @@ type blockCache struct {
 	bytes int              // guarded by mu
 }
 
+// blockKey names a part by its id: a pointer would keep the tables of parts that merges
+// have replaced for as long as one of their blocks is here.
 type blockKey struct {
-	part  *openPart
+	part  uint64
 	block uint32
 }
 

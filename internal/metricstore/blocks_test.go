@@ -9,7 +9,7 @@ import (
 // stays within bounds, and blocks that are asked for outlive a scan.
 func TestBlockCache(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 4)) //nolint:gosec // a test wants the same numbers each time
-	p := &openPart{}
+	const p = 7
 	c := newBlockCache(1000)
 	for range 20_000 {
 		key := blockKey{p, uint32(rnd.IntN(100))}

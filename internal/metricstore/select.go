@@ -342,7 +342,7 @@ func (s *Store) Caps() store.MetricCaps { return store.MetricCaps{} }
 // block returns block i of a part of the selection, from the cache if it is there.
 func (x *selection) block(p int, i uint32) ([]byte, error) {
 	sp := x.parts[p]
-	key := blockKey{sp.p, i}
+	key := blockKey{sp.p.Info.ID, i}
 	if b, ok := x.s.blocks.get(key); ok {
 		return b, nil
 	}
