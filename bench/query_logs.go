@@ -26,7 +26,7 @@ func (l *logLoad) questions() []logQuestion {
 		{name: "rare token", logql: all + ` |= "` + rareToken + `"`, logsql: all + ` "` + rareToken + `"`},
 		{name: "token that is absent", logql: all + ` |= "nosuchtoken"`, logsql: all + ` "nosuchtoken"`},
 		{name: "trace id", logql: all + ` |= "` + trace + `"`, logsql: all + ` "` + trace + `"`},
-		{name: "user id", logql: all + ` |= "user_04242"`, logsql: all + ` "user_04242"`},
+		{name: "user id", logql: all + ` |= "user_04242"`, logsql: all + ` user_id:"user_04242"`},
 		{name: "substring", logql: all + ` |= "aymentExcept"`, logsql: all + ` ~"aymentExcept"`},
 		{name: "two words", logql: all + ` |= "table carts" |= "connection 7 "`, logsql: all + ` "table carts" "connection 7"`},
 		{name: "regex in one service", logql: `{job="bench", service="svc-07"} |~ "status=50[0-3] took=[78]"`, logsql: `{job="bench", service="svc-07"} ~"status=50[0-3] took=[78]"`},

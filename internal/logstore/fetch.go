@@ -409,6 +409,16 @@ func (f *fetcher) decodeText(b *fetched, keep *mask, buf *buffer) (int64, error)
 		of = w.judge.of(b.part.Data, b.info, enc.sk)
 	}
 	open := keep.decide(w.lines, enc.sk, of)
+	if len(open) > 0 && enc.sk != nil {
+		if lazy {
+			if err := load(); err != nil {
+				return size, err
+			}
+		}
+		if open, err = keep.narrow(w.lines, enc.sk, of, f.s.zstd, &f.s.pool); err != nil {
+			return size, err
+		}
+	}
 	b.bare = w.noLine && (!w.sizes || b.sizes != nil)
 	if w.judge.parses() {
 		b.bare = false
@@ -584,26 +594,39 @@ func (m *mask) decide(fs []lineFilter, sk *skeletons, of []*judgement) []*lineFi
 		return nil
 	}
 	m.open()
-	deny, used := make([]bool, len(of)), make([]bool, len(of))
-	for id, v := range of {
-		deny[id] = v.deny
-	}
 	rows := sk.rows[min(m.from, len(sk.rows)):]
 	for k, keep := range m.keep {
-		if id := rows[k]; keep {
-			m.keep[k] = !deny[id]
-			used[id] = true
-		}
+		m.keep[k] = keep && !of[rows[k]].deny
 	}
+	return m.undecided(fs, sk, of, func(*needle) bool { return false })
+}
+
+// undecided returns the filters that the templates of the rows in m leave open, without
+// those that are settled by what a template knows about variables.
+func (m *mask) undecided(fs []lineFilter, sk *skeletons, of []*judgement, settled func(*needle) bool) []*lineFilter {
+	var open []*lineFilter
+	used := m.used(sk)
 	for i := range fs {
 		for id, v := range of {
-			if used[id] && !v.deny && v.verdicts[i] == maybe {
+			if used[id] && v.verdicts[i] == maybe && !settled(v.needles[i]) {
 				open = append(open, &fs[i])
 				break
 			}
 		}
 	}
 	return open
+}
+
+// used returns which templates of sk the rows in m have; m is open.
+func (m *mask) used(sk *skeletons) []bool {
+	used := make([]bool, len(sk.list))
+	rows := sk.rows[min(m.from, len(sk.rows)):]
+	for k, keep := range m.keep {
+		if keep {
+			used[rows[k]] = true
+		}
+	}
+	return used
 }
 
 // lines keeps the rows whose line satisfies f.

@@ -166,6 +166,7 @@ func FuzzSkeleton(f *testing.F) {
 			}
 			at := int(uint(from) % uint(len(l)))
 			sub := l[at : at+int(uint(n)%uint(len(l)-at+1))]
+			checkNeedles(t, s, lines, sub)
 			for j, other := range lines {
 				switch v := s.list[s.rows[j]].contains(sub); {
 				case v == never && strings.Contains(other, sub):

@@ -35,6 +35,7 @@ type judge struct {
 type judgement struct {
 	deny     bool      // no line of it is wanted
 	verdicts []verdict // of each line filter
+	needles  []*needle // of each line filter, nil where lines have to be looked at
 	shape    *shape    // nil without a parser
 }
 
@@ -116,9 +117,11 @@ func (j *judge) cached(tp *template) *judgement {
 }
 
 func (j *judge) judge(tp *template) *judgement {
-	v := &judgement{verdicts: make([]verdict, len(j.filters))}
+	v := &judgement{verdicts: make([]verdict, len(j.filters)), needles: make([]*needle, len(j.filters))}
 	for i := range j.filters {
-		v.verdicts[i] = j.filters[i].decide(tp)
+		if v.verdicts[i] = j.filters[i].decide(tp); v.verdicts[i] == maybe {
+			v.needles[i] = j.filters[i].needle(tp)
+		}
 		v.deny = v.deny || v.verdicts[i] == never
 	}
 	if j.parser == nil || v.deny {

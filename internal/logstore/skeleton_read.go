@@ -375,67 +375,15 @@ const (
 	sure
 )
 
-// contains judges whether lines of tp contain sub. A stretch of sub without a digit must
-// lie in a literal, unless a variable that holds letters as well can end or begin in it.
+// contains judges whether lines of tp contain sub.
 func (tp *template) contains(sub string) verdict {
-	if slices.ContainsFunc(tp.lits, func(l string) bool { return strings.Contains(l, sub) }) {
+	switch {
+	case slices.ContainsFunc(tp.lits, func(l string) bool { return strings.Contains(l, sub) }):
 		return sure
-	}
-	if len(tp.kinds) == 0 {
-		return never
-	}
-	for i := 0; i < len(sub); {
-		if byteClass[sub[i]] == classDigit {
-			i++
-			continue
-		}
-		from := i
-		for i < len(sub) && byteClass[sub[i]] != classDigit {
-			i++
-		}
-		if tp.stretch(sub[from:i]) == never {
-			return never
-		}
-	}
-	return maybe
-}
-
-// stretch judges whether lines of tp may contain sub, which has no digit.
-func (tp *template) stretch(sub string) verdict {
-	if slices.ContainsFunc(tp.lits, func(l string) bool { return strings.Contains(l, sub) }) {
+	case len(tp.spots(sub)) > 0:
 		return maybe
 	}
-	if byteClass[sub[0]] == 0 && byteClass[sub[len(sub)-1]] == 0 {
-		return never
-	}
-	for _, kind := range tp.kinds {
-		switch kind {
-		case varText:
-			return maybe
-		case varHex:
-			if hexEdge(sub) {
-				return maybe
-			}
-		}
-	}
 	return never
-}
-
-// hexEdge reports whether the token at the begin or end of sub can be a piece of a hex
-// number.
-func hexEdge(sub string) bool {
-	n := 0
-	for n < len(sub) && byteClass[sub[n]] != 0 {
-		n++
-	}
-	if n > 0 && isHex(sub[:n]) {
-		return true
-	}
-	n = len(sub)
-	for n > 0 && byteClass[sub[n-1]] != 0 {
-		n--
-	}
-	return n < len(sub) && isHex(sub[n:])
 }
 
 // decide judges whether lines of tp satisfy f.

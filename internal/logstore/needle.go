@@ -1,0 +1,210 @@
+package logstore
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pharos-o11y/pharos/internal/engine/codec"
+)
+
+// A line filter often looks for something that is half literal, half variable:
+//
+//	"user_id":"user_‹int›"   holds   user_04242   if the integer begins with 04242
+//	took=‹int›ms status=‹int›   holds   ms status=5   if the second begins with 5
+//
+// Each template is asked once where the substring can lie in it. What remains are tests on
+// its variables, and of the block only the columns in question are decoded: lines that the
+// filter drops are never printed. See [template.spots] and [mask.narrow].
+
+// spot is a way to lie across variables: of first and those behind it, one part each.
+type spot struct {
+	first int
+	parts []spotPart
+}
+
+// spotPart is the text that a variable must hold: at its begin, at its end, as a whole, or
+// somewhere.
+type spotPart struct {
+	text         string
+	begins, ends bool
+}
+
+// maxSpots bounds the spots of a filter in a template. With more of them printing the line
+// is as cheap.
+const maxSpots = 16
+
+// spots returns where lines of tp can hold sub, except within a literal. A substring that
+// begins in a literal reaches to its end.
+func (tp *template) spots(sub string) []spot {
+	f := spotFinder{tp: tp}
+	for i := range tp.kinds {
+		lit := tp.lits[i]
+		for at := max(0, len(lit)-len(sub)+1); at < len(lit); at++ {
+			if strings.HasPrefix(sub, lit[at:]) {
+				f.find(i, sub[len(lit)-at:], true)
+			}
+		}
+		f.find(i, sub, false)
+	}
+	return f.out
+}
+
+// spotFinder collects spots.
+type spotFinder struct {
+	tp    *template
+	parts []spotPart // in front of the current variable
+	out   []spot
+}
+
+// find collects the spots where rest, which is not empty, begins in variable k: at its
+// begin, or anywhere.
+func (f *spotFinder) find(k int, rest string, begins bool) {
+	depth := len(f.parts)
+	emit := func() {
+		parts := slices.Clone(f.parts)
+		f.out = append(f.out, spot{first: k - depth, parts: parts})
+	}
+	for n := range held(f.tp.kinds[k], rest) {
+		n++
+		f.parts = append(f.parts[:depth], spotPart{text: rest[:n], begins: begins, ends: n < len(rest)})
+		lit, behind := f.tp.lits[k+1], rest[n:]
+		switch {
+		case strings.HasPrefix(lit, behind):
+			emit()
+		case k+1 < len(f.tp.kinds) && strings.HasPrefix(behind, lit):
+			f.find(k+1, behind[len(lit):], true)
+		}
+	}
+	f.parts = f.parts[:depth]
+}
+
+// held returns how many bytes at the begin of s a variable of kind can hold.
+func held(kind byte, s string) int {
+	n := 0
+	for n < len(s) {
+		c := s[n]
+		switch {
+		case kind == varInt && (byteClass[c] != classDigit || n == maxDigits),
+			kind == varHex && nibbles[c] > 0xf,
+			byteClass[c] == 0:
+			return n
+		}
+		n++
+	}
+	return n
+}
+
+// needle is a line filter seen by a template that does not decide it.
+type needle struct {
+	spots []spot
+	sure  bool // a line that has one satisfies the filter; else it has to be looked at
+	keep  bool // lines that have one, rather than those that have none
+}
+
+// needle returns what f means to lines of tp, nil if all have to be looked at.
+func (f *lineFilter) needle(tp *template) *needle {
+	n := &needle{sure: true, keep: !f.negate}
+	for i := range f.patterns {
+		p := &f.patterns[i]
+		texts := []string{p.literal}
+		if p.re != nil {
+			if texts = p.needs; texts == nil || f.negate {
+				return nil
+			}
+			n.sure = false
+		}
+		for _, t := range texts {
+			if slices.ContainsFunc(tp.lits, func(l string) bool { return strings.Contains(l, t) }) {
+				return nil
+			}
+			n.spots = append(n.spots, tp.spots(t)...)
+		}
+	}
+	if len(n.spots) > maxSpots {
+		return nil
+	}
+	return n
+}
+
+// needleReader runs needles on the rows of a block.
+type needleReader struct {
+	reads []varReader
+	buf   []byte
+}
+
+// narrow drops the rows that fail one of fs by what their variables hold, and returns the
+// filters that still need lines. The columns of sk are loaded, and m is open.
+func (m *mask) narrow(fs []lineFilter, sk *skeletons, of []*judgement, z *codec.Zstd, pool *bufferPool) ([]*lineFilter, error) {
+	need := make([]bool, len(sk.vars))
+	run := make([][]*needle, len(of)) // of each template
+	some := false
+	for id, used := range m.used(sk) {
+		if !used {
+			continue
+		}
+		for i, v := range of[id].verdicts {
+			n := of[id].needles[i]
+			if v != maybe || n == nil {
+				continue
+			}
+			run[id], some = append(run[id], n), true
+			for _, s := range n.spots {
+				for k := range s.parts {
+					need[sk.cols[id][s.first+k]] = true
+				}
+			}
+		}
+	}
+	if !some {
+		return m.undecided(fs, sk, of, func(*needle) bool { return false }), nil
+	}
+	scratch := pool.get()
+	defer pool.put(scratch)
+	scratch.ints = scratch.ints[:0]
+	reads, moves, err := sk.open(need, z, scratch)
+	if err != nil {
+		return nil, err
+	}
+	r := needleReader{reads: reads}
+	for row, id := range sk.rows {
+		if k := row - m.from; len(run[id]) > 0 && uint(k) < uint(len(m.keep)) && m.keep[k] {
+			m.keep[k] = !slices.ContainsFunc(run[id], func(n *needle) bool { return n.keep != r.any(n, sk.cols[id]) })
+		}
+		for _, c := range moves[id] {
+			reads[c].skip()
+		}
+	}
+	return m.undecided(fs, sk, of, func(n *needle) bool { return n != nil && n.sure }), nil
+}
+
+// any reports whether the current row has one of the spots of n.
+func (r *needleReader) any(n *needle, cols []int32) bool {
+	return slices.ContainsFunc(n.spots, func(s spot) bool {
+		for i := range s.parts {
+			if !r.holds(&r.reads[cols[s.first+i]], &s.parts[i]) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// holds reports whether the next value of v is as p wants it.
+func (r *needleReader) holds(v *varReader, p *spotPart) bool {
+	value := ""
+	if v.kind == varText {
+		value = v.texts[v.next]
+	} else {
+		r.buf = v.peek(r.buf[:0])
+		value = text(r.buf)
+	}
+	switch {
+	case p.begins && p.ends:
+		return value == p.text
+	case p.begins:
+		return strings.HasPrefix(value, p.text)
+	case p.ends:
+		return strings.HasSuffix(value, p.text)
+	}
+	return strings.Contains(value, p.text)
+}
