@@ -146,8 +146,8 @@ const gcPercent = 150
 // limitMemory sets the Go runtime's memory limit and returns it.
 func (a *App) limitMemory(cfg *config.Config) int64 {
 	const share = 0.8 // of the cgroup or machine
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+	if set := debug.SetGCPercent(gcPercent); set != 100 {
+		debug.SetGCPercent(set) // the environment says so
 	}
 	if l := int64(cfg.Memory.Limit); l > 0 {
 		debug.SetMemoryLimit(l)
