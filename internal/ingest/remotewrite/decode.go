@@ -28,25 +28,23 @@ type decoder struct {
 	labels     model.Labels
 	keys       []byte
 
-	symbols     [][]byte // version 2.0: the string table
-	seriesRefs  []uint32 // scratch, for the labels of a series
-	refs        []uint32 // scratch, for those of an exemplar
-	createdZero int64    // milliseconds, see Options
-	created     int64    // created timestamp of the sample read last, 0 for none
-	lastMeta    metaRefs // version 2.0: the metadata emitted last
-	expanded    int      // version 2.0: bytes that references to symbols stand for
+	symbols    [][]byte // version 2.0: the string table
+	seriesRefs []uint32 // scratch, for the labels of a series
+	refs       []uint32 // scratch, for those of an exemplar
+	lastMeta   metaRefs // version 2.0: the metadata emitted last
+	expanded   int      // version 2.0: bytes that references to symbols stand for
 }
 
 // keepArena is the largest number of elements of an arena that is kept.
 const keepArena = 1 << 17
 
-func (d *decoder) reset(createdZero int64) {
+func (d *decoder) reset() {
 	d.batch.Reset()
 	d.counts, d.refused = counts{}, store.Refused{}
 	d.samples, d.keys = keepPlain(d.samples), keepPlain(d.keys)
 	d.histograms, d.exemplars = keep(d.histograms), keep(d.exemplars)
 	d.labels, d.symbols = keep(d.labels), keep(d.symbols)
-	d.createdZero, d.lastMeta, d.expanded = createdZero, metaRefs{}, 0
+	d.lastMeta, d.expanded = metaRefs{}, 0
 }
 
 // keep empties an arena, dropping references and unusually large memory.
@@ -257,7 +255,6 @@ func (d *decoder) sample(r *wire.Reader) error {
 		return err
 	}
 	var s store.Sample
-	d.created = 0
 	for m.More() {
 		num, typ, err := m.Field()
 		if err != nil {
@@ -268,8 +265,6 @@ func (d *decoder) sample(r *wire.Reader) error {
 			s.Value, err = m.Float64()
 		case num == 2 && typ == wire.Varint:
 			s.Time, err = m.Int64()
-		case num == 3 && typ == wire.Varint:
-			d.created, err = m.Int64()
 		case num <= 2:
 			err = m.Errorf("field %d of Sample has wire type %d", num, typ)
 		default:

@@ -78,9 +78,7 @@ func (d *decoder) seriesV2(r wire.Reader) error {
 		case 1:
 			d.seriesRefs, err = appendRefs(d.seriesRefs, &r, typ)
 		case 2:
-			if err = d.sample(&r); err == nil {
-				d.zeroSample()
-			}
+			err = d.sample(&r)
 		case 3:
 			err = d.histogram(&r)
 		case 4:
@@ -102,17 +100,6 @@ func (d *decoder) seriesV2(r wire.Reader) error {
 	}
 	d.add(m, d.keys[key:len(d.keys):len(d.keys)])
 	return d.addMeta(&r, meta, d.keys[key:])
-}
-
-// zeroSample puts a zero sample at the created timestamp before the sample read last.
-func (d *decoder) zeroSample() {
-	last := &d.samples[len(d.samples)-1]
-	if d.created <= 0 || d.created >= last.Time || last.Time-d.created > d.createdZero {
-		return
-	}
-	s := *last
-	*last = store.Sample{Time: d.created}
-	d.samples = append(d.samples, s)
 }
 
 // appendRefs appends the numbers of a repeated uint32 field, packed or not.

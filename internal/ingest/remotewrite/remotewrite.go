@@ -12,8 +12,7 @@
 // in the store, not here: a known series has passed already.
 //
 // Both versions accept a part of a request: what the store refuses is a 400 that names
-// reasons and counts, and the rest is stored. Created (start) timestamps of 2.0 are read
-// and, with [Options].CreatedZero, become zero samples.
+// reasons and counts, and the rest is stored. Start timestamps of 2.0 are skipped.
 package remotewrite
 
 import (
@@ -23,7 +22,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -37,11 +35,6 @@ type Options struct {
 	Tenant     ingest.TenantFunc     // nil means ingest.DefaultTenant
 	MaxBytes   int64                 // limit of a decompressed body; 0 means ingest.DefaultMaxBytes
 	Registerer prometheus.Registerer // nil counts nowhere
-
-	// CreatedZero stores a zero sample at the created timestamp of a 2.0 counter that
-	// started at most this long before its sample, so that rate sees its first increase.
-	// 0 stores none, as Prometheus does by default.
-	CreatedZero time.Duration
 }
 
 // Message types, as the proto parameter of the content type names them.
@@ -96,7 +89,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // write decodes and stores one request. It returns the size of the body.
 func (h *handler) write(r *http.Request, body *ingest.Body, d *decoder) (v2 bool, size int, err error) {
-	d.reset(h.opts.CreatedZero.Milliseconds())
+	d.reset()
 	if r.Method != http.MethodPost {
 		return false, 0, ingest.Errorf(http.StatusMethodNotAllowed, "remote write takes POST, not %s", r.Method)
 	}

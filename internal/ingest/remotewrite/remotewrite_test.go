@@ -164,7 +164,7 @@ func marshalV1(t testing.TB, req *prompb.WriteRequest) []byte {
 // gotV1 decodes body as the handler does.
 func gotV1(body []byte) ([]series, error) {
 	var d decoder
-	d.reset(0)
+	d.reset()
 	if err := d.v1(body); err != nil {
 		return nil, err
 	}
@@ -272,7 +272,7 @@ func TestV2MatchesGeneratedDecoder(t *testing.T) {
 			want = append(want, s)
 		}
 		var d decoder
-		d.reset(0)
+		d.reset()
 		if err := d.v2(body); err != nil {
 			t.Fatal(err)
 		}
@@ -326,7 +326,7 @@ func FuzzV2(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var d decoder
-		d.reset(1000)
+		d.reset()
 		if err := d.v2(body); err != nil {
 			return
 		}
@@ -339,21 +339,6 @@ func FuzzV2(f *testing.F) {
 			t.Fatalf("the generated decoder refuses it: %v", err)
 		}
 	})
-}
-
-func TestCreatedZero(t *testing.T) {
-	req := &prompb.WriteRequest{Timeseries: []prompb.TimeSeries{{
-		Labels: []prompb.Label{{Name: "__name__", Value: "m"}}, Samples: []prompb.Sample{{Value: 5, Timestamp: 10_000}},
-	}}}
-	var d decoder
-	d.reset(60_000)
-	if err := d.v2(marshalV2(t, req)); err != nil {
-		t.Fatal(err)
-	}
-	want := []store.Sample{{Time: 9000, Value: 0}, {Time: 10_000, Value: 5}}
-	if diff := gocmp.Diff(want, d.batch.Series[0].Samples); diff != "" {
-		t.Errorf("samples (-want +got):\n%s", diff)
-	}
 }
 
 func post(t *testing.T, w store.MetricWriter, body []byte, header ...string) *httptest.ResponseRecorder {
@@ -429,7 +414,7 @@ func TestSymbolsAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	var d decoder
-	d.reset(0)
+	d.reset()
 	d.expanded = maxExpanded - 10<<20
 	if err := d.v2(b); ingest.Status(err) != http.StatusRequestEntityTooLarge || len(d.keys) > 12<<20 {
 		t.Errorf("%d bytes of keys, error %v", len(d.keys), err)
