@@ -221,6 +221,8 @@ export async function labelValues(label: string, matcher: string | undefined, r:
 export interface NameCount {
   name: string;
   value: number;
+  /** How much it has grown since the day before. */
+  change?: number;
 }
 
 export interface Cardinality {
@@ -232,6 +234,27 @@ export interface Cardinality {
 
 export async function cardinality(limit: number, signal?: AbortSignal): Promise<Cardinality> {
   return (await getJSON<Envelope<Cardinality>>('/api/v1/status/tsdb', { limit }, signal)).body.data;
+}
+
+/** The same counts of today's series, with their change since yesterday. */
+export async function cardinalityChange(limit: number, signal?: AbortSignal): Promise<Cardinality> {
+  return (await getJSON<Envelope<Cardinality>>('/api/v1/status/tsdb', { limit, change: 'true' }, signal)).body.data;
+}
+
+export interface UnusedMetrics {
+  names: string[];
+  /** Milliseconds; queries from before are not known. */
+  since: number;
+  /** Metrics with data, used or not. */
+  total: number;
+}
+
+/** The metrics that no query has read since the counting began. */
+export async function unusedMetrics(limit: number, signal?: AbortSignal): Promise<UnusedMetrics> {
+  const { data } = (
+    await getJSON<Envelope<{ statsCollectedSince: number; statsCollectedRecordsTotal: number; records: { metricName: string }[] }>>('/api/v1/status/metric_names_stats', { le: 0, limit }, signal)
+  ).body;
+  return { names: data.records.map((r) => r.metricName), since: data.statsCollectedSince * 1000, total: data.statsCollectedRecordsTotal };
 }
 
 export interface Target {

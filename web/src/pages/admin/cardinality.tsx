@@ -1,17 +1,20 @@
 /** Cardinality: which names and values make the most series, streams and attributes, down to the single value. */
 import { useQueries, useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
 import type { JSX, ReactNode } from 'react';
 import { useTime } from '@/app/time';
 import { GoLink, useUrl } from '@/app/url';
 import { demoteStreamLabel, dropAttribute, dropLabel, dropMetric, dropPair, dropStream } from '@/core/admin/rules';
 import { logStats, logVolume, lokiLabels, lokiLabelValues } from '@/core/api/loki';
-import { cardinality, escapeString, labelNames, queryInstant } from '@/core/api/prometheus';
+import { cardinality, cardinalityChange, escapeString, labelNames, queryInstant, unusedMetrics } from '@/core/api/prometheus';
+import type { NameCount } from '@/core/api/prometheus';
 import { traceMetrics, traceTags, traceTagValues } from '@/core/api/tempo';
 import { selector } from '@/core/metrics/promql';
+import { formatTime } from '@/core/time/range';
 import type { Range } from '@/core/time/parse';
 import { count, formatValue } from '@/core/units/units';
 import { one } from '@/core/url/search';
-import { CopyButton, Empty, ErrorBox, Loading, LoadingBar, Segmented } from '@/ui/kit';
+import { Button, CopyButton, Empty, ErrorBox, Loading, LoadingBar, Segmented } from '@/ui/kit';
 
 export function CardinalityTab(): JSX.Element {
   const { search, set } = useUrl();
@@ -42,11 +45,16 @@ interface Row {
   /** What is written instead of the number. */
   text?: string;
   rule?: string;
+  /** How much it has grown since the day before. */
+  change?: number | undefined;
 }
+
+const signed = (n: number) => (n === 0 ? '–' : `${n > 0 ? '+' : '−'}${count(Math.abs(n))}`);
 
 /** A ranked list with bars; `onOpen` leads one level down. */
 function Ranked({ title, hint, rows, total, onOpen, pending, error, empty }: { title: string; hint?: ReactNode; rows: Row[]; total?: number; onOpen?: (name: string) => void; pending?: boolean; error?: unknown; empty?: string }): JSX.Element {
   const most = Math.max(1, ...rows.map((r) => r.value));
+  const changes = rows.some((r) => r.change !== undefined);
   return (
     <section className="panel" aria-label={title}>
       <LoadingBar on={Boolean(pending)} />
@@ -70,6 +78,7 @@ function Ranked({ title, hint, rows, total, onOpen, pending, error, empty }: { t
             <tr>
               <th>Name</th>
               <th>Count</th>
+              {changes && <th>Change since yesterday</th>}
               {total ? <th>Share</th> : null}
               <th>Rule</th>
             </tr>
@@ -87,6 +96,11 @@ function Ranked({ title, hint, rows, total, onOpen, pending, error, empty }: { t
                   )}
                 </td>
                 <td className="r">{r.text ?? count(r.value)}</td>
+                {changes && (
+                  <td className="r num" data-grown={(r.change ?? 0) > 0 || undefined} title="Today's against the whole day before (UTC)">
+                    {r.change === undefined ? '' : signed(r.change)}
+                  </td>
+                )}
                 {total ? <td className="r muted">{formatValue(r.value / total, 'ratio')}</td> : null}
                 <td className="r">
                   {r.rule && (
@@ -143,10 +157,15 @@ function Metrics(): JSX.Element {
   const drill = one(search['drill']);
   const label = one(search['label']);
   const q = useQuery({ queryKey: ['cardinality'], queryFn: ({ signal }) => cardinality(25, signal), enabled: !drill, retry: false, meta: { clock: false } });
+  const day = useQuery({ queryKey: ['cardinality-change'], queryFn: ({ signal }) => cardinalityChange(1000, signal), enabled: !drill, retry: false, meta: { clock: false } });
   if (drill) return <MetricDrill metric={drill} label={label} />;
   if (q.error) return <ErrorBox error={q.error} onRetry={() => void q.refetch()} />;
   if (!q.data) return <Loading what="counts" />;
   const c = q.data;
+  const changeOf = (list: NameCount[] | undefined) => {
+    const by = new Map(list?.map((r) => [r.name, r.change]));
+    return (r: NameCount): Row => ({ ...r, change: by.get(r.name) });
+  };
   return (
     <>
       <Totals
@@ -157,19 +176,41 @@ function Metrics(): JSX.Element {
         ]}
       />
       <div className="ranks" data-testid="cardinality">
-        <Ranked title="Metrics" hint="by series; open one for its labels" total={c.headStats.numSeries} rows={c.seriesCountByMetricName.map((r) => ({ ...r, rule: dropMetric(r.name) }))} onOpen={(name) => set({ drill: name })} />
-        <Ranked title="Labels" hint="by distinct values" rows={c.labelValueCountByLabelName.map((r) => (r.name === '__name__' ? r : { ...r, rule: dropLabel(r.name) }))} />
+        <Ranked title="Metrics" hint="by series; open one for its labels" total={c.headStats.numSeries} rows={c.seriesCountByMetricName.map(changeOf(day.data?.seriesCountByMetricName)).map((r) => ({ ...r, rule: dropMetric(r.name) }))} onOpen={(name) => set({ drill: name })} />
+        <Ranked title="Labels" hint="by distinct values" rows={c.labelValueCountByLabelName.map(changeOf(day.data?.labelValueCountByLabelName)).map((r) => (r.name === '__name__' ? r : { ...r, rule: dropLabel(r.name) }))} />
         <Ranked
           title="Labels with values"
           hint="by series"
           total={c.headStats.numSeries}
-          rows={c.seriesCountByLabelValuePair.map((r) => {
+          rows={c.seriesCountByLabelValuePair.map(changeOf(day.data?.seriesCountByLabelValuePair)).map((r) => {
             const at = r.name.indexOf('=');
             return { ...r, rule: dropPair(r.name.slice(0, at), r.name.slice(at + 1)) };
           })}
         />
+        <Unused series={day.data?.seriesCountByMetricName} onOpen={(name) => set({ drill: name })} />
       </div>
     </>
+  );
+}
+
+const shownUnused = 25;
+
+/** The metrics that nobody asks for, the ones with most series first. */
+function Unused({ series, onOpen }: { series: NameCount[] | undefined; onOpen: (name: string) => void }): JSX.Element {
+  const [all, setAll] = useState(false);
+  const q = useQuery({ queryKey: ['unused-metrics'], queryFn: ({ signal }) => unusedMetrics(1000, signal), retry: false, meta: { clock: false } });
+  const of = new Map(series?.map((r) => [r.name, r.value]));
+  const rows = (q.data?.names ?? []).map((name) => ({ name, value: of.get(name) ?? 0, ...(of.has(name) ? {} : { text: '–' }), rule: dropMetric(name) })).sort((a, b) => b.value - a.value);
+  const hint = q.data && `${count(rows.length)}${rows.length >= 1000 ? ' or more' : ''} of ${count(q.data.total)} metrics; by series of today; counted since ${formatTime(q.data.since)}`;
+  return (
+    <div>
+      <Ranked title="Never queried" hint={hint} rows={all ? rows : rows.slice(0, shownUnused)} onOpen={onOpen} pending={q.isPending} error={q.error} empty="Every metric has been read by a query" />
+      {rows.length > shownUnused && !all && (
+        <Button small onClick={() => setAll(true)}>
+          Show all {count(rows.length)}
+        </Button>
+      )}
+    </div>
   );
 }
 
