@@ -15,6 +15,7 @@ import { ago } from '@/core/time/range';
 import { count, formatValue } from '@/core/units/units';
 import { Button, ErrorBox, LoadingBar, Partial, Spark } from '@/ui/kit';
 import { Onboarding } from './onboarding';
+import { RecentQueries } from './recent';
 
 export default function HomePage(): JSX.Element {
   const status = useStatus();
@@ -34,6 +35,7 @@ export default function HomePage(): JSX.Element {
       {s && !first && <Strip status={s} />}
       {s?.demo && !first && <Fault />}
       {first ? <Onboarding status={s} /> : <Health />}
+      {s && !first && <RecentQueries />}
       {s && !first && (
         <details className="panel sendmore">
           <summary>
