@@ -142,6 +142,7 @@ describe('the interface', { timeout: 900_000 }, () => {
     await drawer.locator('.fieldrow').first().waitFor();
     await drawer.getByRole('button', { name: 'Context' }).click();
     await drawer.locator('.ctx[data-self]').waitFor();
+    assert.ok((await drawer.locator('.ctx').count()) > 10, 'lines before and after');
     await shot(page, 'logs-details');
     await drawer.getByRole('button', { name: 'Context' }).click();
     const service = drawer.locator('.fieldrow').filter({ hasText: 'service_name' });
@@ -150,6 +151,30 @@ describe('the interface', { timeout: 900_000 }, () => {
     await page.waitForURL(/service_name%3D%22|service_name="/);
     await until('one service only', async () => (await page.locator('.logrow .svc').count()) === 0);
     await page.keyboard.press('Escape');
+    await clean();
+  });
+
+  it('Logs explains a query and shows its volume as a table', async () => {
+    await page.goto('/logs?view=explain');
+    await page.getByTestId('explain').locator('tbody tr').first().filter({ hasText: 'service_name' }).waitFor();
+    await page.getByRole('region', { name: 'Volume by level' }).hover();
+    await page.getByRole('button', { name: 'View as table' }).click();
+    await page.getByRole('region', { name: /^Lines by level.* as a table$/ }).locator('tbody tr').nth(2).waitFor();
+    assert.deepEqual(await axe(page), []);
+    await page.goto(`/logs?q=${q('sum(rate({service_name=~".+"}[1m]))')}`);
+    await page.getByRole('tab', { name: 'Explain' }).click();
+    await page.getByTestId('explain').locator('tbody tr').first().waitFor();
+    await clean();
+  });
+
+  it('Home lists the queries that were run last', async () => {
+    await page.goto('/logs');
+    await page.locator('.logrow').nth(3).waitFor();
+    await page.getByTestId('run').click();
+    await page.goto('/');
+    await page.getByTestId('recent').getByRole('link', { name: /service_name/ }).first().click();
+    await page.waitForURL(/\/logs\?/);
+    await page.locator('.logrow').nth(3).waitFor();
     await clean();
   });
 

@@ -11,9 +11,9 @@ import { formatTime } from '@/core/time/range';
 import { offsetAt, zone } from '@/core/time/zone';
 import { formatValue } from '@/core/units/units';
 import type { Unit } from '@/core/units/units';
-import { IconButton } from '@/ui/kit';
 import { align, valueRange } from './align';
 import { ChartTable } from './chart-table';
+import { TableButton } from './table-button';
 
 export interface ChartSeries {
   key: string;
@@ -161,11 +161,6 @@ export function TimeChart(props: ChartProps): JSX.Element {
       </div>
     </div>
   );
-}
-
-/** Shown when the pointer or the focus is on the chart. */
-export function TableButton({ on = false, onClick }: { on?: boolean; onClick: () => void }): JSX.Element {
-  return <IconButton small kind="quiet" icon="table" className="astable" pressed={on} label={on ? 'View as chart' : 'View as table'} onClick={onClick} />;
 }
 
 function optionsFor(live: Live, width: number): uPlot.Options {

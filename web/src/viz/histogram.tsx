@@ -5,6 +5,8 @@ import type { Range } from '@/core/time/parse';
 import { formatTime } from '@/core/time/range';
 import { offsetAt, zone } from '@/core/time/zone';
 import { count, formatValue } from '@/core/units/units';
+import { CellTable } from './cell-table';
+import { TableButton } from './table-button';
 import { useWidth } from './use-width';
 
 export interface Stack {
@@ -35,6 +37,7 @@ export function Histogram({ stacks, range, step, height, label, onSelect, onZoom
   const width = useWidth(box, 900);
   const [drag, setDrag] = useState<{ a: number; b: number }>();
   const [hover, setHover] = useState<number>();
+  const [table, setTable] = useState(false);
   const buckets = useMemo(() => {
     const first = Math.floor(range.from / 1000 / step) * step + step;
     const last = Math.ceil(range.to / 1000 / step) * step;
@@ -57,7 +60,11 @@ export function Histogram({ stacks, range, step, height, label, onSelect, onZoom
   const over = hover === undefined ? undefined : buckets.find((b) => hover > (b.end - step) * 1000 && hover <= b.end * 1000);
 
   return (
-    <div ref={box} style={{ position: 'relative' }}>
+    <div ref={box} className="drawn" style={{ position: 'relative' }}>
+      <TableButton on={table} onClick={() => setTable(!table)} />
+      {table ? (
+        <CellTable label={label} height={height} first="From" columns={stacks.map((s) => s.name)} rows={buckets.filter((b) => b.total > 0).map((b) => ({ time: (b.end - step) * 1000, cells: b.parts }))} />
+      ) : (
       <svg
         className="histogram"
         height={height}
@@ -109,7 +116,8 @@ export function Histogram({ stacks, range, step, height, label, onSelect, onZoom
         ))}
         {drag && <rect className="selection" x={Math.min(drag.a, drag.b)} width={Math.abs(drag.b - drag.a)} y={top} height={plotH} />}
       </svg>
-      {over && over.total > 0 && (
+      )}
+      {!table && over && over.total > 0 && (
         <div className="chart-tip" style={tipAt(x(over.end * 1000), width)}>
           <span className="time">
             {formatTime((over.end - step) * 1000)} – {formatTime(over.end * 1000, { date: false })}

@@ -7,7 +7,9 @@ import type { Range } from '@/core/time/parse';
 import { formatTime } from '@/core/time/range';
 import { seconds } from '@/core/units/units';
 import { serviceColor } from '@/core/palette/palette';
+import { CellTable } from './cell-table';
 import { timeTicks } from './histogram';
+import { TableButton } from './table-button';
 import { useWidth } from './use-width';
 
 const left = 56;
@@ -19,6 +21,7 @@ export function Scatter({ traces, heat, heatStep, range, height, hovered, onHove
   const box = useRef<HTMLDivElement>(null);
   const width = useWidth(box, 900);
   const [drag, setDrag] = useState<{ x0: number; y0: number; x1: number; y1: number }>();
+  const [table, setTable] = useState(false);
   const [lo, hi] = useMemo(() => decades(traces, heat), [traces, heat]);
   const plotW = Math.max(10, width - left - right);
   const plotH = height - top - bottom;
@@ -36,7 +39,11 @@ export function Scatter({ traces, heat, heatStep, range, height, hovered, onHove
   const tip = traces.find((t) => t.traceID === hovered);
 
   return (
-    <div ref={box} style={{ position: 'relative' }}>
+    <div ref={box} className="drawn" style={{ position: 'relative' }}>
+      {heat && <TableButton on={table} onClick={() => setTable(!table)} />}
+      {table && heat ? (
+        <HeatTable heat={heat} step={heatStep} height={height} />
+      ) : (
       <svg
         className="histogram scatter"
         height={height}
@@ -99,7 +106,8 @@ export function Scatter({ traces, heat, heatStep, range, height, hovered, onHove
         {chosen && !drag && <Chosen box={chosen} x={x} y={y} lo={lo} hi={hi} plot={{ from: x(range.from), to: x(range.to), bottom: top + plotH }} />}
         {drag && <rect className="selection" x={Math.min(drag.x0, drag.x1)} width={Math.abs(drag.x1 - drag.x0)} {...(Math.abs(drag.y1 - drag.y0) > 12 ? { y: Math.min(drag.y0, drag.y1), height: Math.abs(drag.y1 - drag.y0) } : { y: top, height: plotH })} />}
       </svg>
-      {tip && (
+      )}
+      {tip && !table && (
         <div className="chart-tip" style={x(tip.start) > width - 300 ? { left: 'auto', right: width - x(tip.start) + 12, top: Math.max(0, y(tip.durationMs) - 10) } : { left: x(tip.start) + 12, top: Math.max(0, y(tip.durationMs) - 10) }}>
           <span className="time">{formatTime(tip.start, { ms: true })}</span>
           <div className="near">
@@ -158,6 +166,13 @@ const Heat = memo(
   },
   (a, b) => a.heat === b.heat && a.range === b.range && a.lo === b.lo && a.hi === b.hi && a.x(a.range.to) === b.x(b.range.to),
 );
+
+/** The heatmap as numbers: spans by time and by duration. */
+function HeatTable({ heat, step, height }: { heat: Heatmap; step: number; height: number }): JSX.Element {
+  const used = heat.buckets.map((_, b) => b).filter((b) => heat.counts.some((c) => c[b]! > 0));
+  const rows = heat.times.map((t, i) => ({ time: t - step * 1000, cells: used.map((b) => heat.counts[i]![b]!) })).filter((r) => r.cells.some((v) => v > 0));
+  return <CellTable label="Spans by time and duration" height={height} first="From" columns={used.map((b) => `${seconds(heat.buckets[b]! / 2000)} – ${seconds(heat.buckets[b]! / 1000)}`)} rows={rows} />;
+}
 
 /** Whole powers of ten around the durations. */
 function decades(traces: TraceSummary[], heat: Heatmap | undefined): [number, number] {

@@ -1,6 +1,6 @@
-import { expect, it } from 'vitest';
-import { compareNs, entriesOf } from './loki';
-import { escapeRegex, escapeString, number, toSeries } from './prometheus';
+import { expect, it, vi } from 'vitest';
+import { compareNs, entriesOf, logContext } from './loki';
+import { escapeRegex, escapeString, number, toSeries, unusedMetrics } from './prometheus';
 import { toHeatmap, toSummary } from './tempo';
 
 it('reads every Prometheus result type', () => {
@@ -43,4 +43,25 @@ it('turns bucket series into a grid', () => {
   expect(h.times).toEqual([1000, 2000]);
   expect(h.counts.map((c) => [...c])).toEqual([[1, 0], [0, 3]]);
   expect(h.max).toBe(3);
+});
+
+it('asks for the lines around one in its own stream and knows its place', async () => {
+  const asked: string[] = [];
+  const answer = (body: unknown) => vi.stubGlobal('fetch', (url: string) => Promise.resolve(new Response((asked.push(url), JSON.stringify(body)))));
+  const e = { ns: '5', line: 'b', stream: { app: 'a"b' }, meta: {}, parsed: { level: 'x' } };
+  answer({ entry: { time: '5', line: 'b', metadata: { u: '1' } }, before: [{ time: '4', line: 'a' }], after: [] });
+  const { entries, self } = await logContext(e, 50);
+  expect(new URL(asked[0]!, 'http://x').searchParams.get('stream')).toBe('{app="a\\"b"}');
+  expect(entries.map((x) => [x.ns, x.line, x.meta])).toEqual([['4', 'a', {}], ['5', 'b', { u: '1' }]]);
+  expect(self).toBe(1);
+  // A line that the query has rewritten is found by its time.
+  answer({ entry: null, before: [{ time: '4', line: 'a' }, { time: '5', line: 'B' }], after: [{ time: '6', line: 'c' }] });
+  expect((await logContext(e, 50)).self).toBe(1);
+  vi.unstubAllGlobals();
+});
+
+it('reads the metrics that nobody asks for', async () => {
+  vi.stubGlobal('fetch', () => Promise.resolve(new Response(JSON.stringify({ status: 'success', data: { statsCollectedSince: 7, statsCollectedRecordsTotal: 9, records: [{ metricName: 'up', queryRequestsCount: 0 }] } }))));
+  expect(await unusedMetrics(10)).toEqual({ names: ['up'], since: 7000, total: 9 });
+  vi.unstubAllGlobals();
 });

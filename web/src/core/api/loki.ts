@@ -1,7 +1,7 @@
 /** The Loki HTTP API. */
 import { ApiError, getJSON } from './http';
 import type { Cost } from './http';
-import { toSeries } from './prometheus';
+import { escapeString, toSeries } from './prometheus';
 import type { Labels, Series } from './prometheus';
 import type { Range } from '../time/parse';
 
@@ -146,6 +146,51 @@ export async function logVolume(label: string, r: Range, limit: number, signal?:
 /** How many streams, lines and bytes a selector matches. */
 export async function logStats(selector: string, r: Range, signal?: AbortSignal): Promise<{ streams: number; entries: number; bytes: number }> {
   return (await getJSON<{ streams: number; entries: number; bytes: number }>('/loki/api/v1/index/stats', { query: selector, start: ns(r.from), end: ns(r.to) }, signal)).body;
+}
+
+interface RawContextEntry {
+  time: string;
+  line: string;
+  metadata?: Labels;
+}
+
+/** The entries around one in its own stream, whatever a query would leave out, oldest first. `self` is its place, or -1. */
+export async function logContext(e: RawEntry, each: number, signal?: AbortSignal): Promise<{ entries: RawEntry[]; self: number }> {
+  const stream = e.stream;
+  const selector = `{${Object.entries(stream)
+    .map(([k, v]) => `${k}="${escapeString(v)}"`)
+    .join(', ')}}`;
+  const { body } = await getJSON<{ entry: RawContextEntry | null; before: RawContextEntry[]; after: RawContextEntry[] }>(
+    '/api/pharos/v1/logs/context',
+    { stream: selector, time: e.ns, line: e.line.length < 2000 ? e.line : undefined, before: each, after: each },
+    signal,
+  );
+  const list = [...body.before, ...(body.entry ? [body.entry] : []), ...body.after];
+  // A query that rewrites lines has another text than the store: then the time has to do.
+  const self = body.entry ? body.before.length : list.map((x) => x.time).lastIndexOf(e.ns);
+  return { entries: list.map((x) => ({ ns: x.time, line: x.line, stream, meta: x.metadata ?? none, parsed: none })), self };
+}
+
+/** What one selector of a query would read. */
+export interface LogRead {
+  selector: string;
+  streams: number;
+  blocks: number;
+  entries: number;
+  bytes: number;
+  stopsAtLimit: boolean;
+  pushedDown?: string[];
+}
+
+/** What a query would read; nothing is read. */
+export async function explainLogs(q: LogQuery, signal?: AbortSignal): Promise<{ query: string; reads: LogRead[]; totalBytes: number }> {
+  return (
+    await getJSON<{ data: { query: string; reads: LogRead[]; totalBytes: number } }>(
+      '/loki/api/v1/query_range',
+      { query: q.query, start: ns(q.range.from), end: ns(q.range.to), limit: q.limit, direction: q.direction ?? 'backward', step: q.step, explain: 1 },
+      signal,
+    )
+  ).body.data;
 }
 
 /** The address of the live tail for a query. */

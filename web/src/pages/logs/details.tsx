@@ -3,8 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { JSX } from 'react';
 import { GoLink } from '@/app/url';
-import { queryLogs } from '@/core/api/loki';
-import { escapeString } from '@/core/api/prometheus';
+import { logContext } from '@/core/api/loki';
 import { around, metricMatcher, tracesForService } from '@/core/context/correlate';
 import { fieldsOf, serviceOf, spanIdOf, toRow, traceIdOf } from '@/core/logs/rows';
 import type { Field, LogRow } from '@/core/logs/rows';
@@ -103,37 +102,28 @@ function format(line: string): string {
 
 /** Up to 50 lines of the same stream before and after, whatever the query filters. */
 function Context({ row }: { row: LogRow }): JSX.Element {
-  const selector = `{${Object.entries(row.entry.stream)
-    .filter(([k]) => !/^(detected_level|level|trace_id|span_id)$/.test(k))
-    .map(([k, v]) => `${k}="${escapeString(v)}"`)
-    .join(', ')}}`;
   const q = useQuery({
-    queryKey: ['context', selector, row.ns],
+    queryKey: ['context', row.entry.stream, row.ns, row.line],
     queryFn: async ({ signal }) => {
-      const hour = 3_600_000;
-      const [before, after] = await Promise.all([
-        queryLogs({ query: selector, range: { from: row.time - hour, to: row.time + 1 }, limit: 51, direction: 'backward' }, signal),
-        queryLogs({ query: selector, range: { from: row.time, to: row.time + hour }, limit: 51, direction: 'forward' }, signal),
-      ]);
-      const entries = [...(before.kind === 'logs' ? before.entries.reverse() : []), ...(after.kind === 'logs' ? after.entries : [])];
-      const seen = new Set<string>();
-      return entries.filter((e) => !seen.has(e.ns + e.line) && seen.add(e.ns + e.line)).map(toRow);
+      const { entries, self } = await logContext(row.entry, 50, signal);
+      return { rows: entries.map(toRow), self };
     },
     staleTime: Infinity,
     meta: { clock: false },
   });
   if (q.error) return <ErrorBox error={q.error} />;
   if (!q.data) return <Loading what="context" />;
+  if (q.data.rows.length === 0) return <div className="faint" style={{ padding: '0 12px 10px' }}>The stream of this line was not found; a query that adds or drops labels hides which one it is.</div>;
   return (
     <div className="context" tabIndex={0} role="region" aria-label="Lines around this one">
-      {q.data.map((r) => (
+      {q.data.rows.map((r, i) => (
         <div
           key={r.id}
           className="ctx"
           data-level={r.level}
-          data-self={(r.ns === row.ns && r.line === row.line) || undefined}
+          data-self={i === q.data.self || undefined}
           ref={(el) => {
-            if (el && r.ns === row.ns && r.line === row.line) el.scrollIntoView({ block: 'center' });
+            if (el && i === q.data.self) el.scrollIntoView({ block: 'center' });
           }}
         >
           <span className="t">{formatTime(r.time, { ms: true, date: false })}</span>

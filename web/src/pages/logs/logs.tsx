@@ -20,6 +20,7 @@ import { Histogram } from '@/viz/histogram';
 import { LogBuilder } from './builder';
 import { loadColumns, saveColumns } from './columns';
 import { Details } from './details';
+import { LogExplain } from './explain';
 import { FieldList } from './fields';
 import { LogList } from './list';
 import { MetricTab, MetricView } from './metric';
@@ -113,7 +114,16 @@ export default function LogsPage(): JSX.Element {
       )}
       {lines.result?.kind === 'metric' && !live ? (
         <section className="panel" aria-label="Result">
-          <MetricView query={query} lines={lines} />
+          <Tabs
+            label="View"
+            value={tab === 'explain' ? tab : 'chart'}
+            onChange={(v) => set({ view: v === 'chart' ? undefined : v }, true)}
+            tabs={[
+              { id: 'chart', label: 'Chart' },
+              { id: 'explain', label: 'Explain' },
+            ]}
+          />
+          {tab === 'explain' ? <LogExplain query={query} limit={limit} step={lines.step} /> : <MetricView query={query} lines={lines} />}
         </section>
       ) : (
         <section className="panel lines" aria-label="Lines">
@@ -126,6 +136,7 @@ export default function LogsPage(): JSX.Element {
                 { id: 'lines', label: 'Lines' },
                 { id: 'patterns', label: 'Patterns' },
                 { id: 'metric', label: 'Metric' },
+                { id: 'explain', label: 'Explain' },
               ]}
             />
           )}
@@ -133,6 +144,8 @@ export default function LogsPage(): JSX.Element {
             <Patterns query={query} onPattern={(p, include) => set({ q: withPattern(query, p, include), view: undefined })} />
           ) : tab === 'metric' && !live ? (
             <MetricTab query={query} names={fields.map((f) => f.name)} onQuery={(q) => set({ q, view: undefined })} />
+          ) : tab === 'explain' && !live ? (
+            <LogExplain query={query} limit={limit} step={lines.step} />
           ) : (
             <Lines lines={lines} live={live} tail={tail} columns={columns} total={volume.total} limit={limit} onMore={() => setLimit(maxLimit)} onFilter={filter} onColumn={column} />
           )}
