@@ -1,9 +1,9 @@
 /** Asking Pharos for a panel's targets. At most six requests are under way at once. */
-import { getJSON } from '@/core/api/http';
+import { ApiError, getJSON } from '@/core/api/http';
 import { entriesOf, queryLogs } from '@/core/api/loki';
 import type { RawStream } from '@/core/api/loki';
 import { number, queryInstant, queryRange, toSeries } from '@/core/api/prometheus';
-import type { Labels, Series } from '@/core/api/prometheus';
+import type { Dialect, Labels, Series } from '@/core/api/prometheus';
 import { fetchTrace, searchTraces } from '@/core/api/tempo';
 import { attribute } from '@/core/trace/otlp';
 import { parseDuration } from '@/core/time/parse';
@@ -174,8 +174,18 @@ async function prometheus(ask: Ask, t: Target, several: boolean, out: PanelData,
   const expr = addFilters(interpolate(raw, w.values), ask.filters);
   const format = t.raw['format'];
   const instant = t.raw['instant'] === true && t.raw['range'] !== true;
-  out.asked.push({ refId: t.refId, source: instant ? 'PromQL, instant' : 'PromQL', text: expr, step: w.step });
-  const answer = await limited(() => (instant ? queryInstant(expr, w.range.to, signal) : queryRange(expr, whole(w), w.step, seriesLimit, signal)), signal);
+  const asked = { refId: t.refId, source: instant ? 'PromQL, instant' : 'PromQL', text: expr, step: w.step };
+  out.asked.push(asked);
+  const query = (dialect?: Dialect) => limited(() => (instant ? queryInstant(expr, w.range.to, signal, dialect) : queryRange(expr, whole(w), w.step, seriesLimit, signal, dialect)), signal);
+  const answer = await query().catch(async (err: unknown) => {
+    // Dashboards made for VictoriaMetrics use what PromQL does not know: WITH, default, topk_max.
+    if (!(err instanceof ApiError) || err.status !== 400) throw err;
+    const again = await query('metricsql').catch(() => {
+      throw err;
+    });
+    asked.source = asked.source.replace('PromQL', 'MetricsQL');
+    return again;
+  });
   out.ms = Math.max(out.ms, answer.cost.ms);
   out.bytes += answer.cost.bytes;
   out.warnings.push(...answer.warnings);

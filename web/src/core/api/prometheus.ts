@@ -115,11 +115,14 @@ async function run(path: string, params: Record<string, string | number | undefi
   return out;
 }
 
-export function queryRange(expr: string, r: Range, step: number, limit?: number, signal?: AbortSignal): Promise<MatrixResult> {
+/** The languages that the Prometheus API answers in; none means PromQL. */
+export type Dialect = 'promql' | 'metricsql';
+
+export function queryRange(expr: string, r: Range, step: number, limit?: number, signal?: AbortSignal, dialect?: Dialect): Promise<MatrixResult> {
   // Aligned to the step, so that a refresh moves points instead of changing them.
   const start = Math.floor(r.from / 1000 / step) * step;
   const end = Math.ceil(r.to / 1000 / step) * step;
-  return run('/api/v1/query_range', { query: expr, start, end, step, limit }, signal);
+  return run('/api/v1/query_range', { query: expr, start, end, step, limit, dialect }, signal);
 }
 
 /** With a limit: the first series of all, and what all of them together look like. */
@@ -151,8 +154,8 @@ export async function explainQuery(expr: string, r: Range, step: number, signal?
   return (await getJSON<Envelope<{ plan: PlanNode; price: Price }>>('/api/v1/query_range', { query: expr, start, end, step, explain: 1 }, signal)).body.data;
 }
 
-export function queryInstant(expr: string, atMs: number, signal?: AbortSignal): Promise<MatrixResult> {
-  return run('/api/v1/query', { query: expr, time: atMs / 1000 }, signal);
+export function queryInstant(expr: string, atMs: number, signal?: AbortSignal, dialect?: Dialect): Promise<MatrixResult> {
+  return run('/api/v1/query', { query: expr, time: atMs / 1000, dialect }, signal);
 }
 
 export async function queryExemplars(expr: string, r: Range, signal?: AbortSignal): Promise<Exemplar[]> {
