@@ -2,6 +2,7 @@ package logstore
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
@@ -166,15 +167,63 @@ func (m *mask) narrow(fs []lineFilter, sk *skeletons, of []*judgement, z *codec.
 		return nil, err
 	}
 	r := needleReader{reads: reads}
+	dead := make([]bool, len(of)) // no line of the template passes
+	live := false                 // some row has to be looked at
+	for id := range run {
+		for i, n := range run[id] {
+			n = n.in(reads, sk.cols[id])
+			run[id][i] = n
+			dead[id] = dead[id] || n.keep && len(n.spots) == 0
+			live = live || len(n.spots) > 0
+		}
+	}
+	rows := sk.rows[min(m.from, len(sk.rows)):]
+	for k, keep := range m.keep {
+		m.keep[k] = keep && !dead[rows[k]]
+	}
+	if live {
+		r.run(m, sk, run, moves)
+	}
+	return m.undecided(fs, sk, of, func(n *needle) bool { return n != nil && n.sure }), nil
+}
+
+// in returns n without the spots that no row of a block has, whose columns are reads.
+func (n *needle) in(reads []varReader, cols []int32) *needle {
+	out := *n
+	out.spots = nil
+	for _, s := range n.spots {
+		lacks := false
+		for k := range s.parts {
+			lacks = lacks || reads[cols[s.first+k]].lacks(&s.parts[k])
+		}
+		if !lacks {
+			out.spots = append(out.spots, s)
+		}
+	}
+	return &out
+}
+
+// lacks reports whether no value of v is as p wants it, where that is quick to tell: p
+// means one number.
+func (v *varReader) lacks(p *spotPart) bool {
+	whole := p.begins && (p.ends || v.kind == varPadded && len(p.text) == v.width)
+	if !whole || v.kind != varInt && v.kind != varPadded || len(p.text) > maxDigits {
+		return false
+	}
+	want, err := strconv.ParseInt(p.text, 10, 64)
+	return err == nil && !slices.Contains(v.ints, want)
+}
+
+// run drops the rows that fail a needle of their template.
+func (r *needleReader) run(m *mask, sk *skeletons, run [][]*needle, moves [][]int32) {
 	for row, id := range sk.rows {
 		if k := row - m.from; len(run[id]) > 0 && uint(k) < uint(len(m.keep)) && m.keep[k] {
 			m.keep[k] = !slices.ContainsFunc(run[id], func(n *needle) bool { return n.keep != r.any(n, sk.cols[id]) })
 		}
 		for _, c := range moves[id] {
-			reads[c].skip()
+			r.reads[c].skip()
 		}
 	}
-	return m.undecided(fs, sk, of, func(n *needle) bool { return n != nil && n.sure }), nil
 }
 
 // any reports whether the current row has one of the spots of n.

@@ -69,7 +69,7 @@ func TestNeedles(t *testing.T) {
 		t.Fatalf("no skeletons: %v", err)
 	}
 	for _, sub := range []string{
-		"user_04242", "user_0424", "04242", `4242"`, `user_04242","took":1764,"trace`, "ser_4242", "2", "0", "4", "bcdef", "abcdef2a",
+		"user_04242", "user_09999", `"took":10,`, "user_0424", "04242", `4242"`, `user_04242","took":1764,"trace`, "ser_4242", "2", "0", "4", "bcdef", "abcdef2a",
 		`"took":9`, `:9,`, `,"took":9,"`, "a3b4", "b4c5d", `"a3b4c5d3"`, "xyz", "f03", "-", `"}`, "",
 	} {
 		checkNeedles(t, enc.sk, lines, sub)
