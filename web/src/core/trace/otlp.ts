@@ -57,17 +57,34 @@ export interface OtlpTrace {
   batches?: OtlpResourceSpans[];
 }
 
+// By hand and not with atob: a large trace has hundreds of thousands of ids.
+const sextets = new Int8Array(128).fill(-1);
+[...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'].forEach((c, i) => (sextets[c.charCodeAt(0)] = i));
+const bytes = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'));
+
 /** Normalises an id of 8 or 16 bytes to lower-case hex, whichever way it was written. */
 export function hexId(id: string | undefined): string {
   if (!id) return '';
   if (/^([0-9a-f]{16}|[0-9a-f]{32})$/i.test(id)) return id.toLowerCase();
-  try {
-    let out = '';
-    for (const c of atob(id)) out += c.charCodeAt(0).toString(16).padStart(2, '0');
-    return /^0*$/.test(out) ? '' : out;
-  } catch {
-    return id;
+  let out = '';
+  let any = 0;
+  let bits = 0;
+  let n = 0;
+  for (let i = 0; i < id.length; i++) {
+    const c = id.charCodeAt(i);
+    if (c === 61) break; // the padding
+    const v = sextets[c];
+    if (v === undefined || v < 0) return id;
+    bits = ((bits << 6) | v) & 0xfff;
+    n += 6;
+    if (n >= 8) {
+      n -= 8;
+      const byte = (bits >> n) & 255;
+      any |= byte;
+      out += bytes[byte]!;
+    }
   }
+  return any === 0 ? '' : out;
 }
 
 /** An attribute value as text. */

@@ -74,11 +74,12 @@ function flatten(t: OtlpTrace): Flat {
 export function buildTree(t: OtlpTrace): TraceTree {
   const flat = flatten(t);
   const n = flat.span.length;
-  const ids = flat.span.map((s) => hexId(s.spanId));
+  // Ids of one answer are all written the same way, so that parents are found without decoding.
   const byId = new Map<string, number>();
-  ids.forEach((id, i) => {
+  for (let i = 0; i < n; i++) {
+    const id = flat.span[i]!.spanId ?? '';
     if (!byId.has(id)) byId.set(id, i);
-  });
+  }
 
   let base = '';
   for (const s of flat.span) {
@@ -94,13 +95,13 @@ export function buildTree(t: OtlpTrace): TraceTree {
     const s = flat.span[i]!;
     start[i] = diffMs(nanoText(s.startTimeUnixNano), secBase, nsBase);
     duration[i] = Math.max(0, diffMs(nanoText(s.endTimeUnixNano ?? s.startTimeUnixNano), secBase, nsBase) - start[i]!);
-    const p = byId.get(hexId(s.parentSpanId));
-    if (p !== undefined && p !== i && s.parentSpanId) parent[i] = p;
+    const p = s.parentSpanId ? byId.get(s.parentSpanId) : undefined;
+    if (p !== undefined && p !== i) parent[i] = p;
   }
-  return order(flat, ids, parent, start, duration, base);
+  return order(flat, parent, start, duration, base);
 }
 
-function order(flat: Flat, ids: string[], parentOf: Int32Array, startOf: Float64Array, durationOf: Float64Array, base: string): TraceTree {
+function order(flat: Flat, parentOf: Int32Array, startOf: Float64Array, durationOf: Float64Array, base: string): TraceTree {
   const n = flat.span.length;
   const children: number[][] = Array.from({ length: n }, () => []);
   const tops: number[] = [];
@@ -134,10 +135,10 @@ function order(flat: Flat, ids: string[], parentOf: Int32Array, startOf: Float64
       walk(i);
     }
   }
-  return columns(flat, ids, parentOf, startOf, durationOf, base, sequence, rank, depthOf);
+  return columns(flat, parentOf, startOf, durationOf, base, sequence, rank, depthOf);
 }
 
-function columns(flat: Flat, ids: string[], parentOf: Int32Array, startOf: Float64Array, durationOf: Float64Array, base: string, sequence: number[], rank: Int32Array, depthOf: Uint16Array): TraceTree {
+function columns(flat: Flat, parentOf: Int32Array, startOf: Float64Array, durationOf: Float64Array, base: string, sequence: number[], rank: Int32Array, depthOf: Uint16Array): TraceTree {
   const n = sequence.length;
   const serviceIndex = new Map<string, number>();
   const tree: TraceTree = {
@@ -154,7 +155,7 @@ function columns(flat: Flat, ids: string[], parentOf: Int32Array, startOf: Float
     resource: sequence.map((i) => flat.resource[i]!),
     scope: sequence.map((i) => flat.scope[i]!),
     name: sequence.map((i) => flat.span[i]!.name ?? ''),
-    spanId: sequence.map((i) => ids[i]!),
+    spanId: sequence.map((i) => hexId(flat.span[i]!.spanId)),
     service: new Uint16Array(n),
     depth: new Uint16Array(n),
     parent: new Int32Array(n),
@@ -211,7 +212,8 @@ function selfTimes(t: TraceTree): void {
     const e = s + t.duration[r]!;
     let covered = 0;
     let reach = s;
-    for (const c of childrenOf(t, r)) {
+    const last = r + t.descendants[r]!;
+    for (let c = r + 1; c <= last; c += t.descendants[c]! + 1) {
       const from = Math.max(t.start[c]!, reach);
       const to = Math.min(t.start[c]! + t.duration[c]!, e);
       if (to > from) {
@@ -247,6 +249,20 @@ function markCritical(t: TraceTree): void {
 export function bottleneck(t: TraceTree): number {
   let best = -1;
   for (let r = 0; r < t.size; r++) if (t.critical[r] === 1 && (best < 0 || t.self[r]! > t.self[best]!)) best = r;
+  return best;
+}
+
+/** The failed span that has no failed span below it and ended first: where an error began. */
+export function deepestFailure(t: TraceTree): number {
+  let best = -1;
+  const end = (r: number) => t.start[r]! + t.duration[r]!;
+  // Backwards, so that the failed row met last is the first below.
+  let next = t.size;
+  for (let r = t.size - 1; r >= 0; r--) {
+    if (t.error[r] !== 1) continue;
+    if (next > r + t.descendants[r]! && (best < 0 || end(r) <= end(best))) best = r;
+    next = r;
+  }
   return best;
 }
 

@@ -3,9 +3,13 @@ import { useEffect, useRef, useState } from 'react';
 import type { JSX, PointerEvent } from 'react';
 import { token, useTheme } from '@/app/theme';
 import { serviceColor } from '@/core/palette/palette';
+import { paint } from '@/core/trace/strip';
 import type { TraceTree } from '@/core/trace/tree';
 import { seconds } from '@/core/units/units';
 import { useWidth } from '@/viz/use-width';
+
+/** `#rrggbb` as a pixel of an image on a little-endian machine. */
+const abgr = (hex: string): number => (0xff000000 | (Number.parseInt(hex.slice(5, 7), 16) << 16) | (Number.parseInt(hex.slice(3, 5), 16) << 8) | Number.parseInt(hex.slice(1, 3), 16)) >>> 0;
 
 export type Window = [fromMs: number, toMs: number];
 
@@ -22,20 +26,18 @@ export function Minimap({ tree, view, onView }: { tree: TraceTree; view: Window;
   useEffect(() => {
     const c = canvas.current!;
     const dpr = devicePixelRatio || 1;
-    c.width = width * dpr;
-    c.height = height * dpr;
+    c.width = Math.round(width * dpr);
+    c.height = Math.round(height * dpr);
     const g = c.getContext('2d');
     if (!g) return;
-    g.scale(dpr, dpr);
-    g.clearRect(0, 0, width, height);
-    const colors = tree.services.map((s) => token(`--s${serviceColor(s)}`));
-    const bad = token('--bad-solid');
-    const rowH = Math.max(0.5, Math.min(4, (height - 6) / tree.size));
-    const drawH = Math.max(1, rowH - (rowH > 2 ? 1 : 0));
-    for (let r = 0; r < tree.size; r++) {
-      g.fillStyle = tree.error[r] ? bad : colors[tree.service[r]!]!;
-      g.fillRect((tree.start[r]! / total) * width, 3 + Math.min(r * rowH, height - 7), Math.max(1, (tree.duration[r]! / total) * width), drawH);
-    }
+    const color = (name: string) => {
+      g.fillStyle = token(name);
+      return abgr(String(g.fillStyle));
+    };
+    const image = g.createImageData(c.width, c.height);
+    const strip = { pixels: new Uint32Array(image.data.buffer), width: c.width, height: c.height, scale: dpr };
+    paint(tree, strip, tree.services.map((s) => color(`--s${serviceColor(s)}`)), color('--bad-solid'));
+    g.putImageData(image, 0, 0);
   }, [tree, width, theme, total]);
 
   const at = (e: PointerEvent) => {

@@ -14,7 +14,7 @@ import { around, logsForTrace, metricMatcher, metricsForSpan } from '@/core/cont
 import { serviceColor } from '@/core/palette/palette';
 import { formatTime } from '@/core/time/range';
 import { kindName } from '@/core/trace/otlp';
-import { bottleneck, buildTree, findSpans, visibleRows } from '@/core/trace/tree';
+import { bottleneck, buildTree, deepestFailure, findSpans, visibleRows } from '@/core/trace/tree';
 import type { TraceTree } from '@/core/trace/tree';
 import { count, seconds } from '@/core/units/units';
 import { one } from '@/core/url/search';
@@ -215,19 +215,6 @@ function Bottleneck({ tree, onSelect }: { tree: TraceTree; onSelect: (row: numbe
       )}
     </>
   );
-}
-
-/** The failed span that has no failed span below it and ended first: where an error began. */
-function deepestFailure(t: TraceTree): number {
-  let best = -1;
-  const end = (r: number) => t.start[r]! + t.duration[r]!;
-  for (let r = 0; r < t.size; r++) {
-    if (t.error[r] !== 1) continue;
-    let below = false;
-    for (let c = r + 1; c <= r + t.descendants[r]! && !below; c++) below = t.error[c] === 1;
-    if (!below && (best < 0 || end(r) < end(best))) best = r;
-  }
-  return best;
 }
 
 function Header({ tree, startMs, reply, onSelect }: { tree: TraceTree; startMs: number; reply: TraceReply; onSelect: (row: number) => void }): JSX.Element {
