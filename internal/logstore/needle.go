@@ -130,7 +130,14 @@ func (f *lineFilter) needle(tp *template) *needle {
 // needleReader runs needles on the rows of a block.
 type needleReader struct {
 	reads []varReader
+	known map[columnNumber]bool // whether a column has a number; templates share columns
 	buf   []byte
+}
+
+// columnNumber is a number looked for in a column.
+type columnNumber struct {
+	column int32
+	number int64
 }
 
 // narrow drops the rows that fail one of fs by what their variables hold, and returns the
@@ -166,12 +173,12 @@ func (m *mask) narrow(fs []lineFilter, sk *skeletons, of []*judgement, z *codec.
 	if err != nil {
 		return nil, err
 	}
-	r := needleReader{reads: reads}
+	r := needleReader{reads: reads, known: map[columnNumber]bool{}}
 	dead := make([]bool, len(of)) // no line of the template passes
 	live := false                 // some row has to be looked at
 	for id := range run {
 		for i, n := range run[id] {
-			n = n.in(reads, sk.cols[id])
+			n = r.live(n, sk.cols[id])
 			run[id][i] = n
 			dead[id] = dead[id] || n.keep && len(n.spots) == 0
 			live = live || len(n.spots) > 0
@@ -187,14 +194,14 @@ func (m *mask) narrow(fs []lineFilter, sk *skeletons, of []*judgement, z *codec.
 	return m.undecided(fs, sk, of, func(n *needle) bool { return n != nil && n.sure }), nil
 }
 
-// in returns n without the spots that no row of a block has, whose columns are reads.
-func (n *needle) in(reads []varReader, cols []int32) *needle {
+// live returns n without the spots that no row of the block has.
+func (r *needleReader) live(n *needle, cols []int32) *needle {
 	out := *n
 	out.spots = nil
 	for _, s := range n.spots {
 		lacks := false
 		for k := range s.parts {
-			lacks = lacks || reads[cols[s.first+k]].lacks(&s.parts[k])
+			lacks = lacks || r.lacks(cols[s.first+k], &s.parts[k])
 		}
 		if !lacks {
 			out.spots = append(out.spots, s)
@@ -203,15 +210,25 @@ func (n *needle) in(reads []varReader, cols []int32) *needle {
 	return &out
 }
 
-// lacks reports whether no value of v is as p wants it, where that is quick to tell: p
-// means one number.
-func (v *varReader) lacks(p *spotPart) bool {
+// lacks reports whether no value of column c is as p wants it, where that is quick to
+// tell: p means one number.
+func (r *needleReader) lacks(c int32, p *spotPart) bool {
+	v := &r.reads[c]
 	whole := p.begins && (p.ends || v.kind == varPadded && len(p.text) == v.width)
 	if !whole || v.kind != varInt && v.kind != varPadded || len(p.text) > maxDigits {
 		return false
 	}
 	want, err := strconv.ParseInt(p.text, 10, 64)
-	return err == nil && !slices.Contains(v.ints, want)
+	if err != nil {
+		return false
+	}
+	key := columnNumber{c, want}
+	has, ok := r.known[key]
+	if !ok {
+		has = slices.Contains(v.ints, want)
+		r.known[key] = has
+	}
+	return !has
 }
 
 // run drops the rows that fail a needle of their template.
