@@ -23,11 +23,12 @@ func (a *App) metricOptions(cfg *config.Config, limit int64) metricstore.Options
 		tiers = append(tiers, metricstore.Tier{Resolution: time.Duration(d.Resolution), Retention: time.Duration(d.Retention)})
 	}
 	return metricstore.Options{
-		Tiers:     tiers,
-		Retention: func(t model.Tenant) time.Duration { return a.retention(model.Metrics, t) },
-		Limits:    func(t model.Tenant) metricstore.Limits { return metricLimits(cfg, t) },
-		Dedup:     func(model.Tenant) time.Duration { return time.Duration(cfg.Dedup.MinScrapeInterval) },
-		MaxFuture: time.Duration(cfg.Limits.MaxFuture), HeadBytes: headSize(limit),
+		Tiers:       tiers,
+		Retention:   func(t model.Tenant) time.Duration { return a.retention(model.Metrics, t) },
+		Limits:      func(t model.Tenant) metricstore.Limits { return metricLimits(cfg, t) },
+		CreatedZero: cfg.Metrics.CreatedZero,
+		Dedup:       func(model.Tenant) time.Duration { return time.Duration(cfg.Dedup.MinScrapeInterval) },
+		MaxFuture:   time.Duration(cfg.Limits.MaxFuture), HeadBytes: headSize(limit),
 		Logger: a.logger, Registerer: a.reg,
 	}
 }

@@ -26,6 +26,7 @@ type Config struct {
 	Retention    Retention      `yaml:"retention" doc:"How long data is kept. Whole UTC days are dropped once they are older."`
 	Downsampling []Downsampling `yaml:"downsampling" doc:"Coarser metric samples that are kept when retention.metrics ends, finest first: a list of resolution and retention, for example 5m and 90d, then 1h and 1y. Empty drops old samples."`
 	Dedup        Dedup          `yaml:"dedup" doc:"De-duplication of metric samples, for pairs of scrapers that send the same series."`
+	Metrics      Metrics        `yaml:"metrics" doc:"What is done to metrics as they arrive."`
 	WAL          WAL            `yaml:"wal" doc:"Durability of writes."`
 	Traces       Traces         `yaml:"traces" doc:"Metrics derived from spans as they arrive, with Tempo's names. Sampling in the pipeline comes before; spans that ended more than 30s ago are not counted."`
 	Limits       Limits         `yaml:"limits" doc:"What is refused at the door. Refusals are counted by reason and answered with the reason."`
@@ -73,6 +74,11 @@ type Downsampling struct {
 // Dedup configures de-duplication.
 type Dedup struct {
 	MinScrapeInterval Duration `yaml:"min_scrape_interval" doc:"Of each interval this long, the newest sample of a series counts, and of several with that time the biggest, as VictoriaMetrics' flag of this name says. 0 keeps all samples."`
+}
+
+// Metrics configures how metrics are taken in.
+type Metrics struct {
+	CreatedZero bool `yaml:"created_timestamp_zero_ingestion" doc:"Add a sample of 0 where a counter or histogram (of OTLP or remote write 2.0) says that it began, if that is newer than its last sample and less than an hour ago, so that rate sees its first growth. Prometheus' feature flag of this name."`
 }
 
 // WAL configures the write-ahead log.

@@ -21,6 +21,7 @@ type item struct {
 	samples []store.Sample
 	hists   []store.HistogramSample
 	exs     []store.Exemplar
+	start   int64 // where a zero sample goes, 0 for nowhere
 }
 
 // definition is a series whose labels go into the record being written, and its ref.
@@ -34,6 +35,7 @@ type appender struct {
 	now     int64 // Unix milliseconds
 	oldest  int64 // samples before it are refused
 	newest  int64 // samples behind it are refused
+	started int64 // zero samples are for what started after it
 	day     part.Day
 	limits  Limits
 	items   []item
@@ -44,6 +46,8 @@ type appender struct {
 	meta    []store.MetricMetadata
 	kept    []store.Sample // those of series of which some were refused
 	refused store.Refused
+	zeros   int   // samples of 0 that were added
+	added   int64 // time of the earliest of them
 	rec     recordWriter
 	touched int64 // keeps the compiler from dropping touch
 }
@@ -66,7 +70,9 @@ func (s *Store) Append(ctx context.Context, name model.Tenant, b *store.MetricBa
 		s.appenders.Put(a)
 	}()
 	a.begin(s, name)
-	if err := s.write(ctx, t, a, b); err != nil {
+	err := s.write(ctx, t, a, b)
+	b.Added = a.added
+	if err != nil {
 		return err
 	}
 	s.metrics.appended.Add(float64(a.refused.Kept))
@@ -97,6 +103,10 @@ func (a *appender) begin(s *Store, name model.Tenant) {
 	if keep := s.opts.Retention(name); keep > 0 {
 		a.oldest = now.Add(-keep).UnixMilli()
 	}
+	a.started = math.MaxInt64
+	if s.opts.CreatedZero {
+		a.started = max(a.oldest, a.now-createdWindow)
+	}
 	a.limits = s.opts.Limits(name).withDefaults()
 }
 
@@ -118,8 +128,8 @@ func (s *Store) write(ctx context.Context, t *tenant, a *appender, b *store.Metr
 		if len(a.items) == 0 && len(a.meta) == 0 {
 			return nil
 		}
-		if a.refused.Kept > codec.MaxCount {
-			return fmt.Errorf("append metrics: %w: a batch of %d samples, at most %d", store.ErrLimit, a.refused.Kept, codec.MaxCount)
+		if n := a.refused.Kept + a.zeros; n > codec.MaxCount {
+			return fmt.Errorf("append metrics: %w: a batch of %d samples, at most %d", store.ErrLimit, n, codec.MaxCount)
 		}
 		rec := a.rec.encode(gen, a.day, a.defs, a.items, a.meta, s.z)
 		pos, done, err := s.put(t, a, rec, epoch)
@@ -237,6 +247,9 @@ func (s *Store) resolve(t *tenant, a *appender, b *store.MetricBatch) (gen uint6
 			continue
 		}
 		prev, it.s = e, e.s
+		if w.Start > a.started {
+			it.start = e.s.zeroAt(w.Start)
+		}
 		if it.s.defined == gen && ready {
 			it.ref = it.s.walRef
 		} else {
@@ -253,6 +266,7 @@ func (s *Store) resolve(t *tenant, a *appender, b *store.MetricBatch) (gen uint6
 		gen = s.prepare(t, a, b, dec, epoch)
 	}
 	a.check()
+	a.addZeros()
 	return gen, epoch
 }
 
@@ -281,6 +295,9 @@ func (s *Store) prepare(t *tenant, a *appender, b *store.MetricBatch, dec uintpt
 				continue
 			}
 			it.s = x
+			if start := b.Series[at].Start; start > a.started {
+				it.start = x.zeroAt(start)
+			}
 		}
 		x := it.s
 		if x.walGen != t.walGen {

@@ -68,6 +68,7 @@ func (t *tenant) cut() {
 	}
 	for _, x := range t.dirty {
 		x.idle = 0
+		x.last = max(x.last, x.cur.maxT)
 		x.frozen, x.cur = x.cur, nil
 	}
 	t.frozen, t.dirty = t.dirty, nil

@@ -69,7 +69,7 @@ func FuzzReplay(f *testing.F) {
 	e := openEngine(f, f.TempDir(), testOptions())
 	f.Cleanup(func() { e.close(f) })
 	f.Fuzz(func(t *testing.T, data []byte) {
-		tn := newTenant(testTenant)
+		tn := newTenant(testTenant, 0)
 		_ = e.replay(tn, data) // any error, no panic
 		for _, s := range tn.series {
 			if s.cur == nil {

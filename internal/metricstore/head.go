@@ -33,6 +33,7 @@ type series struct {
 	cur    *buffer // nil: nothing since the last cut
 	frozen *buffer // being flushed
 	idle   int     // cuts without new data
+	last   int64   // nothing before the last cut is newer; Unix milliseconds
 }
 
 // tenant is the head of one tenant.
@@ -52,6 +53,7 @@ type tenant struct {
 	// A wal generation ends with each cut: refs begin anew, so do definitions.
 	walGen  uint64 // guarded by mu; 0: none begun
 	epoch   int    // guarded by mu; number of cuts
+	past    int64  // guarded by mu; what is not in the head has no time behind it
 	nextRef uint32 // guarded by mu
 
 	replay map[uint64]*series // refs of generation replayGen; used before writes begin
@@ -73,8 +75,8 @@ func (e *keyEntry) is(dec uintptr, key []byte) bool {
 	return e != nil && e.dec == dec && bytes.Equal(e.key, key)
 }
 
-func newTenant(name model.Tenant) *tenant {
-	return &tenant{name: name, byKey: map[uint64]*keyEntry{}, index: index.NewMem(), meta: metadata{}}
+func newTenant(name model.Tenant, past int64) *tenant {
+	return &tenant{name: name, byKey: map[uint64]*keyEntry{}, index: index.NewMem(), meta: metadata{}, past: past}
 }
 
 // decoderID tells decoders apart: equal keys of different decoders are different series.
@@ -187,7 +189,7 @@ func (t *tenant) create(ls model.Labels, limit int) (*series, bool, error) {
 		return nil, false, errSeriesLimit
 	}
 	_, stored, _ := t.index.Add(ls)
-	s := &series{labels: stored}
+	s := &series{labels: stored, last: t.past}
 	t.series = append(t.series, s)
 	return s, true, nil
 }
@@ -223,7 +225,9 @@ func (t *tenant) forget() {
 	live := make([]*series, 0, len(t.series)-dead)
 	idx := index.NewMem()
 	for _, s := range t.series {
-		if !s.isIdle() {
+		if s.isIdle() {
+			t.past = max(t.past, s.last)
+		} else {
 			idx.Adopt(s.labels)
 			live = append(live, s)
 		}

@@ -28,6 +28,10 @@ type Options struct {
 	// VictoriaMetrics' dedup.minScrapeInterval; nil or 0 keeps all.
 	Dedup func(model.Tenant) time.Duration
 
+	// CreatedZero adds a sample of 0 at the Start of a counter or histogram that is newer
+	// than the last sample of the series and not older than an hour.
+	CreatedZero bool
+
 	HeadBytes int64         // samples in memory before the head is cut; 0 means 256 MiB
 	HeadAge   time.Duration // longest time between cuts; 0 means 1 hour
 	MaxWAL    int64         // size of the whole log that makes this store cut early; 0 means 1 GiB

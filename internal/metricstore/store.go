@@ -28,7 +28,8 @@ type Store struct {
 	set     *part.Set[*partData]
 	z       *codec.Zstd
 	metrics *metrics
-	limit   int // of what is in a part; partLimit but in tests
+	opened  int64 // Unix milliseconds
+	limit   int   // of what is in a part; partLimit but in tests
 
 	appenders sync.Pool // of *appender
 	decoders  sync.Pool // of *sampleDecoder
@@ -70,7 +71,7 @@ func Open(dir string, log *wal.Log, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("open metric store: %w", err)
 	}
 	opts = opts.withDefaults()
-	s := &Store{opts: opts, dir: dir, log: log, limit: partLimit, tenants: map[model.Tenant]*tenant{}, lastFlush: opts.Now(), blocks: newBlockCache(int(opts.BlockCache))}
+	s := &Store{opts: opts, dir: dir, log: log, limit: partLimit, tenants: map[model.Tenant]*tenant{}, lastFlush: opts.Now(), opened: opts.Now().UnixMilli(), blocks: newBlockCache(int(opts.BlockCache))}
 	s.appenders.New = func() any { return new(appender) }
 	s.decoders.New = func() any { return new(sampleDecoder) }
 	var err error
@@ -133,7 +134,7 @@ func (s *Store) tenant(name model.Tenant) *tenant {
 	defer s.mu.Unlock()
 	t := s.tenants[name]
 	if t == nil {
-		t = newTenant(name)
+		t = newTenant(name, s.opened)
 		s.tenants[name] = t
 	}
 	return t

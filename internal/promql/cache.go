@@ -335,6 +335,9 @@ func (w watched) Append(ctx context.Context, tenant model.Tenant, b *store.Metri
 		}
 	}
 	err := w.w.Append(ctx, tenant, b)
+	if b.Added != 0 {
+		oldest = min(oldest, b.Added)
+	}
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
 	w.c.log(tenant).note(oldest)

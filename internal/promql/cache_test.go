@@ -1,6 +1,7 @@
 package promql
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -108,10 +109,31 @@ func TestCacheForgets(t *testing.T) {
 	if n := ask(q); n != 11 {
 		t.Errorf("after a new sample %d steps are reused, want 11", n)
 	}
+	zero := c.Watch(zeroAdder{m, 1_050_000})
+	if err := zero.Append(t.Context(), "t1", sample(now.UnixMilli())); err != nil {
+		t.Fatal(err)
+	}
+	if n := ask(q); n != 0 {
+		t.Errorf("after a zero sample %d steps are reused", n)
+	}
+	if n := ask(q); n != 11 {
+		t.Errorf("%d steps are reused, want 11", n)
+	}
 	if err := w.Append(t.Context(), "t1", sample(1_050_000)); err != nil {
 		t.Fatal(err)
 	}
 	if n := ask(q); n != 0 {
 		t.Errorf("after a late sample %d steps are reused", n)
 	}
+}
+
+// zeroAdder says that it has added a sample.
+type zeroAdder struct {
+	store.MetricWriter
+	at int64
+}
+
+func (z zeroAdder) Append(ctx context.Context, tenant model.Tenant, b *store.MetricBatch) error {
+	b.Added = z.at
+	return z.MetricWriter.Append(ctx, tenant, b)
 }

@@ -20,11 +20,15 @@ type MetricBatch struct {
 	// series costs a hash and a compare, never a parse. Required if any series has a Key.
 	// Its labels need not be sorted; the store sorts and checks them.
 	Decode func(key []byte, dst model.Labels) (model.Labels, error)
+
+	// Added is set by Append: the earliest of the zero samples that it added because of a
+	// Start, Unix milliseconds; 0 for none.
+	Added int64
 }
 
 // Reset empties b for reuse.
 func (b *MetricBatch) Reset() {
-	b.Series, b.Metadata, b.Decode = b.Series[:0], b.Metadata[:0], nil
+	b.Series, b.Metadata, b.Decode, b.Added = b.Series[:0], b.Metadata[:0], nil, 0
 }
 
 // SeriesWrite is the new data of one series. The same series may occur several times in
@@ -35,6 +39,10 @@ type SeriesWrite struct {
 	// say). If nil, Labels identifies it.
 	Key    []byte
 	Labels model.Labels
+
+	// Start is when what the series counts began at 0, Unix milliseconds; 0 is not known.
+	// A store may add a sample of 0 there.
+	Start int64
 
 	Samples    []Sample
 	Histograms []HistogramSample

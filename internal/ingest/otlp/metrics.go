@@ -34,8 +34,9 @@ type converter struct {
 	opts    *Options
 	batch   store.MetricBatch
 	refused store.Refused
-	points  int  // samples, histograms and exemplars in the batch
-	over    bool // the keys would take more than maxKeys
+	start   int64 // of the data point, Unix milliseconds, 0 for none or what does not count up
+	points  int   // samples, histograms and exemplars in the batch
+	over    bool  // the keys would take more than maxKeys
 
 	keys      []byte
 	samples   []store.Sample
@@ -173,6 +174,7 @@ func appendTarget(dst []byte, attrs pcommon.Map) []byte {
 // series: a sample every interval from first to last and one at last.
 func (c *converter) targetInfo(res pcommon.Resource, first, last pcommon.Timestamp) {
 	const interval, most = int64(150 * time.Second), 100
+	c.start = 0
 	key := len(c.keys)
 	c.keys = append(c.keys, keyPrefix)
 	target := appendTarget(c.scratch[:0], res.Attributes())
@@ -210,7 +212,7 @@ func millis(t pcommon.Timestamp) int64 { return int64(t) / 1_000_000 }
 
 // series adds the series whose key and data were appended to the arenas since the marks.
 func (c *converter) series(key, samples, histos, exemplars int) {
-	w := store.SeriesWrite{Key: c.keys[key:len(c.keys):len(c.keys)]}
+	w := store.SeriesWrite{Key: c.keys[key:len(c.keys):len(c.keys)], Start: c.start}
 	w.Samples = c.samples[samples:len(c.samples):len(c.samples)]
 	w.Histograms = c.histos[histos:len(c.histos):len(c.histos)]
 	w.Exemplars = c.exemplars[exemplars:len(c.exemplars):len(c.exemplars)]
@@ -245,6 +247,7 @@ func (c *converter) metric(m pmetric.Metric) (first, last pcommon.Timestamp) {
 	}
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
+		c.start = 0
 		for _, p := range m.Gauge().DataPoints().All() {
 			seen(p.Timestamp())
 			c.number(name, p, false, false)
@@ -252,21 +255,27 @@ func (c *converter) metric(m pmetric.Metric) (first, last pcommon.Timestamp) {
 	case pmetric.MetricTypeSum:
 		for _, p := range m.Sum().DataPoints().All() {
 			seen(p.Timestamp())
+			if c.start = 0; m.Sum().IsMonotonic() {
+				c.start = millis(p.StartTimestamp())
+			}
 			c.number(name, p, delta, true)
 		}
 	case pmetric.MetricTypeHistogram:
 		for _, p := range m.Histogram().DataPoints().All() {
 			seen(p.Timestamp())
+			c.start = millis(p.StartTimestamp())
 			c.histogram(name, p, delta)
 		}
 	case pmetric.MetricTypeExponentialHistogram:
 		for _, p := range m.ExponentialHistogram().DataPoints().All() {
 			seen(p.Timestamp())
+			c.start = millis(p.StartTimestamp())
 			c.exponential(name, p, delta)
 		}
 	case pmetric.MetricTypeSummary:
 		for _, p := range m.Summary().DataPoints().All() {
 			seen(p.Timestamp())
+			c.start = millis(p.StartTimestamp())
 			c.summary(name, p)
 		}
 	}
@@ -506,6 +515,7 @@ func (c *converter) summary(name string, p pmetric.SummaryDataPoint) {
 	ts, flags := millis(p.Timestamp()), p.Flags()
 	c.sub(base, name, "_sum", "", "", ts, stale(flags, p.Sum()), len(c.exemplars))
 	c.sub(base, name, "_count", "", "", ts, stale(flags, float64(p.Count())), len(c.exemplars))
+	c.start = 0
 	for _, q := range p.QuantileValues().All() {
 		c.text = strconv.AppendFloat(c.text[:0], q.Quantile(), 'f', -1, 64)
 		c.sub(base, name, "", "quantile", string(c.text), ts, stale(flags, q.Value()), len(c.exemplars))
@@ -561,6 +571,9 @@ func (c *converter) add(key int, start, ts pcommon.Timestamp, plus func(old *del
 	s, u, err := c.deltas.add(c.text, int64(start), int64(ts), c.now, plus)
 	if u.key != "" {
 		c.undo = append(c.undo, u)
+	}
+	if err == nil && c.start != 0 {
+		c.start = s.start / 1_000_000 // of what was added up
 	}
 	return s, err
 }

@@ -315,6 +315,40 @@ func deltaSum(start, ts int64, v float64) pmetric.Metrics {
 	return md
 }
 
+// TestStart demands the start of what counts up: of deltas, that of the first.
+func TestStart(t *testing.T) {
+	w := New(Options{Metrics: new(recorder)})
+	c := &converter{opts: &w.opts, deltas: &w.deltas}
+	starts := func(md pmetric.Metrics) (out []int64) {
+		c.reset("a", 0)
+		c.convert(md)
+		for _, s := range c.batch.Series {
+			out = append(out, s.Start)
+		}
+		return out
+	}
+	want := func(got []int64, want ...int64) {
+		t.Helper()
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("(-want +got):\n%s", d)
+		}
+	}
+	want(starts(deltaSum(10, 20, 5)), 10_000)
+	want(starts(deltaSum(20, 30, 5)), 10_000)
+	md := deltaSum(40, 50, 5)
+	metrics := md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics()
+	metrics.At(0).Sum().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+	want(starts(md), 40_000)
+	metrics.At(0).Sum().SetIsMonotonic(false)
+	p := metrics.AppendEmpty().SetEmptySummary().DataPoints().AppendEmpty()
+	p.SetStartTimestamp(40e9)
+	p.QuantileValues().AppendEmpty()
+	metrics.AppendEmpty().SetEmptyGauge().DataPoints().AppendEmpty().SetStartTimestamp(40e9)
+	metrics.At(1).SetName("s")
+	metrics.At(2).SetName("g")
+	want(starts(md), 0, 40_000, 40_000, 0, 0)
+}
+
 func TestDeltaSum(t *testing.T) {
 	now := time.Unix(1000, 0)
 	rec := new(recorder)

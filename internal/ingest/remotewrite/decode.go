@@ -31,6 +31,7 @@ type decoder struct {
 	symbols    [][]byte // version 2.0: the string table
 	seriesRefs []uint32 // scratch, for the labels of a series
 	refs       []uint32 // scratch, for those of an exemplar
+	start      int64    // start timestamp of the series being read, 0 for none
 	lastMeta   metaRefs // version 2.0: the metadata emitted last
 	expanded   int      // version 2.0: bytes that references to symbols stand for
 }
@@ -106,12 +107,13 @@ func (d *decoder) message(r *wire.Reader, kind string, num int, typ wire.Type, f
 type marks struct{ samples, histograms, exemplars int }
 
 func (d *decoder) mark() marks {
+	d.start = 0
 	return marks{len(d.samples), len(d.histograms), len(d.exemplars)}
 }
 
 // add appends the series that began at m to the batch.
 func (d *decoder) add(m marks, key []byte) {
-	w := store.SeriesWrite{Key: key}
+	w := store.SeriesWrite{Key: key, Start: d.start}
 	w.Samples = d.samples[m.samples:len(d.samples):len(d.samples)]
 	w.Histograms = d.histograms[m.histograms:len(d.histograms):len(d.histograms)]
 	w.Exemplars = d.exemplars[m.exemplars:len(d.exemplars):len(d.exemplars)]
@@ -265,6 +267,8 @@ func (d *decoder) sample(r *wire.Reader) error {
 			s.Value, err = m.Float64()
 		case num == 2 && typ == wire.Varint:
 			s.Time, err = m.Int64()
+		case num == 3 && typ == wire.Varint:
+			err = d.started(&m)
 		case num <= 2:
 			err = m.Errorf("field %d of Sample has wire type %d", num, typ)
 		default:
@@ -276,6 +280,15 @@ func (d *decoder) sample(r *wire.Reader) error {
 	}
 	d.samples = append(d.samples, s)
 	return nil
+}
+
+// started reads a start timestamp. That of the first sample of a series counts.
+func (d *decoder) started(r *wire.Reader) error {
+	start, err := r.Int64()
+	if d.start == 0 {
+		d.start = start
+	}
+	return err
 }
 
 // exemplar decodes an Exemplar of either version: they differ in how labels are written.

@@ -23,8 +23,8 @@ type rawHistogram struct {
 	custom            []float64
 }
 
-// histogram decodes a native histogram; the two versions differ only in a field that is
-// not kept, the created timestamp.
+// histogram decodes a native histogram; the two versions differ only in the start
+// timestamp of 2.0.
 func (d *decoder) histogram(r *wire.Reader) error {
 	m, err := r.Message()
 	if err != nil {
@@ -38,6 +38,8 @@ func (d *decoder) histogram(r *wire.Reader) error {
 		}
 		if num <= 7 || num >= 14 && num <= 15 {
 			err = h.scalar(&m, num, typ)
+		} else if num == 17 && typ == wire.Varint {
+			err = d.started(&m)
 		} else {
 			err = h.list(&m, num, typ)
 		}

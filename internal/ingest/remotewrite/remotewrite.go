@@ -12,7 +12,8 @@
 // in the store, not here: a known series has passed already.
 //
 // Both versions accept a part of a request: what the store refuses is a 400 that names
-// reasons and counts, and the rest is stored. Start timestamps of 2.0 are skipped.
+// reasons and counts, and the rest is stored. Start timestamps of 2.0 go to the
+// store.
 package remotewrite
 
 import (

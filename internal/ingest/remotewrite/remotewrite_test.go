@@ -341,6 +341,24 @@ func FuzzV2(f *testing.F) {
 	})
 }
 
+// TestStart demands the start of the first sample of each series of 2.0, and of no other.
+func TestStart(t *testing.T) {
+	series := func(name string, samples ...prompb.Sample) prompb.TimeSeries {
+		return prompb.TimeSeries{Labels: []prompb.Label{{Name: "__name__", Value: name}}, Samples: samples}
+	}
+	req := &prompb.WriteRequest{Timeseries: []prompb.TimeSeries{
+		series("a", prompb.Sample{Value: 5, Timestamp: 10_000}, prompb.Sample{Value: 6, Timestamp: 20_000}), series("b"),
+	}}
+	var d decoder
+	d.reset()
+	if err := d.v2(marshalV2(t, req)); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.batch.Series; len(got) != 2 || got[0].Start != 9000 || got[1].Start != 0 {
+		t.Errorf("batch %v", got)
+	}
+}
+
 func post(t *testing.T, w store.MetricWriter, body []byte, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	req := httptest.NewRequest(http.MethodPost, "/api/v1/write", bytes.NewReader(body))
