@@ -30,7 +30,6 @@ describe('admin', { timeout: 600_000 }, () => {
     const ranks = page.getByTestId('cardinality');
     await ranks.locator('tbody tr').nth(5).waitFor();
     await page.getByRole('region', { name: 'Never queried' }).locator('tbody tr').nth(2).waitFor();
-    await ranks.getByRole('columnheader', { name: 'Change since yesterday' }).first().waitFor({ state: 'attached' });
     assert.deepEqual(await axe(page), []);
     await shot(page, 'admin-cardinality');
     await ranks.getByRole('button', { name: 'http_server_request_duration_seconds_bucket', exact: true }).first().click();

@@ -1,6 +1,6 @@
 import { expect, it, vi } from 'vitest';
 import { compareNs, entriesOf, logContext } from './loki';
-import { escapeRegex, escapeString, number, toSeries, unusedMetrics } from './prometheus';
+import { escapeRegex, escapeString, number, toSeries, hasYesterday, unusedMetrics } from './prometheus';
 import { toHeatmap, toSummary } from './tempo';
 
 it('reads every Prometheus result type', () => {
@@ -58,6 +58,11 @@ it('asks for the lines around one in its own stream and knows its place', async 
   answer({ entry: null, before: [{ time: '4', line: 'a' }, { time: '5', line: 'B' }], after: [{ time: '6', line: 'c' }] });
   expect((await logContext(e, 50)).self).toBe(1);
   vi.unstubAllGlobals();
+});
+
+it('knows whether there is a day to compare with', () => {
+  const of = (value: number, change: number) => ({ headStats: { numSeries: 1, numLabelPairs: 1 }, seriesCountByMetricName: [{ name: 'up', value, change }], labelValueCountByLabelName: [], seriesCountByLabelValuePair: [] });
+  expect([hasYesterday(of(3, 3)), hasYesterday(of(3, 1)), hasYesterday(of(3, 0))]).toEqual([false, true, true]);
 });
 
 it('reads the metrics that nobody asks for', async () => {

@@ -244,6 +244,9 @@ export async function cardinalityChange(limit: number, signal?: AbortSignal): Pr
   return (await getJSON<Envelope<Cardinality>>('/api/v1/status/tsdb', { limit, change: 'true' }, signal)).body.data;
 }
 
+/** False when all series are new: a change then says nothing. */
+export const hasYesterday = (c: Cardinality): boolean => c.seriesCountByMetricName.some((m) => m.change !== m.value);
+
 export interface UnusedMetrics {
   names: string[];
   /** Milliseconds; queries from before are not known. */

@@ -6,7 +6,7 @@ import { useTime } from '@/app/time';
 import { GoLink, useUrl } from '@/app/url';
 import { demoteStreamLabel, dropAttribute, dropLabel, dropMetric, dropPair, dropStream } from '@/core/admin/rules';
 import { logStats, logVolume, lokiLabels, lokiLabelValues } from '@/core/api/loki';
-import { cardinality, cardinalityChange, escapeString, labelNames, queryInstant, unusedMetrics } from '@/core/api/prometheus';
+import { cardinality, cardinalityChange, escapeString, hasYesterday, labelNames, queryInstant, unusedMetrics } from '@/core/api/prometheus';
 import type { NameCount } from '@/core/api/prometheus';
 import { traceMetrics, traceTags, traceTagValues } from '@/core/api/tempo';
 import { selector } from '@/core/metrics/promql';
@@ -162,8 +162,9 @@ function Metrics(): JSX.Element {
   if (q.error) return <ErrorBox error={q.error} onRetry={() => void q.refetch()} />;
   if (!q.data) return <Loading what="counts" />;
   const c = q.data;
+  const grown = day.data && hasYesterday(day.data);
   const changeOf = (list: NameCount[] | undefined) => {
-    const by = new Map(list?.map((r) => [r.name, r.change]));
+    const by = new Map((grown ? list : [])?.map((r) => [r.name, r.change]));
     return (r: NameCount): Row => ({ ...r, change: by.get(r.name) });
   };
   return (
@@ -176,7 +177,7 @@ function Metrics(): JSX.Element {
         ]}
       />
       <div className="ranks" data-testid="cardinality">
-        <Ranked title="Metrics" hint="by series; open one for its labels" total={c.headStats.numSeries} rows={c.seriesCountByMetricName.map(changeOf(day.data?.seriesCountByMetricName)).map((r) => ({ ...r, rule: dropMetric(r.name) }))} onOpen={(name) => set({ drill: name })} />
+        <Ranked title="Metrics" hint={`by series${grown ? '; change since yesterday' : ''}; open one for its labels`} total={c.headStats.numSeries} rows={c.seriesCountByMetricName.map(changeOf(day.data?.seriesCountByMetricName)).map((r) => ({ ...r, rule: dropMetric(r.name) }))} onOpen={(name) => set({ drill: name })} />
         <Ranked title="Labels" hint="by distinct values" rows={c.labelValueCountByLabelName.map(changeOf(day.data?.labelValueCountByLabelName)).map((r) => (r.name === '__name__' ? r : { ...r, rule: dropLabel(r.name) }))} />
         <Ranked
           title="Labels with values"
