@@ -220,6 +220,11 @@ describe('the interface', { timeout: 900_000 }, () => {
     assert.ok((await page.locator('.scatter .point').count()) > 5);
     assert.deepEqual(await axe(page), []);
     await shot(page, 'traces');
+    await page.getByTestId('scatter').hover();
+    await page.locator('.drawn').getByRole('button', { name: 'View as table' }).click();
+    await page.getByRole('region', { name: 'Spans by time and duration as a table' }).locator('tbody tr').first().waitFor();
+    assert.deepEqual(await axe(page), []);
+    await page.locator('.drawn').getByRole('button', { name: 'View as chart' }).click();
     const service = await list.first().locator('b').innerText();
     await page.getByTestId('service').selectOption(service);
     await page.waitForURL(/resource\.service\.name/);

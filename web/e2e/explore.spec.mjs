@@ -77,6 +77,39 @@ describe('exploring', { timeout: 600_000 }, () => {
     await clean();
   });
 
+  it('Metrics: a query becomes a panel, on a new dashboard and on that one', async () => {
+    const add = async (fill) => {
+      await page.goto(`/explore/metrics?q=${q(p95)}`);
+      await page.getByTestId('legend').locator('tbody tr').nth(2).waitFor();
+      const box = await page.locator('.u-over').boundingBox();
+      await page.mouse.move(box.x + box.width * 0.5, box.y + 60);
+      await page.mouse.click(box.x + box.width * 0.5, box.y + 60, { button: 'right' });
+      await page.getByRole('menuitem', { name: 'Add to dashboard' }).click();
+      const form = page.getByTestId('add-panel');
+      await form.waitFor();
+      await fill(form);
+      assert.deepEqual(await axe(page), []);
+      await form.getByRole('button', { name: 'Add', exact: true }).click();
+      await form.getByRole('link', { name: 'Open the dashboard' }).click();
+      await page.waitForURL(/\/d\//);
+    };
+    const panel = (title) => page.getByTestId('panel').and(page.getByLabel(title, { exact: true }));
+    await add(async (form) => {
+      await form.getByLabel('Title of the dashboard').fill('Kept queries');
+      await form.getByLabel('Title of the panel').fill('Slowest');
+    });
+    await panel('Slowest').locator('canvas').waitFor();
+    await add(async (form) => {
+      await form.locator('select').selectOption({ label: 'Kept queries' });
+      await form.getByLabel('Title of the panel').fill('Slowest again');
+    });
+    await panel('Slowest again').locator('canvas').waitFor();
+    await panel('Slowest').locator('canvas').waitFor();
+    const uid = /\/d\/([^/?]+)/.exec(page.url())[1];
+    assert.ok((await fetch(`${server.url}/api/dashboards/uid/${uid}`, { method: 'DELETE' })).ok);
+    await clean();
+  });
+
   it('Metrics: table of a chart, keyboard cursor, hidden rows, capped series', async () => {
     await page.goto(`/explore/metrics?q=${q('sum(rate(http_server_request_duration_seconds_count[$__rate_interval]))')}&q=${q('up')}`);
     const chart = page.getByTestId('chart');

@@ -1,6 +1,6 @@
 /** The answer of the metrics page: chart with legend, table, raw samples. */
 import { useQuery } from '@tanstack/react-query';
-import { useEffect, useMemo, useState } from 'react';
+import { lazy, Suspense, useEffect, useMemo, useState } from 'react';
 import type { JSX } from 'react';
 import { useTime } from '@/app/time';
 import { useUrl } from '@/app/url';
@@ -25,6 +25,9 @@ import type { RowResult } from './use-metrics';
 import { Explain } from './explain';
 import { LabelTable, Raw } from './views';
 
+// Brings the code of dashboards along.
+const AddPanel = lazy(() => import('./add-panel'));
+
 type At = { x: number; y: number };
 
 export function Results({ exprs, options, onExprs, onErrors }: { exprs: string[]; options: RowOptions; onExprs: (list: string[]) => void; onErrors: (list: unknown[]) => void }): JSX.Element {
@@ -37,6 +40,7 @@ export function Results({ exprs, options, onExprs, onErrors }: { exprs: string[]
   const [picked, setPicked] = useState<{ e: Exemplar; at: At }>();
   const [point, setPoint] = useState<{ p: ChartPoint; at: At }>();
   const [menu, setMenu] = useState<{ p: ChartPoint; at: At }>();
+  const [panelOf, setPanelOf] = useState<string>();
   const { rows, step } = useRows(exprs, time.range, drawAll ? undefined : seriesLimit, options.hidden, options.step);
   const base = useChartSeries(rows, options.legends);
   const exemplars = useExemplars(exprs.find((_, i) => !options.hidden.has(i)), time.range, exemplarsOn && view === 'chart');
@@ -134,12 +138,17 @@ export function Results({ exprs, options, onExprs, onErrors }: { exprs: string[]
               {...(cap && rows.length === 1 && rows[0]!.data?.envelope ? { envelope: rows[0]!.data.envelope } : {})}
             />
             {point && <PointPopover point={point.p} at={point.at} unit={unit} service={metricService(point.p.series.labels)} via={via} onClose={() => setPoint(undefined)} />}
-            {menu && <SeriesMenu {...menu} exprs={exprs} via={via} unit={unit} onExprs={onExprs} onIsolate={(key) => setShown(new Set([key]))} onClose={() => setMenu(undefined)} />}
+            {menu && <SeriesMenu {...menu} exprs={exprs} via={via} unit={unit} onExprs={onExprs} onPanel={setPanelOf} onIsolate={(key) => setShown(new Set([key]))} onClose={() => setMenu(undefined)} />}
             {picked && <ExemplarPopover exemplar={picked.e} at={picked.at} unit={/seconds/.test(exprs[0] ?? '') ? 's' : 'none'} via={via} onFilter={(label, value) => onExprs(exprs.map((e) => addMatcher(e, metricOf(e) ?? '', label, value)))} onClose={() => setPicked(undefined)} />}
             <Legend series={series} unit={unit} shown={shown} onToggle={toggle} via={via} />
           </div>
         )}
       </div>
+      {panelOf !== undefined && (
+        <Suspense fallback={null}>
+          <AddPanel expr={panelOf} title={metricOf(panelOf) ?? 'New panel'} unit={guessUnit(panelOf)} onClose={() => setPanelOf(undefined)} />
+        </Suspense>
+      )}
     </section>
   );
 }
@@ -183,10 +192,11 @@ interface SeriesMenuProps {
   via: string;
   onExprs: (list: string[]) => void;
   onIsolate: (key: string) => void;
+  onPanel: (expr: string) => void;
   onClose: () => void;
 }
 
-function SeriesMenu({ p, at, exprs, unit, via, onExprs, onIsolate, onClose }: SeriesMenuProps): JSX.Element {
+function SeriesMenu({ p, at, exprs, unit, via, onExprs, onIsolate, onPanel, onClose }: SeriesMenuProps): JSX.Element {
   const { go } = useUrl();
   const time = useTime();
   const row = /^\d+\{/.test(p.series.key) ? Number.parseInt(p.series.key, 10) : 0;
@@ -223,6 +233,7 @@ function SeriesMenu({ p, at, exprs, unit, via, onExprs, onIsolate, onClose }: Se
     ],
     [
       { label: 'Zoom to 10 minutes around', icon: 'clock', run: () => time.zoomTo(p.time - 300_000, p.time + 300_000) },
+      { label: 'Add to dashboard', icon: 'dashboards', run: () => onPanel(expr) },
       { label: 'Copy value', icon: 'copy', run: () => void copyText(String(p.value)) },
       { label: 'Copy query of this series', icon: 'copy', run: () => void copyText(metric ? labels.reduce((e, [k, v]) => addMatcher(e, metric, k, v), expr) : `${expr} # ${escapeString(formatLabels(p.series.labels))}`) },
     ],
