@@ -83,11 +83,13 @@ func (r *receiver) keep(f func()) {
 func (r *receiver) until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.After(90 * time.Second)
-	for {
+	locked := func() bool {
 		r.mu.Lock()
-		done := ok()
-		r.mu.Unlock()
-		if done {
+		defer r.mu.Unlock()
+		return ok()
+	}
+	for {
+		if locked() {
 			return
 		}
 		select {
@@ -194,21 +196,50 @@ func TestShop(t *testing.T) {
 	r := newReceiver(t, listen(t))
 	before := time.Now()
 	start(t, Options{GRPCEndpoint: r.addr, LokiURL: r.loki, Seed: 7, Tick: 50 * time.Millisecond, MetricEvery: 100 * time.Millisecond})
-	r.until(t, "the present", func() bool {
-		for _, s := range r.spans() {
-			if s.StartTimestamp().AsTime().After(before.Add(time.Second)) {
-				return true
+	// The services send side by side: wait for a moment at which nothing is under way.
+	r.until(t, "whole traces of the present", func() bool {
+		now := time.Now()
+		spans := r.spans()
+		if !r.whole(spans, before.Add(time.Second)) {
+			return false
+		}
+		checkSpans(t, spans, now)
+		checkMetrics(t, r, spans, before, now)
+		checkLogs(t, r, spans)
+		return true
+	})
+}
+
+// whole reports whether a span began after a time, and all spans that others name are there.
+func (r *receiver) whole(spans map[pcommon.SpanID]spanInfo, after time.Time) bool {
+	present := false
+	for _, s := range spans {
+		present = present || s.StartTimestamp().AsTime().After(after)
+		if _, ok := spans[s.ParentSpanID()]; !ok && !s.ParentSpanID().IsEmpty() {
+			return false
+		}
+	}
+	r.each(func(_ string, m pmetric.Metric) {
+		if m.Type() == pmetric.MetricTypeHistogram {
+			for _, p := range m.Histogram().DataPoints().All() {
+				for _, e := range p.Exemplars().All() {
+					_, ok := spans[e.SpanID()]
+					present = present && ok
+				}
 			}
 		}
-		return false
 	})
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := time.Now()
-	spans := r.spans()
-	checkSpans(t, spans, now)
-	checkMetrics(t, r, spans, before, now)
-	checkLogs(t, r, spans)
+	for _, ld := range r.logs {
+		for _, rl := range ld.ResourceLogs().All() {
+			for _, sl := range rl.ScopeLogs().All() {
+				for _, rec := range sl.LogRecords().All() {
+					_, ok := spans[rec.SpanID()]
+					present = present && ok
+				}
+			}
+		}
+	}
+	return present
 }
 
 func checkSpans(t *testing.T, spans map[pcommon.SpanID]spanInfo, now time.Time) {

@@ -284,6 +284,27 @@ func eventually(t *testing.T, ok func() bool) {
 	}
 }
 
+// noOld refuses entries of the last century, as a store does with what is too old.
+type noOld struct{ store.LogWriter }
+
+func (w noOld) Append(ctx context.Context, tenant model.Tenant, b *store.LogBatch) error {
+	var refused store.Refused
+	for i := range b.Streams {
+		s := &b.Streams[i]
+		s.Entries = slices.DeleteFunc(s.Entries, func(e store.LogEntry) bool {
+			old := e.Time < 1e18
+			if old {
+				refused.Add(store.ReasonTooOld, 1, func() string { return "entry too old" })
+			}
+			return old
+		})
+	}
+	if err := w.LogWriter.Append(ctx, tenant, b); err != nil {
+		return err
+	}
+	return refused.Err()
+}
+
 func TestPushHandlers(t *testing.T) {
 	h := &house{metrics: storetest.NewMetrics(), logs: storetest.NewLogs()}
 	send := func(handler http.Handler, contentType string, body []byte) (int, string) {
@@ -312,7 +333,7 @@ func TestPushHandlers(t *testing.T) {
 	}
 
 	push := fmt.Sprintf(`{"streams":[{"stream":{"app":"x"},"values":[["%d","level=error boom"],["1","old"]]}]}`, time.Now().UnixNano())
-	code, text = send(lokipush.New(h.logs, lokipush.Options{}).Push(), "application/json", []byte(push))
+	code, text = send(lokipush.New(noOld{h.logs}, lokipush.Options{}).Push(), "application/json", []byte(push))
 	if code != http.StatusBadRequest || !strings.Contains(text, "too old") {
 		t.Errorf("push: %d %q", code, text)
 	}
