@@ -214,6 +214,9 @@ func TestSlowTailLosesEntriesButCountsThem(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		_ = o.Tail(ctx, tenant, nil, func(b *store.LogBatch, lost int) error {
+			if len(b.Streams) == 0 {
+				return nil // it listens
+			}
 			if calls++; calls == 1 {
 				close(first)
 				<-hold

@@ -95,6 +95,9 @@ func (s *Store) Tail(ctx context.Context, tenant model.Tenant, ms []*model.Match
 		s.tails.n.Add(-1)
 		s.tails.mu.Unlock()
 	}()
+	if err := f(&store.LogBatch{}, 0); err != nil {
+		return err
+	}
 	for {
 		select {
 		case <-ctx.Done():

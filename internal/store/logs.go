@@ -164,7 +164,8 @@ type LogReader interface {
 
 	// Tail calls f with each batch of entries that is appended for tenant from now on and
 	// whose stream matches ms, after it is durable, until ctx is done or f returns an
-	// error, which Tail returns. Lines and fields are not filtered. When f is slower than
+	// error, which Tail returns. The first batch is empty: it says that Tail listens, and
+	// that nothing appended later is missed. Lines and fields are not filtered. When f is slower than
 	// the writers, entries are dropped and counted in the dropped argument of the next
 	// call; a writer never waits for a tail.
 	Tail(ctx context.Context, tenant model.Tenant, ms []*model.Matcher, f func(b *LogBatch, dropped int) error) error

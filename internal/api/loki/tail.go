@@ -148,9 +148,14 @@ func (a *API) follow(ctx context.Context, conn *websocket.Conn, t *tailRequest) 
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	news := make(chan tailBatch, tailBuffer)
+	news, listens := make(chan tailBatch, tailBuffer), make(chan struct{})
 	g.Go(func() error {
+		first := true
 		return a.Reader.Tail(ctx, t.tenant, q.Matchers, func(b *store.LogBatch, dropped int) error {
+			if first {
+				first = false
+				close(listens)
+			}
 			streams := tailer.Apply(b)
 			if len(streams) == 0 && dropped == 0 {
 				return nil
@@ -163,7 +168,14 @@ func (a *API) follow(ctx context.Context, conn *websocket.Conn, t *tailRequest) 
 			}
 		})
 	})
-	g.Go(func() error { return a.sendTail(ctx, conn, t, news) })
+	g.Go(func() error {
+		select {
+		case <-listens:
+			return a.sendTail(ctx, conn, t, news)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
 	return g.Wait()
 }
 

@@ -326,6 +326,12 @@ func (l *Logs) Tail(ctx context.Context, tenant model.Tenant, ms []*model.Matche
 		delete(l.tails, c)
 		l.mu.Unlock()
 	}()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := f(&store.LogBatch{}, 0); err != nil {
+		return err
+	}
 	for {
 		select {
 		case <-ctx.Done():
