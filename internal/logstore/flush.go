@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/pharos-o11y/pharos/internal/engine/part"
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -17,7 +18,7 @@ func (s *Store) writeHead(ctx context.Context, h *head) ([]*part.Finished, error
 	var done []*part.Finished
 	for _, tenant := range slices.Sorted(maps.Keys(h.tenants)) {
 		streams := slices.Clone(h.tenants[tenant].streams)
-		slices.SortFunc(streams, func(a, b *headStream) int { return a.stream.labels.Compare(b.stream.labels) })
+		sortStreams(streams)
 		rows := make([][]row, len(streams))
 		days := map[part.Day]bool{}
 		for i, hs := range streams {
@@ -40,6 +41,37 @@ func (s *Store) writeHead(ctx context.Context, h *head) ([]*part.Finished, error
 		}
 	}
 	return done, nil
+}
+
+// sortStreams puts streams in order of labels. With many of them that is much of a flush, so
+// it compares one text of each, in which a zero byte ends each name and value.
+func sortStreams(streams []*headStream) {
+	size := 0
+	for _, hs := range streams {
+		if strings.IndexByte(hs.stream.key, 0) >= 0 { // in a label
+			slices.SortFunc(streams, func(a, b *headStream) int { return a.stream.labels.Compare(b.stream.labels) })
+			return
+		}
+		size += len(hs.stream.key)
+	}
+	type keyed struct {
+		key string
+		hs  *headStream
+	}
+	list := make([]keyed, len(streams))
+	arena := make([]byte, 0, size) // never grows: a key has a length where a text has an end
+	for i, hs := range streams {
+		from := len(arena)
+		for _, l := range hs.stream.labels {
+			arena = append(append(arena, l.Name...), 0)
+			arena = append(append(arena, l.Value...), 0)
+		}
+		list[i] = keyed{text(arena[from:]), hs}
+	}
+	slices.SortFunc(list, func(a, b keyed) int { return strings.Compare(a.key, b.key) })
+	for i := range list {
+		streams[i] = list[i].hs
+	}
 }
 
 // upTo returns the number of rows before time.
