@@ -8,11 +8,6 @@ let browser;
 let tab;
 let page;
 
-async function clean(expected) {
-  assert.deepEqual(tab.problems(expected), [], 'errors in the browser');
-  assert.deepEqual(tab.foreign, [], 'requests to other hosts');
-}
-
 describe('admin', { timeout: 600_000 }, () => {
   before(async () => {
     server = await demo();
@@ -43,7 +38,7 @@ describe('admin', { timeout: 600_000 }, () => {
     await page.getByRole('region', { name: 'Attributes' }).getByRole('button', { name: 'span.http.route', exact: true }).click();
     await page.getByRole('region', { name: 'Values of span.http.route' }).locator('tbody tr').nth(2).waitFor();
     assert.deepEqual(await axe(page), []);
-    await clean();
+    tab.clean();
   });
 
   it('Queries lists the costliest and cancels a running one', async () => {
@@ -64,7 +59,7 @@ describe('admin', { timeout: 600_000 }, () => {
     await page.getByText('Nothing runs at this moment').waitFor();
     assert.match(cancelled, /queries\/7$/);
     await page.unroute('**/api/pharos/v1/queries**');
-    await clean();
+    tab.clean();
   });
 
   it('Ingest shows what was refused and why', async () => {
@@ -75,7 +70,7 @@ describe('admin', { timeout: 600_000 }, () => {
     await page.getByTestId('rejects').locator('tbody tr').filter({ hasText: 'logs' }).first().waitFor();
     assert.deepEqual(await axe(page), []);
     await shot(page, 'admin-ingest');
-    await clean();
+    tab.clean();
   });
 
   it('Retention, disk, status and configuration', async () => {
@@ -89,7 +84,7 @@ describe('admin', { timeout: 600_000 }, () => {
     await page.getByTestId('config').filter({ hasText: /^wal:\n\s+segment_size/ }).waitFor();
     assert.deepEqual(await axe(page), []);
     await shot(page, 'admin-status');
-    await clean();
+    tab.clean();
   });
 
   it('every tab says when the server does not answer', async () => {
@@ -99,6 +94,6 @@ describe('admin', { timeout: 600_000 }, () => {
       await page.locator('.errorbox').first().filter({ hasText: 'The server cannot be reached.' }).waitFor();
     }
     await page.unroute(/\/api\/(pharos\/v1|v1\/status|v1\/targets)/);
-    await clean(/ERR_FAILED/);
+    tab.clean(/ERR_FAILED/);
   });
 });

@@ -12,12 +12,6 @@ const q = (text) => encodeURIComponent(text);
 const p95 = 'histogram_quantile(0.95, sum by (le, job) (rate(http_server_request_duration_seconds_bucket[$__rate_interval])))';
 const json = (path) => fetch(server.url + path).then((r) => r.json());
 
-/** What must hold at the end of every test. */
-async function clean(expected) {
-  assert.deepEqual(tab.problems(expected), [], 'errors in the browser');
-  assert.deepEqual(tab.foreign, [], 'requests to other hosts');
-}
-
 describe('the interface', { timeout: 900_000 }, () => {
   before(async () => {
     server = await demo();
@@ -51,7 +45,7 @@ describe('the interface', { timeout: 900_000 }, () => {
     // For the picture, let the strip collect some rates.
     if (process.env.SCREENSHOTS) await delay(30_000);
     await shot(page, 'home');
-    await clean();
+    tab.clean();
   });
 
   it('Home switches the fault', async () => {
@@ -61,7 +55,7 @@ describe('the interface', { timeout: 900_000 }, () => {
     assert.equal((await json('/api/pharos/v1/demo/fault')).active, true);
     await button.click();
     await page.getByText('Demo shop.').waitFor();
-    await clean();
+    tab.clean();
   });
 
   it('Home shows how to send data', async () => {
@@ -73,7 +67,7 @@ describe('the interface', { timeout: 900_000 }, () => {
       await box.getByRole('tab', { name: tabName }).click();
       await box.locator('pre').filter({ hasText: new URL(server.url).host }).first().waitFor();
     }
-    await clean();
+    tab.clean();
   });
 
   it('Metrics lists metrics as small charts and finds one', async () => {
@@ -88,7 +82,7 @@ describe('the interface', { timeout: 900_000 }, () => {
     await page.getByTestId('chart').waitFor();
     assert.match(decodeURIComponent(page.url()).replaceAll('+', ' '), /histogram_quantile\(0\.95/);
     await page.getByTestId('legend').locator('tbody tr').first().waitFor();
-    await clean();
+    tab.clean();
   });
 
   it('Metrics draws series, isolates one and zooms', async () => {
@@ -118,7 +112,7 @@ describe('the interface', { timeout: 900_000 }, () => {
     await page.getByRole('region', { name: 'Latest values' }).locator('tbody tr').first().waitFor();
     await page.getByRole('tab', { name: 'Raw' }).click();
     await page.getByRole('region', { name: 'Raw samples' }).waitFor();
-    await clean();
+    tab.clean();
   });
 
   it('Metrics shows the place of a mistake and an empty answer', async () => {
@@ -126,7 +120,7 @@ describe('the interface', { timeout: 900_000 }, () => {
     await page.locator('.errorbox .caret').waitFor();
     await page.goto(`/explore/metrics?q=${q('there_is_nothing_of_this_name')}`);
     await page.getByText('No data points').waitFor();
-    await clean(/400 \(Bad Request\)/);
+    tab.clean(/400 \(Bad Request\)/);
   });
 
   it('Logs shows volume, lines, details and context', async () => {
@@ -151,7 +145,7 @@ describe('the interface', { timeout: 900_000 }, () => {
     await page.waitForURL(/service_name%3D%22|service_name="/);
     await until('one service only', async () => (await page.locator('.logrow .svc').count()) === 0);
     await page.keyboard.press('Escape');
-    await clean();
+    tab.clean();
   });
 
   it('Logs explains a query and shows its volume as a table', async () => {
@@ -164,7 +158,7 @@ describe('the interface', { timeout: 900_000 }, () => {
     await page.goto(`/logs?q=${q('sum(rate({service_name=~".+"}[1m]))')}`);
     await page.getByRole('tab', { name: 'Explain' }).click();
     await page.getByTestId('explain').locator('tbody tr').first().waitFor();
-    await clean();
+    tab.clean();
   });
 
   it('Home lists the queries that were run last', async () => {
@@ -175,7 +169,7 @@ describe('the interface', { timeout: 900_000 }, () => {
     await page.getByTestId('recent').getByRole('link', { name: /service_name/ }).first().click();
     await page.waitForURL(/\/logs\?/);
     await page.locator('.logrow').nth(3).waitFor();
-    await clean();
+    tab.clean();
   });
 
   it('Logs wraps, shows JSON, columns and metric queries', async () => {
@@ -190,7 +184,7 @@ describe('the interface', { timeout: 900_000 }, () => {
     await page.getByTestId('legend').locator('tbody tr').nth(2).waitFor();
     await page.goto(`/logs?q=${q('{service_name="x" |= ')}`);
     await page.locator('.errorbox').waitFor();
-    await clean(/400 \(Bad Request\)/);
+    tab.clean(/400 \(Bad Request\)/);
   });
 
   it('Logs follows live, pauses and resumes', async () => {
@@ -210,7 +204,7 @@ describe('the interface', { timeout: 900_000 }, () => {
     await until('resumed', async () => (await page.getByTestId('resume').count()) === 0);
     assert.match(await page.getByTestId('dropped').innerText(), /^0 dropped/);
     await page.getByTestId('live').click();
-    await clean();
+    tab.clean();
   });
 
   it('Traces shows points and a list, and narrows', async () => {
@@ -240,7 +234,7 @@ describe('the interface', { timeout: 900_000 }, () => {
     await until('an answer to the narrowed query', async () => (await page.locator('.errorbox').count()) === 0 && (await list.count()) > 0);
     await page.goto(`/traces?q=${q('{ status = }')}`);
     await page.locator('.errorbox .caret').waitFor();
-    await clean(/400 \(Bad Request\)/);
+    tab.clean(/400 \(Bad Request\)/);
   });
 
   it('Trace shows the waterfall, finds and folds spans', async () => {
@@ -268,7 +262,7 @@ describe('the interface', { timeout: 900_000 }, () => {
     await page.getByTestId('spans-table').locator('.st-row').nth(2).waitFor();
     await page.goto('/trace/0123456789abcdef0123456789abcdef');
     await page.getByText('There is no such trace').waitFor();
-    await clean();
+    tab.clean();
   });
 
   it('leads from a chart to a trace to its logs and back to metrics', async () => {
@@ -301,7 +295,7 @@ describe('the interface', { timeout: 900_000 }, () => {
     await page.getByTestId('span-drawer').getByTestId('logs-for-span').click();
     await page.waitForURL(/span_id/);
     await page.locator('.logrow').first().waitFor();
-    await clean();
+    tab.clean();
   });
 
   it('Services lists services and their routes', async () => {
@@ -314,7 +308,7 @@ describe('the interface', { timeout: 900_000 }, () => {
     await page.waitForURL(/\/services\/\w+/);
     await page.getByRole('heading', { name: 'Operations' }).waitFor();
     await shot(page, 'service');
-    await clean();
+    tab.clean();
   });
 
   it('obeys the keyboard and the time box', async () => {
@@ -344,7 +338,7 @@ describe('the interface', { timeout: 900_000 }, () => {
     await page.keyboard.press('j');
     await page.keyboard.press('Enter');
     await page.waitForURL(/\/trace\//);
-    await clean();
+    tab.clean();
   });
 
   it('remembers the theme without a flash and is accessible in light', async () => {
@@ -386,6 +380,6 @@ describe('the interface', { timeout: 900_000 }, () => {
   it('answers unknown addresses with a page', async () => {
     await page.goto('/nothing/here');
     await page.getByText('There is no such page').waitFor();
-    await clean();
+    tab.clean();
   });
 });

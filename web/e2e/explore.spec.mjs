@@ -12,11 +12,6 @@ const q = (text) => encodeURIComponent(text);
 const p95 = 'histogram_quantile(0.95, sum by (le, job) (rate(http_server_request_duration_seconds_bucket[$__rate_interval])))';
 const address = () => decodeURIComponent(page.url()).replaceAll('+', ' ');
 
-async function clean(expected) {
-  assert.deepEqual(tab.problems(expected), [], 'errors in the browser');
-  assert.deepEqual(tab.foreign, [], 'requests to other hosts');
-}
-
 describe('exploring', { timeout: 600_000 }, () => {
   before(async () => {
     server = await demo();
@@ -47,7 +42,7 @@ describe('exploring', { timeout: 600_000 }, () => {
     assert.deepEqual(await axe(page), []);
     await shot(page, 'metrics-builder');
     await page.getByRole('button', { name: 'Code', exact: true }).click();
-    await clean();
+    tab.clean();
   });
 
   it('Metrics: a right click leads on', async () => {
@@ -74,7 +69,7 @@ describe('exploring', { timeout: 600_000 }, () => {
     await page.getByRole('navigation', { name: 'Breadcrumb' }).getByRole('button', { name: /^http_server/ }).click();
     await page.waitForURL(/\/explore\/metrics/);
     await page.getByTestId('legend').waitFor();
-    await clean();
+    tab.clean();
   });
 
   it('Metrics: a query becomes a panel, on a new dashboard and on that one', async () => {
@@ -107,7 +102,7 @@ describe('exploring', { timeout: 600_000 }, () => {
     await panel('Slowest').locator('canvas').waitFor();
     const uid = /\/d\/([^/?]+)/.exec(page.url())[1];
     assert.ok((await fetch(`${server.url}/api/dashboards/uid/${uid}`, { method: 'DELETE' })).ok);
-    await clean();
+    tab.clean();
   });
 
   it('Metrics: table of a chart, keyboard cursor, hidden rows, capped series', async () => {
@@ -131,7 +126,7 @@ describe('exploring', { timeout: 600_000 }, () => {
     await page.getByText(/series are drawn/).waitFor();
     await page.getByRole('button', { name: 'Top 20' }).click();
     await until('the top', () => address().includes('topk(20'));
-    await clean();
+    tab.clean();
   });
 
   it('Logs: form, patterns, numbers, remembered columns', async () => {
@@ -163,7 +158,7 @@ describe('exploring', { timeout: 600_000 }, () => {
     await page.getByRole('button', { name: 'Edit as query' }).click();
     await until('a metric query', () => address().includes('sum by (service_name) (rate('));
     await page.getByTestId('chart').waitFor();
-    await clean();
+    tab.clean();
   });
 
   it('Traces: rate, errors, durations and why a box is slow', async () => {
@@ -181,7 +176,7 @@ describe('exploring', { timeout: 600_000 }, () => {
     await compare.locator('.factors li').first().waitFor({ timeout: 40_000 });
     await compare.locator('.factors').getByRole('button', { name: /^Only / }).first().click();
     await page.waitForURL(/[?&]q=/);
-    await clean();
+    tab.clean();
   });
 
   it('Trace: flame graph and map of services', async () => {
@@ -199,7 +194,7 @@ describe('exploring', { timeout: 600_000 }, () => {
     await page.locator('.gnode').nth(4).waitFor();
     assert.deepEqual(await axe(page), []);
     await shot(page, 'trace-graph');
-    await clean();
+    tab.clean();
   });
 
   it('carries the context, the trail and the range', async () => {
@@ -223,7 +218,7 @@ describe('exploring', { timeout: 600_000 }, () => {
     await page.waitForURL(/from=now-30m/);
     await page.keyboard.press('f');
     await page.waitForURL(/from=\d{13}&to=\d{13}|to=\d{13}/);
-    await clean();
+    tab.clean();
   });
 
   it('shows times in a named zone and shares absolute links', async () => {
@@ -244,6 +239,6 @@ describe('exploring', { timeout: 600_000 }, () => {
     assert.match(await page.getByLabel('Link to this moment').inputValue(), /from=\d{13}&to=\d{13}/);
     assert.deepEqual(await axe(page), []);
     await page.keyboard.press('Escape');
-    await clean();
+    tab.clean();
   });
 });

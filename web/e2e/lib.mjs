@@ -1,4 +1,5 @@
 // What the browser tests share: a running server, a browser, and the checks that hold on every page.
+import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -123,11 +124,17 @@ export async function openPage(browser, base, { theme = 'dark', width = 1440, he
   page.on('request', (r) => {
     if (!r.url().startsWith(base) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) foreign.push(r.url());
   });
+  /** Problems since the last call; the ones that a test provokes are taken out by pattern. */
+  const since = (expected) => problems.splice(0).filter((p) => !expected || !expected.test(p));
   return {
     page,
-    /** Problems since the last call; the ones that a test provokes are taken out by pattern. */
-    problems: (expected) => problems.splice(0).filter((p) => !expected || !expected.test(p)),
+    problems: since,
     foreign,
+    /** What must hold at the end of every test. */
+    clean(expected) {
+      assert.deepEqual(since(expected), [], 'errors in the browser');
+      assert.deepEqual(foreign, [], 'requests to other hosts');
+    },
     close: () => context.close(),
   };
 }

@@ -8,11 +8,6 @@ let browser;
 let tab;
 let page;
 
-async function clean(expected) {
-  assert.deepEqual(tab.problems(expected), [], 'errors in the browser');
-  assert.deepEqual(tab.foreign, [], 'requests to other hosts');
-}
-
 describe('services', { timeout: 600_000 }, () => {
   before(async () => {
     server = await demo();
@@ -53,7 +48,7 @@ describe('services', { timeout: 600_000 }, () => {
     await page.keyboard.press('Enter');
     await drawer.getByRole('button', { name: /^Show its/ }).click();
     await until('the group is open', async () => (await nodes.count()) >= all - 1);
-    await clean();
+    tab.clean();
   });
 
   it('Service shows objectives, operations, dependencies, errors and patterns', async () => {
@@ -69,7 +64,7 @@ describe('services', { timeout: 600_000 }, () => {
     await page.getByTestId('top-errors').locator('a').first().click();
     await page.waitForURL(/\/traces\?/);
     await page.getByTestId('trace-list').locator('tbody tr').first().waitFor();
-    await clean();
+    tab.clean();
   });
 
   it('a service that does not exist says so', async () => {
@@ -77,7 +72,7 @@ describe('services', { timeout: 600_000 }, () => {
     await page.getByText('No request metrics').waitFor();
     await page.getByText('No calls were measured').waitFor();
     await page.getByText('No span failed').waitFor();
-    await clean();
+    tab.clean();
   });
 
   it('from "checkout is slow" to the guilty span and its log line in four clicks', async () => {
@@ -111,6 +106,6 @@ describe('services', { timeout: 600_000 }, () => {
     await drawer.getByTestId('span-logs').getByText(/slow query/).first().waitFor();
     await shot(page, 'trace-guilty');
     assert.ok(clicks <= 4, `${clicks} clicks`);
-    await clean();
+    tab.clean();
   });
 });
