@@ -42,6 +42,10 @@ const DefaultTenant Tenant = "default"
 // maxTenantLen is the limit of Loki and Mimir on tenant ids.
 const maxTenantLen = 150
 
+// ErrMalformed is wrapped by errors about bytes that are not the message they should be.
+// Their text says which, and at which byte.
+var ErrMalformed = errors.New("malformed")
+
 // ErrTenant is wrapped by every error of [ParseTenant].
 var ErrTenant = errors.New("invalid tenant")
 

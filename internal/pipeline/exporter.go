@@ -81,9 +81,13 @@ type sinkExporter struct {
 // errBug is what a client is told when its data made the conversion panic.
 var errBug = errors.New("the data hit a bug of Pharos; its log has the details")
 
-// contain runs write for the tenant of ctx. gRPC has nobody who recovers a panic: a bug in
-// the conversion of one request would end the process, and the request would come again.
-func (e *sinkExporter) contain(ctx context.Context, sig model.Signal, write func(model.Tenant) error) (err error) {
+// write is a method of Sink.
+type write func(ctx context.Context, tenant model.Tenant, body []byte) error
+
+// contain encodes data and writes it for the tenant of ctx. gRPC has nobody who recovers a
+// panic: a bug in the conversion of one request would end the process, and the request
+// would come again.
+func (e *sinkExporter) contain(ctx context.Context, sig model.Signal, encode func() ([]byte, error), to write) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			e.logger.Error("write panicked", "signal", sig.String(), "panic", r, "stack", string(debug.Stack()))
@@ -91,8 +95,12 @@ func (e *sinkExporter) contain(ctx context.Context, sig model.Signal, write func
 		}
 	}()
 	tenant, err := e.owner(ctx)
+	if err != nil {
+		return toClient(ctx, sig, err)
+	}
+	body, err := encode()
 	if err == nil {
-		err = write(tenant)
+		err = to(ctx, tenant, body)
 	}
 	return toClient(ctx, sig, err)
 }
@@ -102,17 +110,17 @@ func (*sinkExporter) Capabilities() consumer.Capabilities { return consumer.Capa
 
 // ConsumeMetrics implements consumer.Metrics.
 func (e *sinkExporter) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) error {
-	return e.contain(ctx, model.Metrics, func(t model.Tenant) error { return e.sink.WriteMetrics(ctx, t, md) })
+	return e.contain(ctx, model.Metrics, func() ([]byte, error) { return new(pmetric.ProtoMarshaler).MarshalMetrics(md) }, e.sink.WriteMetrics)
 }
 
 // ConsumeLogs implements consumer.Logs.
 func (e *sinkExporter) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
-	return e.contain(ctx, model.Logs, func(t model.Tenant) error { return e.sink.WriteLogs(ctx, t, ld) })
+	return e.contain(ctx, model.Logs, func() ([]byte, error) { return new(plog.ProtoMarshaler).MarshalLogs(ld) }, e.sink.WriteLogs)
 }
 
 // ConsumeTraces implements consumer.Traces.
 func (e *sinkExporter) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
-	return e.contain(ctx, model.Traces, func(t model.Tenant) error { return e.sink.WriteTraces(ctx, t, td) })
+	return e.contain(ctx, model.Traces, func() ([]byte, error) { return new(ptrace.ProtoMarshaler).MarshalTraces(td) }, e.sink.WriteTraces)
 }
 
 // owner finds the tenant in the metadata that receivers keep of a request.
@@ -148,7 +156,7 @@ func toClient(ctx context.Context, signal model.Signal, err error) error {
 		return nil
 	case errors.As(err, &refused) && notePartial(ctx, signal, refused):
 		return nil
-	case refused != nil, errors.Is(err, store.ErrLimit):
+	case refused != nil, errors.Is(err, store.ErrLimit), errors.Is(err, model.ErrMalformed):
 		return consumererror.NewPermanent(clientError{err, status.New(codes.InvalidArgument, err.Error())})
 	case errors.Is(err, model.ErrTenant):
 		return consumererror.NewPermanent(clientError{err, status.New(codes.Unauthenticated, err.Error())})

@@ -32,22 +32,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/otelcol"
-	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/collector/pdata/pmetric"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/service"
 
 	"github.com/pharos-o11y/pharos/internal/model"
 )
 
-// Sink takes what comes out of the pipelines. Its methods are safe for concurrent use,
-// only read what they are given, and return nil only when all of it is durable; otherwise
-// a *store.Refused for what is refused for good (the rest is stored), or an error that
-// wraps store.ErrOverloaded or store.ErrReadOnly when nothing was stored.
+// Sink takes what comes out of the pipelines: a body is OTLP's protobuf, an
+// Export*ServiceRequest (which is MetricsData, LogsData or TracesData, too). Its methods
+// are safe for concurrent use, only read body, and not after they return. They return nil
+// only when all of it is durable; otherwise a *store.Refused for what is refused for good
+// (the rest is stored), or an error when nothing was stored: one that wraps
+// model.ErrMalformed for what is no such message, store.ErrOverloaded or
+// store.ErrReadOnly for what is worth another try.
 type Sink interface {
-	WriteMetrics(ctx context.Context, tenant model.Tenant, md pmetric.Metrics) error
-	WriteLogs(ctx context.Context, tenant model.Tenant, ld plog.Logs) error
-	WriteTraces(ctx context.Context, tenant model.Tenant, td ptrace.Traces) error
+	WriteMetrics(ctx context.Context, tenant model.Tenant, body []byte) error
+	WriteLogs(ctx context.Context, tenant model.Tenant, body []byte) error
+	WriteTraces(ctx context.Context, tenant model.Tenant, body []byte) error
 }
 
 // Where the OTLP receiver of the default configuration listens.

@@ -34,7 +34,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
-// sink is a Sink that keeps copies of what it is given.
+// sink is a Sink that keeps what it is given.
 type sink struct {
 	mu      sync.Mutex
 	metrics []pmetric.Metrics
@@ -55,22 +55,28 @@ func (s *sink) add(tenant model.Tenant, n int, keep func()) error {
 	return s.err
 }
 
-func (s *sink) WriteMetrics(_ context.Context, tenant model.Tenant, md pmetric.Metrics) error {
-	c := pmetric.NewMetrics()
-	md.CopyTo(c)
-	return s.add(tenant, md.DataPointCount(), func() { s.metrics = append(s.metrics, c) })
+func (s *sink) WriteMetrics(_ context.Context, tenant model.Tenant, body []byte) error {
+	md, err := new(pmetric.ProtoUnmarshaler).UnmarshalMetrics(body)
+	if err != nil {
+		return fmt.Errorf("%w: %w", model.ErrMalformed, err)
+	}
+	return s.add(tenant, md.DataPointCount(), func() { s.metrics = append(s.metrics, md) })
 }
 
-func (s *sink) WriteLogs(_ context.Context, tenant model.Tenant, ld plog.Logs) error {
-	c := plog.NewLogs()
-	ld.CopyTo(c)
-	return s.add(tenant, ld.LogRecordCount(), func() { s.logs = append(s.logs, c) })
+func (s *sink) WriteLogs(_ context.Context, tenant model.Tenant, body []byte) error {
+	ld, err := new(plog.ProtoUnmarshaler).UnmarshalLogs(body)
+	if err != nil {
+		return fmt.Errorf("%w: %w", model.ErrMalformed, err)
+	}
+	return s.add(tenant, ld.LogRecordCount(), func() { s.logs = append(s.logs, ld) })
 }
 
-func (s *sink) WriteTraces(_ context.Context, tenant model.Tenant, td ptrace.Traces) error {
-	c := ptrace.NewTraces()
-	td.CopyTo(c)
-	return s.add(tenant, td.SpanCount(), func() { s.traces = append(s.traces, c) })
+func (s *sink) WriteTraces(_ context.Context, tenant model.Tenant, body []byte) error {
+	td, err := new(ptrace.ProtoUnmarshaler).UnmarshalTraces(body)
+	if err != nil {
+		return fmt.Errorf("%w: %w", model.ErrMalformed, err)
+	}
+	return s.add(tenant, td.SpanCount(), func() { s.traces = append(s.traces, td) })
 }
 
 func (s *sink) fail(err error) {

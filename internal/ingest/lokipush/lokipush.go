@@ -21,7 +21,6 @@ import (
 	"github.com/pharos-o11y/pharos/internal/ingest"
 	"github.com/pharos-o11y/pharos/internal/ingest/logrules"
 	"github.com/pharos-o11y/pharos/internal/ingest/otlp"
-	"github.com/pharos-o11y/pharos/internal/ingest/wire"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/nesting"
 	"github.com/pharos-o11y/pharos/internal/store"
@@ -140,7 +139,7 @@ func decodePush(s *Server, r *http.Request, body *ingest.Body, b *logrules.Build
 		return 0, err
 	}
 	err = s.decodeProto(raw, b)
-	if errors.Is(err, wire.ErrMalformed) {
+	if errors.Is(err, model.ErrMalformed) {
 		err = ingest.Errorf(http.StatusBadRequest, "decode PushRequest: %w", err)
 	}
 	return len(raw), err

@@ -65,12 +65,16 @@ func New(opts Options) *Writer {
 	}
 }
 
-// WriteMetrics converts md and appends it. It returns nil when all of it is durable, and
+// WriteMetrics converts an ExportMetricsServiceRequest and appends it. It returns nil when all of it is durable, and
 // otherwise what [store.MetricWriter] returns; what the translation refuses is counted
-// in the [*store.Refused]. md is only read.
-func (w *Writer) WriteMetrics(ctx context.Context, tenant model.Tenant, md pmetric.Metrics) error {
+// in the [*store.Refused]. body is only read.
+func (w *Writer) WriteMetrics(ctx context.Context, tenant model.Tenant, body []byte) error {
 	if w.opts.Metrics == nil {
 		return noStore(model.Metrics)
+	}
+	md, err := new(pmetric.ProtoUnmarshaler).UnmarshalMetrics(body)
+	if err != nil {
+		return malformed(model.Metrics, err)
 	}
 	c, ok := w.converters.Get().(*converter)
 	if !ok {
@@ -79,7 +83,6 @@ func (w *Writer) WriteMetrics(ctx context.Context, tenant model.Tenant, md pmetr
 	defer w.converters.Put(c)
 	c.reset(tenant, w.opts.Now().UnixNano())
 	c.convert(md)
-	var err error
 	switch {
 	case c.over:
 		err = fmt.Errorf("write metrics: %w: the series of the request have labels of more than %d bytes; send smaller batches", store.ErrLimit, maxKeys)
@@ -95,11 +98,15 @@ func (w *Writer) WriteMetrics(ctx context.Context, tenant model.Tenant, md pmetr
 	return err
 }
 
-// WriteLogs converts ld and appends it. Errors are those of [store.LogWriter]; what
-// Loki's rules refuse is counted in the [*store.Refused]. ld is only read.
-func (w *Writer) WriteLogs(ctx context.Context, tenant model.Tenant, ld plog.Logs) error {
+// WriteLogs converts an ExportLogsServiceRequest and appends it. Errors are those of [store.LogWriter]; what
+// Loki's rules refuse is counted in the [*store.Refused]. body is only read.
+func (w *Writer) WriteLogs(ctx context.Context, tenant model.Tenant, body []byte) error {
 	if w.opts.Logs == nil {
 		return noStore(model.Logs)
+	}
+	ld, err := new(plog.ProtoUnmarshaler).UnmarshalLogs(body)
+	if err != nil {
+		return malformed(model.Logs, err)
 	}
 	b, ok := w.builders.Get().(*logrules.Builder)
 	if !ok {
@@ -107,7 +114,7 @@ func (w *Writer) WriteLogs(ctx context.Context, tenant model.Tenant, ld plog.Log
 	}
 	defer w.builders.Put(b)
 	b.Reset(w.opts.Now())
-	err := AppendLogs(b, ld)
+	err = AppendLogs(b, ld)
 	batch := b.Batch()
 	if err == nil && len(batch.Streams) > 0 {
 		err = w.opts.Logs.Append(ctx, tenant, batch)
@@ -117,22 +124,29 @@ func (w *Writer) WriteLogs(ctx context.Context, tenant model.Tenant, ld plog.Log
 	return err
 }
 
-// WriteTraces appends td, leaving out spans without a valid trace or span id. td is only
-// read.
-func (w *Writer) WriteTraces(ctx context.Context, tenant model.Tenant, td ptrace.Traces) error {
+// WriteTraces appends an ExportTraceServiceRequest, leaving out spans without a valid trace or span id. body
+// is only read.
+func (w *Writer) WriteTraces(ctx context.Context, tenant model.Tenant, body []byte) error {
 	if w.opts.Traces == nil {
 		return noStore(model.Traces)
+	}
+	td, err := new(ptrace.ProtoUnmarshaler).UnmarshalTraces(body)
+	if err != nil {
+		return malformed(model.Traces, err)
 	}
 	var refused store.Refused
 	td = withoutInvalid(td, &refused)
 	spans := td.SpanCount()
-	var err error
 	if spans > 0 {
 		err = w.opts.Traces.Append(ctx, tenant, td)
 	}
 	err = ingest.Join(&refused, spans, err)
 	w.metrics.CountItems(model.Traces.String(), spans, err)
 	return err
+}
+
+func malformed(s model.Signal, err error) error {
+	return fmt.Errorf("decode %s: %w: %v", s, model.ErrMalformed, err)
 }
 
 func noStore(s model.Signal) error {

@@ -7,13 +7,32 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
+
+// logsBody returns ld as it is sent.
+func logsBody(t testing.TB, ld plog.Logs) []byte {
+	t.Helper()
+	b, err := new(plog.ProtoMarshaler).MarshalLogs(ld)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// tracesBody returns td as it is sent.
+func tracesBody(t testing.TB, td ptrace.Traces) []byte {
+	t.Helper()
+	b, err := new(ptrace.ProtoMarshaler).MarshalTraces(td)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
 
 func TestWriteTraces(t *testing.T) {
 	traces := storetest.NewTraces()
@@ -24,13 +43,10 @@ func TestWriteTraces(t *testing.T) {
 		s.SetTraceID([16]byte{15: byte(i)}) // the first is all zero
 		s.SetSpanID([8]byte{7: 1})
 	}
-	err := New(Options{Traces: traces}).WriteTraces(t.Context(), "t", td)
+	err := New(Options{Traces: traces}).WriteTraces(t.Context(), "t", tracesBody(t, td))
 	var refused *store.Refused
 	if !errors.As(err, &refused) || refused.Kept != 2 || refused.Count() != 1 || refused.Refusals[0].Reason != store.ReasonInvalidID {
 		t.Errorf("error %v, want one refused and two kept", err)
-	}
-	if td.SpanCount() != 3 {
-		t.Errorf("the caller's data was changed")
 	}
 	if _, err := traces.Trace(t.Context(), "t", model.TraceID{15: 2}, model.TimeRange{}, nil); err != nil {
 		t.Errorf("read a kept trace: %v", err)
@@ -46,7 +62,7 @@ func TestWriteLogs(t *testing.T) {
 	bad.Resource().Attributes().PutStr("service.name", "\xff")
 	bad.ScopeLogs().AppendEmpty().LogRecords().AppendEmpty().Body().SetStr("lost")
 	now := storetest.Now()
-	err := New(Options{Logs: logs, Now: func() time.Time { return now }}).WriteLogs(t.Context(), "t", ld)
+	err := New(Options{Logs: logs, Now: func() time.Time { return now }}).WriteLogs(t.Context(), "t", logsBody(t, ld))
 	var refused *store.Refused
 	if !errors.As(err, &refused) || refused.Kept != 1 || refused.Refusals[0].Reason != store.ReasonInvalidLabels {
 		t.Errorf("error %v, want one refused and one kept", err)
@@ -66,14 +82,13 @@ func TestWriteLogs(t *testing.T) {
 // TestStoreErrorsPass checks that what is worth a retry stays recognisable.
 func TestStoreErrorsPass(t *testing.T) {
 	w := New(Options{Metrics: failing{}})
-	md := deltaSum(1, 2, 3)
-	if err := w.WriteMetrics(t.Context(), "t", md); !errors.Is(err, store.ErrReadOnly) {
+	if err := w.WriteMetrics(t.Context(), "t", metricsBody(t, deltaSum(1, 2, 3))); !errors.Is(err, store.ErrReadOnly) {
 		t.Errorf("error %v, want read-only", err)
 	}
-	if err := w.WriteTraces(t.Context(), "t", ptrace.NewTraces()); !errors.Is(err, store.ErrUnsupported) {
+	if err := w.WriteTraces(t.Context(), "t", nil); !errors.Is(err, store.ErrUnsupported) {
 		t.Errorf("error %v, want unsupported", err)
 	}
-	if err := w.WriteMetrics(t.Context(), "t", pmetric.NewMetrics()); err != nil {
+	if err := w.WriteMetrics(t.Context(), "t", nil); err != nil {
 		t.Errorf("nothing to store: %v", err)
 	}
 }

@@ -1,27 +1,24 @@
 // Package wire reads protobuf messages where they lie: no generated code, no copies,
 // no allocation. A [Reader] walks the fields of one message inside a larger buffer, so
-// that every error names the byte offset in what the client sent, and the caller keeps
-// sub-slices of that buffer for as long as the buffer lives.
+// that every error, a [model.ErrMalformed], names the byte offset in what the client sent,
+// and the caller keeps sub-slices of that buffer for as long as the buffer lives.
 //
 //	for r.More() {
 //		num, typ, err := r.Field()
 //		switch { case num == 1 && typ == wire.Bytes: b, err := r.Bytes() ... }
 //	}
 //
-// It is what the push protocols (remote write, Loki push) are decoded with; OTLP goes
-// through pdata, which has its own.
+// It is what the push protocols (remote write, Loki push, OTLP) are decoded with.
 package wire
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 	"unsafe"
-)
 
-// ErrMalformed is wrapped by every error of this package.
-var ErrMalformed = errors.New("malformed protobuf")
+	"github.com/pharos-o11y/pharos/internal/model"
+)
 
 // Type is the wire type of a field.
 type Type uint8
@@ -60,7 +57,7 @@ func (r *Reader) Advance(n int) { r.i += n }
 
 // Errorf returns an error at the current offset.
 func (r *Reader) Errorf(format string, args ...any) error {
-	return fmt.Errorf("%w at byte %d: %s", ErrMalformed, r.i, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w protobuf at byte %d: %s", model.ErrMalformed, r.i, fmt.Sprintf(format, args...))
 }
 
 // Field reads a field's number and wire type.

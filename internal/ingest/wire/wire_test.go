@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/pharos-o11y/pharos/internal/model"
 )
 
 // FuzzReader compares walking a message with protobuf's own parser.
@@ -29,8 +31,8 @@ func FuzzReader(f *testing.F) {
 			}
 			wantNum, wantTyp, n := protowire.ConsumeField(rest)
 			if err != nil {
-				if !errors.Is(err, ErrMalformed) {
-					t.Fatalf("error %v does not wrap ErrMalformed", err)
+				if !errors.Is(err, model.ErrMalformed) {
+					t.Fatalf("error %v does not wrap model.ErrMalformed", err)
 				}
 				if n >= 0 && wantTyp != protowire.StartGroupType {
 					t.Fatalf("error %v on a field that protobuf reads: %d", err, wantNum)
@@ -70,7 +72,7 @@ func TestErrorsNameTheOffset(t *testing.T) {
 		if err == nil {
 			err = r.Skip(typ)
 		}
-		if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), tt.want) {
+		if !errors.Is(err, model.ErrMalformed) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%q: error %v, want %q", tt.body, err, tt.want)
 		}
 	}
