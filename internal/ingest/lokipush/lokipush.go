@@ -156,21 +156,32 @@ func decodeOTLP(s *Server, r *http.Request, body *ingest.Body, b *logrules.Build
 	if err != nil {
 		return 0, err
 	}
-	req := plogotlp.NewExportRequest()
-	check, decode := nesting.Proto, req.UnmarshalProto
+	size := len(raw)
 	if media == "application/json" {
-		check, decode = nesting.JSON, req.UnmarshalJSON
+		if raw, err = protoOf(raw); err != nil {
+			return size, ingest.Errorf(http.StatusBadRequest, "decode ExportLogsServiceRequest: %w", err)
+		}
 	}
-	if err = check(raw); err == nil {
-		err = decode(raw)
+	resources, err := otlp.AppendLogs(b, raw)
+	switch {
+	case errors.Is(err, model.ErrMalformed):
+		return size, ingest.Errorf(http.StatusBadRequest, "%w", err)
+	case err == nil && resources == 0:
+		return size, errNoStreams()
 	}
-	if err != nil {
-		return len(raw), ingest.Errorf(http.StatusBadRequest, "decode ExportLogsServiceRequest: %w", err)
+	return size, err
+}
+
+// protoOf returns an ExportLogsServiceRequest in JSON as protobuf.
+func protoOf(text []byte) ([]byte, error) {
+	if err := nesting.JSON(text); err != nil {
+		return nil, err
 	}
-	if req.Logs().ResourceLogs().Len() == 0 {
-		return len(raw), errNoStreams()
+	req := plogotlp.NewExportRequest()
+	if err := req.UnmarshalJSON(text); err != nil {
+		return nil, err
 	}
-	return len(raw), otlp.AppendLogs(b, req.Logs())
+	return req.MarshalProto()
 }
 
 func errNoStreams() error {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/histogram"
-	"go.opentelemetry.io/collector/pdata/pmetric"
 )
 
 // deltas adds up series of delta temporality, which Prometheus' data model has not. Its
@@ -146,75 +145,3 @@ func (old *deltaState) plusNative(h *histogram.Histogram) (*deltaState, error) {
 
 // maxNativeBuckets bounds an added-up histogram; past it, resolution is halved.
 const maxNativeBuckets = 320
-
-// defaultZeroThreshold is what OpenTelemetry's zero bucket means to Prometheus.
-const defaultZeroThreshold = 1e-128
-
-// maxBucketIndex is well past the bucket of the biggest float64 at the finest resolution
-// of native histograms. Arithmetic on indexes up to it cannot overflow.
-const maxBucketIndex = 1 << 20
-
-// native turns an exponential histogram into a native one.
-func native(p pmetric.ExponentialHistogramDataPoint) (*histogram.Histogram, error) {
-	scale, down := p.Scale(), int32(0)
-	if scale < histogram.ExponentialSchemaMin {
-		return nil, fmt.Errorf("scale %d is below %d, the coarsest of native histograms", scale, histogram.ExponentialSchemaMin)
-	}
-	if scale > histogram.ExponentialSchemaMax {
-		scale, down = histogram.ExponentialSchemaMax, scale-histogram.ExponentialSchemaMax
-	}
-	for _, b := range []pmetric.ExponentialHistogramDataPointBuckets{p.Positive(), p.Negative()} {
-		first := int64(b.Offset()) >> min(down, 31)
-		last := (int64(b.Offset()) + int64(b.BucketCounts().Len())) >> min(down, 31)
-		if b.BucketCounts().Len() > 0 && (first < -maxBucketIndex || last > maxBucketIndex) {
-			return nil, fmt.Errorf("buckets %d to %d of scale %d lie beyond every float64", b.Offset(), int64(b.Offset())+int64(b.BucketCounts().Len())-1, p.Scale())
-		}
-	}
-	h := &histogram.Histogram{Schema: scale, ZeroThreshold: defaultZeroThreshold, ZeroCount: p.ZeroCount()}
-	h.PositiveSpans, h.PositiveBuckets = nativeBuckets(p.Positive(), down)
-	h.NegativeSpans, h.NegativeBuckets = nativeBuckets(p.Negative(), down)
-	h.Count, h.Sum = p.Count(), p.Sum()
-	if p.Flags().NoRecordedValue() {
-		h.Sum = stale(p.Flags(), 0)
-	}
-	return h, nil
-}
-
-// nativeBuckets turns dense buckets into spans and deltas, merging 2^down neighbours.
-// Bucket i holds (base^i, base^(i+1)] in OpenTelemetry, (base^(i-1), base^i] here.
-func nativeBuckets(b pmetric.ExponentialHistogramDataPointBuckets, down int32) (spans []histogram.Span, out []int64) {
-	counts := b.BucketCounts()
-	var next int32 // index after the last bucket written
-	var prev int64 // its count
-	put := func(index int32, n int64) {
-		switch {
-		case n == 0:
-			return
-		case len(spans) == 0:
-			spans = append(spans, histogram.Span{Offset: index})
-		case index-next > 2:
-			spans = append(spans, histogram.Span{Offset: index - next})
-		default:
-			for ; next < index; next++ { // a short gap is cheaper as empty buckets
-				spans[len(spans)-1].Length++
-				out = append(out, -prev)
-				prev = 0
-			}
-		}
-		spans[len(spans)-1].Length++
-		out = append(out, n-prev)
-		prev, next = n, index+1
-	}
-	var index int32
-	var n int64
-	for i := range counts.Len() {
-		at := (int32(i)+b.Offset())>>min(down, 31) + 1
-		if i == 0 || at != index {
-			put(index, n)
-			index, n = at, 0
-		}
-		n += int64(counts.At(i))
-	}
-	put(index, n)
-	return spans, out
-}

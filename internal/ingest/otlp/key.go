@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/prometheus/otlptranslator"
-	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/pharos-o11y/pharos/internal/ingest/wire"
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -49,26 +48,18 @@ func appendName(dst []byte, name, suffix string) []byte {
 	return append(append(dst, name...), suffix...)
 }
 
-// appendAttrs appends records of a kind of attributes. The metric name is never one of
-// them.
-func appendAttrs(dst []byte, kind byte, attrs pcommon.Map) []byte {
-	for k, v := range attrs.All() {
-		if k != model.MetricName {
-			dst = appendAttrRec(dst, kind, k, v)
-		}
-	}
-	return dst
-}
-
-func appendAttrRec(dst []byte, kind byte, k string, v pcommon.Value) []byte {
-	switch v.Type() {
-	case pcommon.ValueTypeStr:
-		return appendRec(dst, kind, k, v.Str())
-	case pcommon.ValueTypeInt:
+// appendAttr appends a record of a kind of an attribute. The metric name is never one.
+func appendAttr(dst []byte, kind byte, a *attr) []byte {
+	switch {
+	case a.key == model.MetricName:
+		return dst
+	case a.kind == kindString:
+		return appendRec(dst, kind, a.key, a.text)
+	case a.kind == kindInt:
 		var buf [20]byte
-		return appendRec(dst, kind, k, wire.AsString(strconv.AppendInt(buf[:0], v.Int(), 10)))
+		return appendRec(dst, kind, a.key, wire.AsString(strconv.AppendInt(buf[:0], int64(a.num), 10)))
 	}
-	return appendRec(dst, kind, k, v.AsString())
+	return appendRec(dst, kind, a.key, a.String())
 }
 
 var errKey = errors.New("malformed series key")

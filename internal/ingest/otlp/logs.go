@@ -2,13 +2,12 @@ package otlp
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/plog"
-
 	"github.com/pharos-o11y/pharos/internal/ingest/logrules"
+	"github.com/pharos-o11y/pharos/internal/ingest/wire"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
@@ -39,100 +38,272 @@ func streamLabel(attr string) string {
 	return string(b)
 }
 
-// AppendLogs feeds every record of ld to b: resource attributes of Loki's default list
-// are its stream labels, everything else is structured metadata, entry before resource
-// before scope. ld must not change until the batch is written. An error wraps
+// AppendLogs feeds every record of an ExportLogsServiceRequest to b: resource attributes
+// of Loki's default list are its stream labels, everything else is structured metadata,
+// entry before resource before scope. It returns the number of resources. body must not
+// change until the batch is written. An error wraps [model.ErrMalformed] or
 // [store.ErrLimit]: the batch must not be written then.
-func AppendLogs(b *logrules.Builder, ld plog.Logs) error {
-	for _, rl := range ld.ResourceLogs().All() {
-		var labels model.Labels
-		for k, v := range rl.Resource().Attributes().All() {
-			if text := v.AsString(); streamAttribute(k) && text != "" {
-				labels = append(labels, model.Label{Name: streamLabel(k), Value: text})
-			}
+func AppendLogs(b *logrules.Builder, body []byte) (resources int, err error) {
+	l := logs{b: b}
+	err = each(wire.NewReader(body), "ExportLogsServiceRequest", 1, func(r wire.Reader) error {
+		resources++
+		return l.resourceLogs(r)
+	})
+	if errors.Is(err, model.ErrMalformed) {
+		err = fmt.Errorf("decode ExportLogsServiceRequest: %w", err)
+	}
+	return resources, err
+}
+
+// logs feeds log records to a builder.
+type logs struct {
+	b     *logrules.Builder
+	attrs []attr // of the resource, without stream attributes
+
+	scope       scope
+	scopeAttrs  []attr
+	recordAttrs []attr
+
+	text   []byte // the end of the texts of numbers and ids
+	joined int    // bytes of names of flattened maps
+}
+
+// resourceLogs feeds a ResourceLogs.
+func (l *logs) resourceLogs(r wire.Reader) error {
+	var err error
+	scopes := fieldOldScopes
+	l.attrs = l.attrs[:0]
+	for r := r; r.More() && err == nil; {
+		var num int
+		var typ wire.Type
+		if num, typ, err = r.Field(); err != nil {
+			return err
 		}
-		stream, err := logrules.NewStream(labels)
-		if err != nil {
-			n := 0
-			for _, sl := range rl.ScopeLogs().All() {
-				n += sl.LogRecords().Len()
+		switch {
+		case num == 1 && typ == wire.Bytes:
+			var m wire.Reader
+			if m, err = r.Message(); err == nil {
+				l.attrs, err = readAttrs(m, "Resource", 1, l.attrs)
 			}
-			b.RefuseStream(n, err)
-			continue
-		}
-		b.Stream(stream)
-		for _, sl := range rl.ScopeLogs().All() {
-			for _, lr := range sl.LogRecords().All() {
-				appendRecord(b, rl.Resource(), sl.Scope(), lr)
-				if b.MetaMark() > maxMeta {
-					return fmt.Errorf("write logs: %w: the entries of the request have more than %d attributes; send smaller batches", store.ErrLimit, maxMeta)
-				}
-			}
+		case num == fieldScopes:
+			scopes = fieldScopes
+			err = r.Skip(typ)
+		default:
+			err = skip(&r, "ResourceLogs", num, typ, 1<<1)
 		}
 	}
-	return nil
+	if err != nil {
+		return err
+	}
+	stream, err := l.stream()
+	if err != nil {
+		return l.refuse(r, scopes, err)
+	}
+	l.b.Stream(stream)
+	return each(r, "ResourceLogs", scopes, l.scopeLogs)
+}
+
+// stream makes the stream of the resource, and drops the attributes that are in it.
+func (l *logs) stream() (*logrules.Stream, error) {
+	var labels model.Labels
+	rest := l.attrs[:0]
+	for _, a := range l.attrs {
+		if !streamAttribute(a.key) {
+			rest = append(rest, a)
+		} else if text := a.String(); text != "" {
+			labels = append(labels, model.Label{Name: streamLabel(a.key), Value: text})
+		}
+	}
+	l.attrs = rest
+	return logrules.NewStream(labels)
+}
+
+// refuse counts the records of a resource whose stream is refused for a reason.
+func (l *logs) refuse(r wire.Reader, scopes int, reason error) error {
+	n := 0
+	err := each(r, "ResourceLogs", scopes, func(r wire.Reader) error {
+		return each(r, "ScopeLogs", 2, func(wire.Reader) error { n++; return nil })
+	})
+	if err == nil {
+		l.b.RefuseStream(n, reason)
+	}
+	return err
+}
+
+// scopeLogs feeds a ScopeLogs.
+func (l *logs) scopeLogs(r wire.Reader) error {
+	l.scope, l.scopeAttrs = scope{}, l.scopeAttrs[:0]
+	err := each(r, "ScopeLogs", 1, func(r wire.Reader) (err error) {
+		l.scopeAttrs, err = l.scope.read(r, l.scopeAttrs)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return each(r, "ScopeLogs", 2, func(r wire.Reader) error {
+		if err := l.record(r); err != nil {
+			return err
+		}
+		if l.b.MetaMark() > maxMeta {
+			return fmt.Errorf("write logs: %w: the entries of the request have more than %d attributes; send smaller batches", store.ErrLimit, maxMeta)
+		}
+		return nil
+	})
 }
 
 // maxMeta bounds the structured metadata of a request: what a resource or scope says once
 // is metadata of each of its entries.
 const maxMeta = 16 << 20
 
-func appendRecord(b *logrules.Builder, res pcommon.Resource, scope pcommon.InstrumentationScope, lr plog.LogRecord) {
-	ts, observed := int64(lr.Timestamp()), int64(lr.ObservedTimestamp())
-	mark := b.MetaMark()
-	if ts != 0 && observed != 0 {
-		b.Meta("observed_timestamp", strconv.FormatInt(observed, 10))
+// record is a LogRecord as far as it is kept.
+type record struct {
+	ts, observed        uint64
+	severity            int32
+	severityText, event string
+	body                anyValue
+	dropped, flags      uint32
+	trace, span         []byte
+}
+
+// read reads a LogRecord and appends its attributes to attrs.
+func (rec *record) read(r wire.Reader, attrs []attr) ([]attr, error) {
+	for r.More() {
+		num, typ, err := r.Field()
+		if err != nil {
+			return attrs, err
+		}
+		var m wire.Reader
+		var n uint64
+		switch num<<3 | int(typ) {
+		case 1<<3 | int(wire.Fixed64):
+			rec.ts, err = r.Fixed64()
+		case 2<<3 | int(wire.Varint):
+			n, err = r.Uvarint()
+			rec.severity = int32(n)
+		case 3<<3 | int(wire.Bytes):
+			rec.severityText, err = r.String()
+		case 5<<3 | int(wire.Bytes):
+			if m, err = r.Message(); err == nil {
+				err = rec.body.read(m, 0)
+			}
+		case 6<<3 | int(wire.Bytes):
+			if m, err = r.Message(); err == nil {
+				attrs = append(attrs, attr{})
+				err = attrs[len(attrs)-1].read(m, 0)
+			}
+		case 7<<3 | int(wire.Varint):
+			rec.dropped, err = uint32Of(&r)
+		case 8<<3 | int(wire.Fixed32):
+			rec.flags, err = r.Fixed32()
+		case 9<<3 | int(wire.Bytes):
+			rec.trace, err = readID(&r, len(model.TraceID{}))
+		case 10<<3 | int(wire.Bytes):
+			rec.span, err = readID(&r, len(model.SpanID{}))
+		case 11<<3 | int(wire.Fixed64):
+			rec.observed, err = r.Fixed64()
+		case 12<<3 | int(wire.Bytes):
+			rec.event, err = r.String()
+		default:
+			err = skip(&r, "LogRecord", num, typ, 0x1fee)
+		}
+		if err != nil {
+			return attrs, err
+		}
 	}
+	return attrs, nil
+}
+
+// record feeds a LogRecord.
+func (l *logs) record(r wire.Reader) (err error) {
+	var rec record
+	if l.recordAttrs, err = rec.read(r, l.recordAttrs[:0]); err != nil {
+		return err
+	}
+	b := l.b
+	mark := b.MetaMark()
+	ts := int64(rec.ts)
 	switch {
+	case ts != 0 && rec.observed != 0:
+		b.Meta("observed_timestamp", l.number(int64(rec.observed)))
 	case ts != 0:
-	case observed != 0:
-		ts = observed
+	case rec.observed != 0:
+		ts = int64(rec.observed)
 	default:
 		ts = b.Now()
 	}
-	if n := lr.SeverityNumber(); n != plog.SeverityNumberUnspecified {
-		b.Meta("severity_number", strconv.Itoa(int(n)))
+	if rec.severity != 0 {
+		b.Meta("severity_number", l.number(int64(rec.severity)))
 	}
-	b.Meta("severity_text", lr.SeverityText())
-	if id := lr.TraceID(); !id.IsEmpty() {
-		b.Meta("trace_id", hex.EncodeToString(id[:]))
+	b.Meta("severity_text", rec.severityText)
+	b.Meta("trace_id", l.hex(rec.trace))
+	b.Meta("span_id", l.hex(rec.span))
+	if rec.flags != 0 {
+		b.Meta("flags", l.number(int64(rec.flags)))
 	}
-	if id := lr.SpanID(); !id.IsEmpty() {
-		b.Meta("span_id", hex.EncodeToString(id[:]))
+	if rec.dropped != 0 {
+		b.Meta("dropped_attributes_count", l.number(int64(rec.dropped)))
 	}
-	if f := lr.Flags(); f != 0 {
-		b.Meta("flags", strconv.FormatUint(uint64(f), 10))
+	b.Meta("event_name", rec.event)
+	for i := range l.recordAttrs {
+		l.meta(l.recordAttrs[i].key, &l.recordAttrs[i].anyValue)
 	}
-	if n := lr.DroppedAttributesCount(); n != 0 {
-		b.Meta("dropped_attributes_count", strconv.FormatUint(uint64(n), 10))
+	for i := range l.attrs {
+		l.meta(l.attrs[i].key, &l.attrs[i].anyValue)
 	}
-	b.Meta("event_name", lr.EventName())
-	for k, v := range lr.Attributes().All() {
-		appendAttr(b, k, v)
+	b.Meta("scope_name", l.scope.name)
+	b.Meta("scope_version", l.scope.version)
+	for i := range l.scopeAttrs {
+		l.meta(l.scopeAttrs[i].key, &l.scopeAttrs[i].anyValue)
 	}
-	for k, v := range res.Attributes().All() {
-		if !streamAttribute(k) {
-			appendAttr(b, k, v)
-		}
+	if l.scope.dropped != 0 {
+		b.Meta("scope_dropped_attributes_count", l.number(int64(l.scope.dropped)))
 	}
-	b.Meta("scope_name", scope.Name())
-	b.Meta("scope_version", scope.Version())
-	for k, v := range scope.Attributes().All() {
-		appendAttr(b, k, v)
+	b.Entry(mark, ts, rec.body.String())
+	if l.joined > maxJoined {
+		return fmt.Errorf("write logs: %w: the names of attributes in maps of the request, written out, have more than %d bytes; send smaller batches", store.ErrLimit, maxJoined)
 	}
-	if n := scope.DroppedAttributesCount(); n != 0 {
-		b.Meta("scope_dropped_attributes_count", strconv.FormatUint(uint64(n), 10))
-	}
-	b.Entry(mark, ts, lr.Body().AsString())
+	return nil
 }
 
-// appendAttr adds an attribute as structured metadata; maps are flattened, joined by _.
-func appendAttr(b *logrules.Builder, name string, v pcommon.Value) {
-	if v.Type() != pcommon.ValueTypeMap {
-		b.Meta(name, v.AsString())
-		return
+// maxJoined bounds the names that the maps of a request are flattened to: a name is
+// written again for each of the values below it.
+const maxJoined = 64 << 20
+
+// meta adds an attribute as structured metadata; maps are flattened, joined by _.
+func (l *logs) meta(name string, v *anyValue) {
+	switch v.kind {
+	case kindInt:
+		l.b.Meta(name, l.number(int64(v.num)))
+	case kindMap:
+		v.elements(func(a *attr) {
+			if l.joined += len(name) + 1 + len(a.key); l.joined <= maxJoined {
+				l.meta(name+"_"+a.key, &a.anyValue)
+			}
+		})
+	default:
+		l.b.Meta(name, v.String())
 	}
-	for k, inner := range v.Map().All() {
-		appendAttr(b, name+"_"+k, inner)
+}
+
+// number returns the text of n.
+func (l *logs) number(n int64) string {
+	at := l.room(20)
+	l.text = strconv.AppendInt(l.text, n, 10)
+	return wire.AsString(l.text[at:])
+}
+
+// hex returns the text of an id, none of none.
+func (l *logs) hex(id []byte) string {
+	at := l.room(2 * len(id))
+	l.text = hex.AppendEncode(l.text, id)
+	return wire.AsString(l.text[at:])
+}
+
+// room makes room for n bytes of text, and returns where it begins. Earlier texts stay
+// valid.
+func (l *logs) room(n int) int {
+	if cap(l.text)-len(l.text) < n {
+		l.text = make([]byte, 0, 8<<10)
 	}
+	return len(l.text)
 }

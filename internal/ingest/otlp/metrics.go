@@ -1,20 +1,14 @@
 package otlp
 
 import (
-	"encoding/hex"
-	"errors"
-	"fmt"
 	"math"
-	"slices"
-	"strconv"
+	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/prometheus/otlptranslator"
 	"github.com/prometheus/prometheus/model/value"
-	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/pmetric"
 
+	"github.com/pharos-o11y/pharos/internal/ingest/wire"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
@@ -27,9 +21,9 @@ const (
 	reasonDeltaOrder  = "delta_out_of_order"
 )
 
-// converter turns pmetric.Metrics into a batch. It is pooled: arenas and the cache of
-// names are kept. Slices of a batch are cut from arenas; one that grows leaves earlier
-// slices valid on its old memory.
+// converter turns an ExportMetricsServiceRequest into a batch. It is pooled: arenas and
+// the cache of names are kept. Slices of a batch are cut from arenas; one that grows
+// leaves earlier slices valid on its old memory. Strings share the memory of the request.
 type converter struct {
 	opts    *Options
 	batch   store.MetricBatch
@@ -51,12 +45,19 @@ type converter struct {
 	now    int64  // Unix nanoseconds
 	undo   []undo // what to take back from deltas if the batch is not stored
 
-	resource []byte // records of the resource and scope that hold for all points
-	scraped  bool   // the scope is the Prometheus receiver's: names are Prometheus' already
-	info     bool   // the resource has metrics that were not scraped
-	attrKind byte   // of records of data point attributes
-	scratch  []byte
-	text     []byte // scratch for le and quantile
+	attrs       []attr // of the resource
+	first, last uint64 // timestamps of the resource's data points; first > last if it has none
+	info        bool   // the resource has metrics that were not scraped
+
+	scopeAttrs []attr
+	resource   []byte // records of the resource and scope that hold for all points
+	prefix     []byte // resource, and the record of the metric's name
+	scraped    bool   // the scope is the Prometheus receiver's: names are Prometheus' already
+	attrKind   byte   // of records of data point attributes
+
+	scratch []byte
+	text    []byte // scratch for le, quantile and the keys of deltas
+	point   point  // scratch for the data point at hand
 }
 
 type metricID struct {
@@ -70,74 +71,206 @@ type translated struct{ name, unit string }
 // maxNames bounds the cache of translated names.
 const maxNames = 10_000
 
+// reset empties c for the next batch.
 func (c *converter) reset(tenant model.Tenant, now int64) {
-	c.batch.Reset()
 	c.batch.Decode = decodeKey
-	c.refused, c.points, c.tenant, c.now = store.Refused{}, 0, tenant, now
-	c.over = false
-	clear(c.exemplars)
-	clear(c.histos)
-	clear(c.labels)
-	clear(c.undo)
-	c.keys, c.samples, c.histos = c.keys[:0], c.samples[:0], c.histos[:0]
-	c.exemplars, c.labels, c.undo = c.exemplars[:0], c.labels[:0], c.undo[:0]
-	if cap(c.keys) > 8<<20 {
-		c.keys, c.samples = nil, nil
-	}
+	c.tenant, c.now = tenant, now
 	if c.names == nil || len(c.names) > maxNames {
 		c.names = make(map[metricID]translated)
 	}
 }
 
-// convert adds everything in md to the batch.
-func (c *converter) convert(md pmetric.Metrics) {
-	for _, rm := range md.ResourceMetrics().All() {
-		first, last := pcommon.Timestamp(math.MaxUint64), pcommon.Timestamp(0)
-		c.info = false
-		for _, sm := range rm.ScopeMetrics().All() {
-			c.setResource(rm.Resource(), sm)
-			c.info = c.info || !c.scraped
-			for _, m := range sm.Metrics().All() {
-				lo, hi := c.metric(m)
-				first, last = min(first, lo), max(last, hi)
+// release lets go of the request, whose memory may be used again, and of more memory than
+// most need.
+func (c *converter) release() {
+	clear(c.batch.Metadata)
+	c.batch.Reset()
+	c.refused, c.points, c.over = store.Refused{}, 0, false
+	if cap(c.keys)+8*cap(c.point.counts)+8*cap(c.point.positive.counts)+8*cap(c.point.negative.counts) > keepMemory {
+		*c = converter{opts: c.opts, deltas: c.deltas, names: c.names}
+		return
+	}
+	clear(c.exemplars)
+	clear(c.histos)
+	clear(c.labels)
+	clear(c.undo)
+	clear(c.attrs)
+	clear(c.scopeAttrs)
+	c.point.release()
+	c.keys, c.samples, c.histos = c.keys[:0], c.samples[:0], c.histos[:0]
+	c.exemplars, c.labels, c.undo = c.exemplars[:0], c.labels[:0], c.undo[:0]
+}
+
+// keepMemory is how big the biggest arenas of a converter may be for the next batch.
+const keepMemory = 8 << 20
+
+// convert adds everything in the request to the batch. An error is a
+// [model.ErrMalformed]: the batch must not be written then.
+func (c *converter) convert(body []byte) error {
+	return each(wire.NewReader(body), "ExportMetricsServiceRequest", 1, c.resourceMetrics)
+}
+
+// resourceMetrics adds a ResourceMetrics.
+func (c *converter) resourceMetrics(r wire.Reader) error {
+	c.first, c.last, c.info, c.attrs = math.MaxUint64, 0, false, c.attrs[:0]
+	scopes, err := c.readResource(r)
+	if err == nil {
+		err = each(r, "ResourceMetrics", scopes, c.scopeMetrics)
+	}
+	if err == nil && c.first <= c.last {
+		c.targetInfo()
+	}
+	return err
+}
+
+// Fields of ResourceMetrics and ResourceLogs in which the scopes are, today and in the
+// first versions of OTLP.
+const (
+	fieldScopes    = 2
+	fieldOldScopes = 1000
+)
+
+// readResource reads the attributes of a ResourceMetrics, and says in which field its
+// scopes are.
+func (c *converter) readResource(r wire.Reader) (scopes int, err error) {
+	scopes = fieldOldScopes
+	for r.More() {
+		num, typ, err := r.Field()
+		switch {
+		case err != nil:
+			return 0, err
+		case num == 1 && typ == wire.Bytes:
+			var m wire.Reader
+			if m, err = r.Message(); err == nil {
+				c.attrs, err = readAttrs(m, "Resource", 1, c.attrs)
 			}
+		case num == fieldScopes:
+			scopes = fieldScopes
+			err = r.Skip(typ)
+		default:
+			err = skip(&r, "ResourceMetrics", num, typ, 1<<1)
 		}
-		if first <= last {
-			c.targetInfo(rm.Resource(), first, last)
+		if err != nil {
+			return 0, err
 		}
 	}
+	return scopes, nil
+}
+
+// readAttrs appends the attributes in field num of a message.
+func readAttrs(r wire.Reader, message string, num int, dst []attr) ([]attr, error) {
+	err := each(r, message, num, func(r wire.Reader) error {
+		dst = append(dst, attr{})
+		return dst[len(dst)-1].read(r, 0)
+	})
+	return dst, err
+}
+
+// find returns the first attribute of a name.
+func find(attrs []attr, name string) *attr {
+	for i := range attrs {
+		if attrs[i].key == name {
+			return &attrs[i]
+		}
+	}
+	return nil
+}
+
+// scope is an InstrumentationScope. Its attributes are kept elsewhere.
+type scope struct {
+	name, version string
+	dropped       uint32 // attributes
+}
+
+// read reads a scope, and appends its attributes to attrs.
+func (s *scope) read(r wire.Reader, attrs []attr) ([]attr, error) {
+	for r.More() {
+		num, typ, err := r.Field()
+		if err != nil {
+			return attrs, err
+		}
+		switch num<<3 | int(typ) {
+		case 1<<3 | int(wire.Bytes):
+			s.name, err = r.String()
+		case 2<<3 | int(wire.Bytes):
+			s.version, err = r.String()
+		case 3<<3 | int(wire.Bytes):
+			var m wire.Reader
+			if m, err = r.Message(); err == nil {
+				attrs = append(attrs, attr{})
+				err = attrs[len(attrs)-1].read(m, 0)
+			}
+		case 4<<3 | int(wire.Varint):
+			var n uint64
+			n, err = r.Uvarint()
+			s.dropped = uint32(n)
+		default:
+			err = skip(&r, "InstrumentationScope", num, typ, 0x1e)
+		}
+		if err != nil {
+			return attrs, err
+		}
+	}
+	return attrs, nil
+}
+
+// scopeMetrics adds a ScopeMetrics.
+func (c *converter) scopeMetrics(r wire.Reader) error {
+	var s scope
+	schema := ""
+	c.scopeAttrs = c.scopeAttrs[:0]
+	for r := r; r.More(); {
+		num, typ, err := r.Field()
+		switch {
+		case err != nil:
+			return err
+		case num == 1 && typ == wire.Bytes:
+			var m wire.Reader
+			if m, err = r.Message(); err == nil {
+				c.scopeAttrs, err = s.read(m, c.scopeAttrs)
+			}
+		case num == 3 && typ == wire.Bytes:
+			schema, err = r.String()
+		default:
+			err = skip(&r, "ScopeMetrics", num, typ, 1<<1|1<<3)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	c.setResource(&s, schema)
+	c.info = c.info || !c.scraped
+	return each(r, "ScopeMetrics", 2, c.metric)
 }
 
 // setResource prepares the records that hold for every data point: promoted attributes,
 // job and instance, and the scope's if asked for.
-func (c *converter) setResource(res pcommon.Resource, sm pmetric.ScopeMetrics) {
+func (c *converter) setResource(s *scope, schema string) {
 	dst := append(c.resource[:0], keyPrefix)
-	attrs := res.Attributes()
 	promote := c.opts.Promote
-	c.scraped, c.attrKind = sm.Scope().Name() == scrapeScope, recAttr
+	c.scraped, c.attrKind = s.name == scrapeScope, recAttr
 	if c.scraped {
 		promote, c.attrKind = nil, recPromoted
 	}
 	for _, name := range promote {
-		if v, ok := attrs.Get(name); ok {
+		if a := find(c.attrs, name); a != nil {
 			namer := labelNamer()
 			if label, err := namer.Build(name); err == nil {
-				dst = appendRec(dst, recPromoted, label, v.AsString())
+				dst = appendRec(dst, recPromoted, label, a.String())
 			}
 		}
 	}
-	dst = appendTarget(dst, attrs)
-	scope := sm.Scope()
-	if c.opts.ScopeLabels && !c.scraped && scope.Name() != "" {
-		for k, v := range scope.Attributes().All() {
+	dst = appendTarget(dst, c.attrs)
+	if c.opts.ScopeLabels && !c.scraped && s.name != "" {
+		for i := range c.scopeAttrs {
 			namer := labelNamer()
-			if label, err := namer.Build("otel_scope_" + k); err == nil {
-				dst = appendRec(dst, recFinal, label, v.AsString())
+			if label, err := namer.Build("otel_scope_" + c.scopeAttrs[i].key); err == nil {
+				dst = appendRec(dst, recFinal, label, c.scopeAttrs[i].String())
 			}
 		}
-		dst = appendRec(dst, recFinal, "otel_scope_name", scope.Name())
-		dst = appendRec(dst, recFinal, "otel_scope_version", scope.Version())
-		dst = appendRec(dst, recFinal, "otel_scope_schema_url", sm.SchemaUrl())
+		dst = appendRec(dst, recFinal, "otel_scope_name", s.name)
+		dst = appendRec(dst, recFinal, "otel_scope_version", s.version)
+		dst = appendRec(dst, recFinal, "otel_scope_schema_url", schema)
 	}
 	c.resource = dst
 }
@@ -154,41 +287,42 @@ const (
 )
 
 // appendTarget appends job and instance as far as the resource has them.
-func appendTarget(dst []byte, attrs pcommon.Map) []byte {
-	if v, ok := attrs.Get(serviceName); ok {
-		job := v.AsString()
-		if ns, ok := attrs.Get(serviceNamespace); ok {
-			job = ns.AsString() + "/" + job
+func appendTarget(dst []byte, attrs []attr) []byte {
+	if a := find(attrs, serviceName); a != nil {
+		job := a.String()
+		if ns := find(attrs, serviceNamespace); ns != nil {
+			job = ns.String() + "/" + job
 		}
 		if job != "" {
 			dst = appendRec(dst, recFinal, "job", job)
 		}
 	}
-	if v, ok := attrs.Get(serviceInstance); ok && v.AsString() != "" {
-		dst = appendRec(dst, recFinal, "instance", v.AsString())
+	if a := find(attrs, serviceInstance); a != nil && a.String() != "" {
+		dst = appendRec(dst, recFinal, "instance", a.String())
 	}
 	return dst
 }
 
 // targetInfo adds target_info, which carries the attributes that are not labels of every
 // series: a sample every interval from first to last and one at last.
-func (c *converter) targetInfo(res pcommon.Resource, first, last pcommon.Timestamp) {
+func (c *converter) targetInfo() {
 	const interval, most = int64(150 * time.Second), 100
 	c.start = 0
 	key := len(c.keys)
 	c.keys = append(c.keys, keyPrefix)
-	target := appendTarget(c.scratch[:0], res.Attributes())
+	target := appendTarget(c.scratch[:0], c.attrs)
 	c.scratch = target
 	more := false
-	for k, v := range res.Attributes().All() {
-		switch k {
+	for i := range c.attrs {
+		a := &c.attrs[i]
+		switch a.key {
 		case serviceName, serviceNamespace, serviceInstance, model.MetricName:
 		case "server.address", "server.port", "url.scheme":
 			more = more || c.info // the Prometheus receiver adds these to every target
-			c.keys = appendAttrRec(c.keys, recAttr, k, v)
+			c.keys = appendAttr(c.keys, recAttr, a)
 		default:
 			more = true
-			c.keys = appendAttrRec(c.keys, recAttr, k, v)
+			c.keys = appendAttr(c.keys, recAttr, a)
 		}
 	}
 	if !more || len(target) == 0 {
@@ -197,18 +331,19 @@ func (c *converter) targetInfo(res pcommon.Resource, first, last pcommon.Timesta
 	}
 	c.keys = appendName(append(c.keys, target...), "target_info", "")
 	from := len(c.samples)
-	for t := max(int64(first), int64(last)-most*interval); t < int64(last); t += interval {
+	first, last := int64(c.first), int64(c.last)
+	for t := max(first, last-most*interval); t < last; t += interval {
 		c.samples = append(c.samples, store.Sample{Time: t / 1e6, Value: 1})
 		if t > math.MaxInt64-interval {
 			break
 		}
 	}
-	c.samples = append(c.samples, store.Sample{Time: millis(last), Value: 1})
+	c.samples = append(c.samples, store.Sample{Time: millis(c.last), Value: 1})
 	c.series(key, from, len(c.histos), len(c.exemplars))
 	c.batch.Metadata = append(c.batch.Metadata, store.MetricMetadata{Metric: "target_info", Type: "gauge", Help: "Target metadata"})
 }
 
-func millis(t pcommon.Timestamp) int64 { return int64(t) / 1_000_000 }
+func millis(nanos uint64) int64 { return int64(nanos) / 1_000_000 }
 
 // series adds the series whose key and data were appended to the arenas since the marks.
 func (c *converter) series(key, samples, histos, exemplars int) {
@@ -226,125 +361,16 @@ func (c *converter) sample(key int, ts int64, v float64, exemplars int) {
 	c.series(key, len(c.samples)-1, len(c.histos), exemplars)
 }
 
-// metric adds the data points of m and returns the range of their timestamps.
-func (c *converter) metric(m pmetric.Metric) (first, last pcommon.Timestamp) {
-	first, last = math.MaxUint64, 0
-	seen := func(t pcommon.Timestamp) { first, last = min(first, t), max(last, t) }
-	known, err := c.translate(m)
-	name := known.name
-	if err != nil {
-		c.refused.Add(reasonName, dataPoints(m), err.Error)
-		return first, last
-	}
-	delta, err := isDelta(m)
-	if err != nil {
-		c.refused.Add(reasonTemporality, dataPoints(m), err.Error)
-		return first, last
-	}
-	if dataPoints(m) > 0 {
-		_, typ := kind(m)
-		c.batch.Metadata = append(c.batch.Metadata, store.MetricMetadata{Metric: name, Type: typ, Unit: known.unit, Help: m.Description()})
-	}
-	switch m.Type() {
-	case pmetric.MetricTypeGauge:
-		c.start = 0
-		for _, p := range m.Gauge().DataPoints().All() {
-			seen(p.Timestamp())
-			c.number(name, p, false, false)
-		}
-	case pmetric.MetricTypeSum:
-		for _, p := range m.Sum().DataPoints().All() {
-			seen(p.Timestamp())
-			if c.start = 0; m.Sum().IsMonotonic() {
-				c.start = millis(p.StartTimestamp())
-			}
-			c.number(name, p, delta, true)
-		}
-	case pmetric.MetricTypeHistogram:
-		for _, p := range m.Histogram().DataPoints().All() {
-			seen(p.Timestamp())
-			c.start = millis(p.StartTimestamp())
-			c.histogram(name, p, delta)
-		}
-	case pmetric.MetricTypeExponentialHistogram:
-		for _, p := range m.ExponentialHistogram().DataPoints().All() {
-			seen(p.Timestamp())
-			c.start = millis(p.StartTimestamp())
-			c.exponential(name, p, delta)
-		}
-	case pmetric.MetricTypeSummary:
-		for _, p := range m.Summary().DataPoints().All() {
-			seen(p.Timestamp())
-			c.start = millis(p.StartTimestamp())
-			c.summary(name, p)
-		}
-	}
-	return first, last
-}
-
-// isDelta tells delta from cumulative temporality, where a metric has one.
-func isDelta(m pmetric.Metric) (bool, error) {
-	t := pmetric.AggregationTemporalityCumulative
-	switch m.Type() {
-	case pmetric.MetricTypeSum:
-		t = m.Sum().AggregationTemporality()
-	case pmetric.MetricTypeHistogram:
-		t = m.Histogram().AggregationTemporality()
-	case pmetric.MetricTypeExponentialHistogram:
-		t = m.ExponentialHistogram().AggregationTemporality()
-	}
-	if t == pmetric.AggregationTemporalityUnspecified {
-		return false, fmt.Errorf("metric %q: aggregation temporality is unspecified; it must be cumulative or delta", m.Name())
-	}
-	return t == pmetric.AggregationTemporalityDelta, nil
-}
-
-func dataPoints(m pmetric.Metric) int {
-	switch m.Type() {
-	case pmetric.MetricTypeGauge:
-		return m.Gauge().DataPoints().Len()
-	case pmetric.MetricTypeSum:
-		return m.Sum().DataPoints().Len()
-	case pmetric.MetricTypeHistogram:
-		return m.Histogram().DataPoints().Len()
-	case pmetric.MetricTypeExponentialHistogram:
-		return m.ExponentialHistogram().DataPoints().Len()
-	case pmetric.MetricTypeSummary:
-		return m.Summary().DataPoints().Len()
-	}
-	return 0
-}
-
-// kind returns the metric's type for the naming rules and for metadata.
-func kind(m pmetric.Metric) (otlptranslator.MetricType, string) {
-	switch m.Type() {
-	case pmetric.MetricTypeGauge:
-		return otlptranslator.MetricTypeGauge, "gauge"
-	case pmetric.MetricTypeSum:
-		if m.Sum().IsMonotonic() {
-			return otlptranslator.MetricTypeMonotonicCounter, "counter"
-		}
-		return otlptranslator.MetricTypeNonMonotonicCounter, "gauge"
-	case pmetric.MetricTypeHistogram:
-		return otlptranslator.MetricTypeHistogram, "histogram"
-	case pmetric.MetricTypeExponentialHistogram:
-		return otlptranslator.MetricTypeExponentialHistogram, "histogram"
-	case pmetric.MetricTypeSummary:
-		return otlptranslator.MetricTypeSummary, "summary"
-	}
-	return otlptranslator.MetricTypeUnknown, "unknown"
-}
-
 // translate returns the name and unit of m.
-func (c *converter) translate(m pmetric.Metric) (translated, error) {
-	k, _ := kind(m)
-	id := metricID{m.Name(), m.Unit(), k}
+func (c *converter) translate(m *metric) (translated, error) {
 	if c.scraped {
-		return translated{m.Name(), m.Unit()}, nil
+		return translated{m.name, m.unit}, nil
 	}
-	if t, ok := c.names[id]; ok {
+	k, _ := m.kind()
+	if t, ok := c.names[metricID{m.name, m.unit, k}]; ok {
 		return t, nil
 	}
+	id := metricID{strings.Clone(m.name), strings.Clone(m.unit), k}
 	namer, units := otlptranslator.MetricNamer{WithMetricSuffixes: true}, otlptranslator.UnitNamer{}
 	name, err := namer.Build(otlptranslator.Metric{Name: id.name, Unit: id.unit, Type: k})
 	if err != nil {
@@ -352,13 +378,6 @@ func (c *converter) translate(m pmetric.Metric) (translated, error) {
 	}
 	c.names[id] = translated{name, units.Build(id.unit)}
 	return c.names[id], nil
-}
-
-func stale(flags pmetric.DataPointFlags, v float64) float64 {
-	if flags.NoRecordedValue() {
-		return math.Float64frombits(value.StaleNaN)
-	}
-	return v
 }
 
 // maxKeys bounds the keys of a batch: what a resource or a data point says once is in the
@@ -372,215 +391,13 @@ func (c *converter) room(shared []byte) bool {
 	return !c.over
 }
 
-// number adds a gauge's or sum's data point.
-func (c *converter) number(name string, p pmetric.NumberDataPoint, delta, exemplars bool) {
-	if !c.room(c.resource) {
-		return
-	}
-	key := len(c.keys)
-	c.keys = appendName(append(c.keys, c.resource...), name, "")
-	c.keys = appendAttrs(c.keys, c.attrKind, p.Attributes())
-	v := p.DoubleValue()
-	if p.ValueType() == pmetric.NumberDataPointValueTypeInt {
-		v = float64(p.IntValue())
-	}
-	if delta && !p.Flags().NoRecordedValue() {
-		s, err := c.add(key, p.StartTimestamp(), p.Timestamp(), func(old *deltaState) (*deltaState, error) {
-			sum := v
-			if old != nil {
-				sum += old.value
-			}
-			return &deltaState{value: sum}, nil
-		})
-		if err != nil {
-			c.refuseDelta(name, err)
-			c.keys = c.keys[:key]
-			return
-		}
-		v = s.value
-	}
-	first := len(c.exemplars)
-	if exemplars {
-		c.addExemplars(p.Exemplars())
-	}
-	c.sample(key, millis(p.Timestamp()), stale(p.Flags(), v), first)
-}
+// flagNoValue is the data point flag that nothing was recorded: the series is stale.
+const flagNoValue = 1
 
-// addExemplars appends exemplars to the arena.
-func (c *converter) addExemplars(es pmetric.ExemplarSlice) {
-	for _, e := range es.All() {
-		c.exemplars = append(c.exemplars, c.exemplar(e))
+// stale returns v, or the marker of stale series where flags say so.
+func stale(flags uint32, v float64) float64 {
+	if flags&flagNoValue != 0 {
+		return math.Float64frombits(value.StaleNaN)
 	}
-}
-
-// maxExemplarRunes is OpenMetrics' limit on the labels of an exemplar: past it, all but
-// the ids are left out.
-const maxExemplarRunes = 128
-
-func (c *converter) exemplar(e pmetric.Exemplar) store.Exemplar {
-	out := store.Exemplar{Time: millis(e.Timestamp()), Value: e.DoubleValue()}
-	if e.ValueType() == pmetric.ExemplarValueTypeInt {
-		out.Value = float64(e.IntValue())
-	}
-	first, runes := len(c.labels), 0
-	if id := e.TraceID(); !id.IsEmpty() {
-		c.labels = append(c.labels, model.Label{Name: "trace_id", Value: hex.EncodeToString(id[:])})
-		runes += len("trace_id") + 32
-	}
-	if id := e.SpanID(); !id.IsEmpty() {
-		c.labels = append(c.labels, model.Label{Name: "span_id", Value: hex.EncodeToString(id[:])})
-		runes += len("span_id") + 16
-	}
-	for k, v := range e.FilteredAttributes().All() {
-		runes += utf8.RuneCountInString(k) + utf8.RuneCountInString(v.AsString())
-	}
-	if runes <= maxExemplarRunes {
-		for k, v := range e.FilteredAttributes().All() {
-			c.labels = append(c.labels, model.Label{Name: k, Value: v.AsString()})
-		}
-	}
-	out.Labels = model.NewLabels(c.labels[first:len(c.labels):len(c.labels)]...)
-	return out
-}
-
-// histogram adds a classic histogram's data point: _sum, _count and a _bucket for every
-// bound and +Inf.
-func (c *converter) histogram(name string, p pmetric.HistogramDataPoint, delta bool) {
-	base := c.base(p.Attributes())
-	counts, bounds := p.BucketCounts().AsRaw(), p.ExplicitBounds().AsRaw()
-	count, sum, hasSum := p.Count(), p.Sum(), p.HasSum()
-	if delta && !p.Flags().NoRecordedValue() {
-		key := len(c.keys)
-		c.keys = appendName(append(c.keys, base...), name, "")
-		s, err := c.add(key, p.StartTimestamp(), p.Timestamp(), func(old *deltaState) (*deltaState, error) {
-			return old.plusHistogram(counts, bounds, count, sum, hasSum), nil
-		})
-		c.keys = c.keys[:key]
-		if err != nil {
-			c.refuseDelta(name, err)
-			return
-		}
-		counts, count, sum, hasSum = s.counts, s.count, s.sum, s.hasSum
-	}
-	ts, flags := millis(p.Timestamp()), p.Flags()
-	if hasSum {
-		c.sub(base, name, "_sum", "", "", ts, stale(flags, sum), len(c.exemplars))
-	}
-	c.sub(base, name, "_count", "", "", ts, stale(flags, float64(count)), len(c.exemplars))
-
-	next, examples := 0, p.Exemplars()
-	take := func(upTo float64) (first int) { // exemplars come in order of value
-		first = len(c.exemplars)
-		for ; next < examples.Len(); next++ {
-			e := c.exemplar(examples.At(next))
-			if e.Value > upTo {
-				break
-			}
-			c.exemplars = append(c.exemplars, e)
-		}
-		return first
-	}
-	var below uint64
-	for i := range min(len(bounds), len(counts)) {
-		below += counts[i]
-		c.text = strconv.AppendFloat(c.text[:0], bounds[i], 'f', -1, 64)
-		c.sub(base, name, "_bucket", "le", string(c.text), ts, stale(flags, float64(below)), take(bounds[i]))
-	}
-	c.sub(base, name, "_bucket", "le", "+Inf", ts, stale(flags, float64(count)), take(math.Inf(1)))
-}
-
-// base returns the records that the series of one data point share. It is valid until
-// the next call.
-func (c *converter) base(attrs pcommon.Map) []byte {
-	c.scratch = appendAttrs(append(c.scratch[:0], c.resource...), c.attrKind, attrs)
-	return c.scratch
-}
-
-// sub adds one of the series of a data point, with the exemplars appended since first.
-func (c *converter) sub(base []byte, name, suffix, label, labelValue string, ts int64, v float64, first int) {
-	if !c.room(base) {
-		return
-	}
-	key := len(c.keys)
-	c.keys = appendName(append(c.keys, base...), name, suffix)
-	if label != "" {
-		c.keys = appendRec(c.keys, recFinal, label, labelValue)
-	}
-	c.sample(key, ts, v, first)
-}
-
-// summary adds a summary's data point.
-func (c *converter) summary(name string, p pmetric.SummaryDataPoint) {
-	base := c.base(p.Attributes())
-	ts, flags := millis(p.Timestamp()), p.Flags()
-	c.sub(base, name, "_sum", "", "", ts, stale(flags, p.Sum()), len(c.exemplars))
-	c.sub(base, name, "_count", "", "", ts, stale(flags, float64(p.Count())), len(c.exemplars))
-	c.start = 0
-	for _, q := range p.QuantileValues().All() {
-		c.text = strconv.AppendFloat(c.text[:0], q.Quantile(), 'f', -1, 64)
-		c.sub(base, name, "", "quantile", string(c.text), ts, stale(flags, q.Value()), len(c.exemplars))
-	}
-}
-
-// exponential adds an exponential histogram's data point as a native histogram.
-func (c *converter) exponential(name string, p pmetric.ExponentialHistogramDataPoint, delta bool) {
-	h, err := native(p)
-	if err == nil {
-		err = h.Validate()
-	}
-	if err != nil {
-		c.refused.Add(reasonHistogram, 1, func() string { return fmt.Sprintf("metric %s: %v", name, err) })
-		return
-	}
-	if !c.room(c.resource) {
-		return
-	}
-	key := len(c.keys)
-	c.keys = appendName(append(c.keys, c.resource...), name, "")
-	c.keys = appendAttrs(c.keys, c.attrKind, p.Attributes())
-	out := store.HistogramSample{Time: millis(p.Timestamp()), Int: h}
-	if delta && !p.Flags().NoRecordedValue() {
-		s, err := c.add(key, p.StartTimestamp(), p.Timestamp(), func(old *deltaState) (*deltaState, error) {
-			return old.plusNative(h)
-		})
-		if err != nil {
-			c.refuseDelta(name, err)
-			c.keys = c.keys[:key]
-			return
-		}
-		out.Int, out.Float = nil, s.native.Copy()
-	}
-	first := len(c.exemplars)
-	c.addExemplars(p.Exemplars())
-	c.histos = append(c.histos, out)
-	c.series(key, len(c.samples), len(c.histos)-1, first)
-}
-
-// refuseDelta counts a data point that could not be added up.
-func (c *converter) refuseDelta(name string, err error) {
-	reason := reasonDeltaOrder
-	if errors.Is(err, errDeltaFull) {
-		reason = store.ReasonSeriesLimit
-	}
-	c.refused.Add(reason, 1, func() string { return fmt.Sprintf("metric %s: %v", name, err) })
-}
-
-// add adds a delta to the state of the series whose key begins at key.
-func (c *converter) add(key int, start, ts pcommon.Timestamp, plus func(old *deltaState) (*deltaState, error)) (*deltaState, error) {
-	c.text = append(append(append(c.text[:0], c.tenant...), 0), c.keys[key:]...)
-	s, u, err := c.deltas.add(c.text, int64(start), int64(ts), c.now, plus)
-	if u.key != "" {
-		c.undo = append(c.undo, u)
-	}
-	if err == nil && c.start != 0 {
-		c.start = s.start / 1_000_000 // of what was added up
-	}
-	return s, err
-}
-
-// rollback takes back what this batch added to the delta state.
-func (c *converter) rollback() {
-	for _, u := range slices.Backward(c.undo) {
-		c.deltas.undo(u)
-	}
+	return v
 }

@@ -276,15 +276,14 @@ func randomExemplars(r *rand.Rand, es pmetric.ExemplarSlice, ts pcommon.Timestam
 func TestNativeBucketsMerge(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 300 {
-		b := pmetric.NewExponentialHistogramDataPointBuckets()
-		b.SetOffset(int32(r.IntN(200) - 100))
+		b := &buckets{offset: int32(r.IntN(200) - 100)}
 		down := int32(r.IntN(6))
 		want := map[int32]int64{}
 		for i := range r.IntN(60) {
 			n := max(r.Int64N(20)-10, 0)
-			b.BucketCounts().Append(uint64(n))
+			b.counts = append(b.counts, uint64(n))
 			if n > 0 {
-				want[(int32(i)+b.Offset())>>down+1] += n
+				want[(int32(i)+b.offset)>>down+1] += n
 			}
 		}
 		spans, deltas := nativeBuckets(b, down)
@@ -331,7 +330,10 @@ func TestStart(t *testing.T) {
 	c := &converter{opts: &w.opts, deltas: &w.deltas}
 	starts := func(md pmetric.Metrics) (out []int64) {
 		c.reset("a", 0)
-		c.convert(md)
+		defer c.release()
+		if err := c.convert(metricsBody(t, md)); err != nil {
+			t.Fatal(err)
+		}
 		for _, s := range c.batch.Series {
 			out = append(out, s.Start)
 		}
@@ -563,8 +565,8 @@ func TestKeysAreBounded(t *testing.T) {
 	c := &converter{opts: &w.opts, deltas: &w.deltas}
 	c.reset("t", 0)
 	c.keys = make([]byte, maxKeys-10_000) // memory that is never touched
-	if c.convert(md); !c.over || len(c.keys) > maxKeys+10_000 {
-		t.Errorf("%d bytes of keys", len(c.keys))
+	if err := c.convert(metricsBody(t, md)); err != nil || !c.over || len(c.keys) > maxKeys+10_000 {
+		t.Errorf("%d bytes of keys, error %v", len(c.keys), err)
 	}
 }
 
@@ -598,9 +600,10 @@ func BenchmarkMetrics(b *testing.B) {
 		}
 	}
 	w := New(Options{Metrics: discard{}})
+	body := metricsBody(b, md)
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := w.WriteMetrics(b.Context(), "t", metricsBody(b, md)); err != nil {
+		if err := w.WriteMetrics(b.Context(), "t", body); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,14 +1,22 @@
-// Package otlp turns OpenTelemetry data (pdata) into store batches. Conversion is pure:
-// no clock beyond the one it is given, no network, no Collector.
+// Package otlp turns OpenTelemetry's protobuf into store batches, from the bytes as they
+// were sent: nothing is decoded that the batch does not need, and its strings share the
+// memory of the request. Conversion is pure: no clock beyond the one it is given, no
+// network, no Collector.
 //
-//	pmetric.Metrics --Prometheus' translation--> store.MetricBatch
-//	plog.Logs       --Loki's mapping-----------> store.LogBatch
-//	ptrace.Traces   --as it is-----------------> the trace store
+//	ExportMetricsServiceRequest --Prometheus' translation--> store.MetricBatch
+//	ExportLogsServiceRequest    --Loki's mapping-----------> store.LogBatch
+//	ExportTraceServiceRequest   --as it is-----------------> the trace store
 //
 // [Writer] does that and the Append; the Collector's pharos exporter and the OTLP
-// endpoints call it. metrics.go holds the translation of data points, key.go the keys
-// that let a known series pass without building its labels, delta.go the state that adds
-// up delta temporality, logs.go the mapping of log records.
+// endpoints call it. metrics.go holds resources, scopes and the batch, points.go metrics
+// and their data points, histograms.go the kinds of points that are more than a number,
+// key.go the keys that let a known series pass without building its labels, delta.go the
+// state that adds up delta temporality, logs.go the mapping of log records, value.go
+// attributes.
+//
+// What is no such message is a [model.ErrMalformed] that names the byte, and nothing of
+// it is stored. The tests hold all of this to converters over the Collector's pdata, which
+// they keep.
 package otlp
 
 import (

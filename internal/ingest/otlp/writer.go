@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/pharos-o11y/pharos/internal/ingest"
@@ -65,25 +63,27 @@ func New(opts Options) *Writer {
 	}
 }
 
-// WriteMetrics converts an ExportMetricsServiceRequest and appends it. It returns nil when all of it is durable, and
-// otherwise what [store.MetricWriter] returns; what the translation refuses is counted
-// in the [*store.Refused]. body is only read.
+// WriteMetrics converts an ExportMetricsServiceRequest and appends it. It returns nil when
+// all of it is durable, and otherwise what [store.MetricWriter] returns, or a
+// [model.ErrMalformed]; what the translation refuses is counted in the [*store.Refused].
+// body is only read, and not after WriteMetrics returns.
 func (w *Writer) WriteMetrics(ctx context.Context, tenant model.Tenant, body []byte) error {
 	if w.opts.Metrics == nil {
 		return noStore(model.Metrics)
-	}
-	md, err := new(pmetric.ProtoUnmarshaler).UnmarshalMetrics(body)
-	if err != nil {
-		return malformed(model.Metrics, err)
 	}
 	c, ok := w.converters.Get().(*converter)
 	if !ok {
 		c = &converter{opts: &w.opts, deltas: &w.deltas}
 	}
-	defer w.converters.Put(c)
+	defer func() {
+		c.release()
+		w.converters.Put(c)
+	}()
 	c.reset(tenant, w.opts.Now().UnixNano())
-	c.convert(md)
+	err := c.convert(body)
 	switch {
+	case err != nil:
+		err = fmt.Errorf("decode ExportMetricsServiceRequest: %w", err)
 	case c.over:
 		err = fmt.Errorf("write metrics: %w: the series of the request have labels of more than %d bytes; send smaller batches", store.ErrLimit, maxKeys)
 	case len(c.batch.Series) > 0:
@@ -93,20 +93,18 @@ func (w *Writer) WriteMetrics(ctx context.Context, tenant model.Tenant, body []b
 	if err != nil && !errors.As(err, &refused) {
 		c.rollback() // nothing is stored, and the sender will try again
 	}
-	err = ingest.Join(&c.refused, c.points, err)
+	own := c.refused // c is another request's before the caller has read the error
+	err = ingest.Join(&own, c.points, err)
 	w.metrics.CountItems(model.Metrics.String(), c.points, err)
 	return err
 }
 
-// WriteLogs converts an ExportLogsServiceRequest and appends it. Errors are those of [store.LogWriter]; what
-// Loki's rules refuse is counted in the [*store.Refused]. body is only read.
+// WriteLogs converts an ExportLogsServiceRequest and appends it. Errors are those of
+// [store.LogWriter], or a [model.ErrMalformed]; what Loki's rules refuse is counted in the
+// [*store.Refused]. body is only read, and not after WriteLogs returns.
 func (w *Writer) WriteLogs(ctx context.Context, tenant model.Tenant, body []byte) error {
 	if w.opts.Logs == nil {
 		return noStore(model.Logs)
-	}
-	ld, err := new(plog.ProtoUnmarshaler).UnmarshalLogs(body)
-	if err != nil {
-		return malformed(model.Logs, err)
 	}
 	b, ok := w.builders.Get().(*logrules.Builder)
 	if !ok {
@@ -114,12 +112,13 @@ func (w *Writer) WriteLogs(ctx context.Context, tenant model.Tenant, body []byte
 	}
 	defer w.builders.Put(b)
 	b.Reset(w.opts.Now())
-	err = AppendLogs(b, ld)
+	_, err := AppendLogs(b, body)
 	batch := b.Batch()
 	if err == nil && len(batch.Streams) > 0 {
 		err = w.opts.Logs.Append(ctx, tenant, batch)
 	}
-	err = ingest.Join(&b.Refused, b.Kept(), err)
+	own := b.Refused // b is another request's before the caller has read the error
+	err = ingest.Join(&own, b.Kept(), err)
 	w.metrics.CountItems(model.Logs.String(), b.Kept(), err)
 	return err
 }
@@ -146,7 +145,7 @@ func (w *Writer) WriteTraces(ctx context.Context, tenant model.Tenant, body []by
 }
 
 func malformed(s model.Signal, err error) error {
-	return fmt.Errorf("decode %s: %w: %v", s, model.ErrMalformed, err)
+	return fmt.Errorf("decode %s: %w: %w", s, model.ErrMalformed, err)
 }
 
 func noStore(s model.Signal) error {

@@ -98,3 +98,11 @@ type failing struct{}
 func (failing) Append(context.Context, model.Tenant, *store.MetricBatch) error {
 	return store.ErrReadOnly
 }
+
+// refusing is a LogWriter that nothing must reach.
+type refusing struct{ t *testing.T }
+
+func (r refusing) Append(context.Context, model.Tenant, *store.LogBatch) error {
+	r.t.Error("something was stored")
+	return nil
+}

@@ -104,14 +104,30 @@ func (r *Reader) Sint64() (int64, error) {
 	return int64(v>>1) ^ -int64(v&1), err
 }
 
-// Float64 reads a double.
-func (r *Reader) Float64() (float64, error) {
+// Fixed64 reads a fixed64, sfixed64 or the bits of a double.
+func (r *Reader) Fixed64() (uint64, error) {
 	if r.end-r.i < 8 {
 		return 0, r.Errorf("it is cut off inside a 64-bit number")
 	}
 	v := binary.LittleEndian.Uint64(r.buf[r.i:])
 	r.i += 8
-	return math.Float64frombits(v), nil
+	return v, nil
+}
+
+// Fixed32 reads a fixed32.
+func (r *Reader) Fixed32() (uint32, error) {
+	if r.end-r.i < 4 {
+		return 0, r.Errorf("it is cut off inside a 32-bit number")
+	}
+	v := binary.LittleEndian.Uint32(r.buf[r.i:])
+	r.i += 4
+	return v, nil
+}
+
+// Float64 reads a double.
+func (r *Reader) Float64() (float64, error) {
+	v, err := r.Fixed64()
+	return math.Float64frombits(v), err
 }
 
 // Bytes reads a length-delimited field. The result is part of the body.
@@ -147,17 +163,14 @@ func (r *Reader) Skip(typ Type) error {
 		_, err := r.Uvarint()
 		return err
 	case Fixed64:
-		_, err := r.Float64()
+		_, err := r.Fixed64()
 		return err
 	case Bytes:
 		_, err := r.Bytes()
 		return err
 	case Fixed32:
-		if r.end-r.i < 4 {
-			return r.Errorf("it is cut off inside a 32-bit number")
-		}
-		r.i += 4
-		return nil
+		_, err := r.Fixed32()
+		return err
 	}
 	return r.Errorf("wire type %d", typ)
 }

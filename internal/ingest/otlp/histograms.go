@@ -1,0 +1,439 @@
+package otlp
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/prometheus/prometheus/model/histogram"
+
+	"github.com/pharos-o11y/pharos/internal/ingest/wire"
+	"github.com/pharos-o11y/pharos/internal/store"
+)
+
+// This file holds the data points that are more than a number: histograms, classic and
+// exponential, and summaries.
+
+// point is a data point of one of them, in memory that the next one uses again.
+type point struct {
+	start, ts uint64
+	flags     uint32
+	count     uint64
+	sum       float64
+	hasSum    bool
+
+	counts    []uint64  // classic histograms: of the buckets
+	bounds    []float64 // classic histograms
+	quantiles []quantile
+
+	scale              int32 // exponential histograms, as all below
+	zeros              uint64
+	positive, negative buckets
+
+	key       []byte // records that its series share: the resource's and its own
+	exemplars []store.Exemplar
+	attrs     []attr // scratch of an exemplar
+}
+
+// quantile is a ValueAtQuantile.
+type quantile struct{ quantile, value float64 }
+
+// buckets is the buckets of an exponential histogram from offset on.
+type buckets struct {
+	offset int32
+	counts []uint64
+}
+
+// reset empties p but for its memory. key becomes the beginning of its own.
+func (p *point) reset(key []byte) {
+	*p = point{
+		counts: p.counts[:0], bounds: p.bounds[:0], quantiles: p.quantiles[:0],
+		positive: buckets{counts: p.positive.counts[:0]}, negative: buckets{counts: p.negative.counts[:0]},
+		key: append(p.key[:0], key...), exemplars: p.exemplars[:0], attrs: p.attrs[:0],
+	}
+}
+
+// release lets go of the request's memory.
+func (p *point) release() {
+	clear(p.exemplars[:cap(p.exemplars)])
+	clear(p.attrs[:cap(p.attrs)])
+}
+
+// addExemplar reads an exemplar of p.
+func (c *converter) addExemplar(p *point, r *wire.Reader) error {
+	e, err := c.exemplar(r)
+	p.exemplars = append(p.exemplars, e)
+	return err
+}
+
+// readHistogram reads a HistogramDataPoint.
+func (c *converter) readHistogram(p *point, r wire.Reader) error {
+	p.reset(c.resource)
+	for r.More() {
+		num, typ, err := r.Field()
+		if err != nil {
+			return err
+		}
+		switch num<<3 | int(typ) {
+		case 2<<3 | int(wire.Fixed64):
+			p.start, err = r.Fixed64()
+		case 3<<3 | int(wire.Fixed64):
+			p.ts, err = r.Fixed64()
+		case 4<<3 | int(wire.Fixed64):
+			p.count, err = r.Fixed64()
+		case 5<<3 | int(wire.Fixed64):
+			p.hasSum = true
+			p.sum, err = r.Float64()
+		case 6<<3 | int(wire.Bytes), 6<<3 | int(wire.Fixed64):
+			p.counts, err = fixed64s(&r, typ, p.counts, func(bits uint64) uint64 { return bits })
+		case 7<<3 | int(wire.Bytes), 7<<3 | int(wire.Fixed64):
+			p.bounds, err = fixed64s(&r, typ, p.bounds, math.Float64frombits)
+		case 8<<3 | int(wire.Bytes):
+			err = c.addExemplar(p, &r)
+		case 9<<3 | int(wire.Bytes):
+			p.key, err = c.appendAttr(p.key, &r)
+		case 10<<3 | int(wire.Varint):
+			p.flags, err = uint32Of(&r)
+		default:
+			err = skip(&r, "HistogramDataPoint", num, typ, 0x7fc)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fixed64s reads a field of a list of 64-bit numbers: all of them packed, or one more.
+func fixed64s[T any](r *wire.Reader, typ wire.Type, dst []T, as func(bits uint64) T) ([]T, error) {
+	if typ == wire.Fixed64 {
+		v, err := r.Fixed64()
+		return append(dst, as(v)), err
+	}
+	b, err := r.Bytes()
+	switch {
+	case err != nil:
+		return dst, err
+	case len(b)%8 != 0:
+		return dst, r.Errorf("a list of 64-bit numbers has %d bytes", len(b))
+	}
+	dst = dst[:0]
+	for ; len(b) > 0; b = b[8:] {
+		dst = append(dst, as(binary.LittleEndian.Uint64(b)))
+	}
+	return dst, nil
+}
+
+// histogram adds a classic histogram's data point: _sum, _count and a _bucket for every
+// bound and +Inf.
+func (c *converter) histogram(name string, p *point, delta bool) {
+	counts, count, sum, hasSum := p.counts, p.count, p.sum, p.hasSum
+	if delta && p.flags&flagNoValue == 0 {
+		s, err := c.deltaHistogram(name, p)
+		if err != nil {
+			c.refuseDelta(name, err)
+			return
+		}
+		counts, count, sum, hasSum = s.counts, s.count, s.sum, s.hasSum
+	}
+	ts := millis(p.ts)
+	if hasSum {
+		c.sub(p, name, "_sum", "", "", ts, sum, len(c.exemplars))
+	}
+	c.sub(p, name, "_count", "", "", ts, float64(count), len(c.exemplars))
+	rest := p.exemplars
+	take := func(upTo float64) (first int) { // exemplars come in order of value
+		first = len(c.exemplars)
+		for len(rest) > 0 && !(rest[0].Value > upTo) {
+			c.exemplars, rest = append(c.exemplars, rest[0]), rest[1:]
+		}
+		return first
+	}
+	var below uint64
+	for i := range min(len(p.bounds), len(counts)) {
+		below += counts[i]
+		c.text = strconv.AppendFloat(c.text[:0], p.bounds[i], 'f', -1, 64)
+		c.sub(p, name, "_bucket", "le", wire.AsString(c.text), ts, float64(below), take(p.bounds[i]))
+	}
+	c.sub(p, name, "_bucket", "le", "+Inf", ts, float64(count), take(math.Inf(1)))
+}
+
+// deltaHistogram adds p to the state of its series.
+func (c *converter) deltaHistogram(name string, p *point) (*deltaState, error) {
+	key := len(c.keys)
+	c.keys = appendName(append(c.keys, p.key...), name, "")
+	s, err := c.add(key, p.start, p.ts, func(old *deltaState) (*deltaState, error) {
+		return old.plusHistogram(slices.Clone(p.counts), slices.Clone(p.bounds), p.count, p.sum, p.hasSum), nil
+	})
+	c.keys = c.keys[:key]
+	return s, err
+}
+
+// sub adds one of the series of a data point, with the exemplars appended since first.
+func (c *converter) sub(p *point, name, suffix, label, labelValue string, ts int64, v float64, first int) {
+	if !c.room(p.key) {
+		return
+	}
+	key := len(c.keys)
+	c.keys = appendName(append(c.keys, p.key...), name, suffix)
+	if label != "" {
+		c.keys = appendRec(c.keys, recFinal, label, labelValue)
+	}
+	c.sample(key, ts, stale(p.flags, v), first)
+}
+
+// readSummary reads a SummaryDataPoint.
+func (c *converter) readSummary(p *point, r wire.Reader) error {
+	p.reset(c.resource)
+	for r.More() {
+		num, typ, err := r.Field()
+		if err != nil {
+			return err
+		}
+		switch num<<3 | int(typ) {
+		case 2<<3 | int(wire.Fixed64):
+			p.start, err = r.Fixed64()
+		case 3<<3 | int(wire.Fixed64):
+			p.ts, err = r.Fixed64()
+		case 4<<3 | int(wire.Fixed64):
+			p.count, err = r.Fixed64()
+		case 5<<3 | int(wire.Fixed64):
+			p.sum, err = r.Float64()
+		case 6<<3 | int(wire.Bytes):
+			var m wire.Reader
+			if m, err = r.Message(); err == nil {
+				var q quantile
+				err = q.read(m)
+				p.quantiles = append(p.quantiles, q)
+			}
+		case 7<<3 | int(wire.Bytes):
+			p.key, err = c.appendAttr(p.key, &r)
+		case 8<<3 | int(wire.Varint):
+			p.flags, err = uint32Of(&r)
+		default:
+			err = skip(&r, "SummaryDataPoint", num, typ, 0x1fc)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read reads a ValueAtQuantile.
+func (q *quantile) read(r wire.Reader) error {
+	for r.More() {
+		num, typ, err := r.Field()
+		if err != nil {
+			return err
+		}
+		switch num<<3 | int(typ) {
+		case 1<<3 | int(wire.Fixed64):
+			q.quantile, err = r.Float64()
+		case 2<<3 | int(wire.Fixed64):
+			q.value, err = r.Float64()
+		default:
+			err = skip(&r, "ValueAtQuantile", num, typ, 1<<1|1<<2)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// summary adds a summary's data point.
+func (c *converter) summary(name string, p *point) {
+	ts := millis(p.ts)
+	c.sub(p, name, "_sum", "", "", ts, p.sum, len(c.exemplars))
+	c.sub(p, name, "_count", "", "", ts, float64(p.count), len(c.exemplars))
+	c.start = 0
+	for _, q := range p.quantiles {
+		c.text = strconv.AppendFloat(c.text[:0], q.quantile, 'f', -1, 64)
+		c.sub(p, name, "", "quantile", wire.AsString(c.text), ts, q.value, len(c.exemplars))
+	}
+}
+
+// readExponential reads an ExponentialHistogramDataPoint.
+func (c *converter) readExponential(p *point, r wire.Reader) error {
+	p.reset(c.prefix)
+	for r.More() {
+		num, typ, err := r.Field()
+		if err != nil {
+			return err
+		}
+		switch num<<3 | int(typ) {
+		case 1<<3 | int(wire.Bytes):
+			p.key, err = c.appendAttr(p.key, &r)
+		case 2<<3 | int(wire.Fixed64):
+			p.start, err = r.Fixed64()
+		case 3<<3 | int(wire.Fixed64):
+			p.ts, err = r.Fixed64()
+		case 4<<3 | int(wire.Fixed64):
+			p.count, err = r.Fixed64()
+		case 5<<3 | int(wire.Fixed64):
+			p.sum, err = r.Float64()
+		case 6<<3 | int(wire.Varint):
+			p.scale, err = sint32Of(&r)
+		case 7<<3 | int(wire.Fixed64):
+			p.zeros, err = r.Fixed64()
+		case 8<<3 | int(wire.Bytes):
+			err = p.positive.read(&r)
+		case 9<<3 | int(wire.Bytes):
+			err = p.negative.read(&r)
+		case 10<<3 | int(wire.Varint):
+			p.flags, err = uint32Of(&r)
+		case 11<<3 | int(wire.Bytes):
+			err = c.addExemplar(p, &r)
+		default:
+			err = skip(&r, "ExponentialHistogramDataPoint", num, typ, 0xffe)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sint32Of reads a zig-zag encoded int32.
+func sint32Of(r *wire.Reader) (int32, error) {
+	n, err := r.Uvarint()
+	return int32(uint32(n)>>1) ^ -int32(n&1), err
+}
+
+// read reads Buckets.
+func (b *buckets) read(r *wire.Reader) error {
+	m, err := r.Message()
+	if err != nil {
+		return err
+	}
+	for m.More() {
+		num, typ, err := m.Field()
+		if err != nil {
+			return err
+		}
+		switch num<<3 | int(typ) {
+		case 1<<3 | int(wire.Varint):
+			b.offset, err = sint32Of(&m)
+		case 2<<3 | int(wire.Varint):
+			var n uint64
+			n, err = m.Uvarint()
+			b.counts = append(b.counts, n)
+		case 2<<3 | int(wire.Bytes):
+			var list wire.Reader
+			list, err = m.Message()
+			for err == nil && list.More() {
+				var n uint64
+				n, err = list.Uvarint()
+				b.counts = append(b.counts, n)
+			}
+		default:
+			err = skip(&m, "Buckets", num, typ, 1<<1|1<<2)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exponential adds an exponential histogram's data point as a native histogram.
+func (c *converter) exponential(name string, p *point, delta bool) {
+	h, err := native(p)
+	if err == nil {
+		err = h.Validate()
+	}
+	if err != nil {
+		c.refused.Add(reasonHistogram, 1, func() string { return fmt.Sprintf("metric %s: %v", name, err) })
+		return
+	}
+	if !c.room(p.key) {
+		return
+	}
+	key := len(c.keys)
+	c.keys = append(c.keys, p.key...)
+	out := store.HistogramSample{Time: millis(p.ts), Int: h}
+	if delta && p.flags&flagNoValue == 0 {
+		s, err := c.add(key, p.start, p.ts, func(old *deltaState) (*deltaState, error) { return old.plusNative(h) })
+		if err != nil {
+			c.refuseDelta(name, err)
+			c.keys = c.keys[:key]
+			return
+		}
+		out.Int, out.Float = nil, s.native.Copy()
+	}
+	first := len(c.exemplars)
+	c.exemplars = append(c.exemplars, p.exemplars...)
+	c.histos = append(c.histos, out)
+	c.series(key, len(c.samples), len(c.histos)-1, first)
+}
+
+// defaultZeroThreshold is what OpenTelemetry's zero bucket means to Prometheus.
+const defaultZeroThreshold = 1e-128
+
+// maxBucketIndex is well past the bucket of the biggest float64 at the finest resolution
+// of native histograms. Arithmetic on indexes up to it cannot overflow.
+const maxBucketIndex = 1 << 20
+
+// native turns an exponential histogram into a native one.
+func native(p *point) (*histogram.Histogram, error) {
+	scale, down := p.scale, int32(0)
+	if scale < histogram.ExponentialSchemaMin {
+		return nil, fmt.Errorf("scale %d is below %d, the coarsest of native histograms", scale, histogram.ExponentialSchemaMin)
+	}
+	if scale > histogram.ExponentialSchemaMax {
+		scale, down = histogram.ExponentialSchemaMax, scale-histogram.ExponentialSchemaMax
+	}
+	for _, b := range []*buckets{&p.positive, &p.negative} {
+		first := int64(b.offset) >> min(down, 31)
+		last := (int64(b.offset) + int64(len(b.counts))) >> min(down, 31)
+		if len(b.counts) > 0 && (first < -maxBucketIndex || last > maxBucketIndex) {
+			return nil, fmt.Errorf("buckets %d to %d of scale %d lie beyond every float64", b.offset, int64(b.offset)+int64(len(b.counts))-1, p.scale)
+		}
+	}
+	h := &histogram.Histogram{Schema: scale, ZeroThreshold: defaultZeroThreshold, ZeroCount: p.zeros}
+	h.PositiveSpans, h.PositiveBuckets = nativeBuckets(&p.positive, down)
+	h.NegativeSpans, h.NegativeBuckets = nativeBuckets(&p.negative, down)
+	h.Count, h.Sum = p.count, stale(p.flags, p.sum)
+	return h, nil
+}
+
+// nativeBuckets turns dense buckets into spans and deltas, merging 2^down neighbours.
+// Bucket i holds (base^i, base^(i+1)] in OpenTelemetry, (base^(i-1), base^i] here.
+func nativeBuckets(b *buckets, down int32) (spans []histogram.Span, out []int64) {
+	var next int32 // index after the last bucket written
+	var prev int64 // its count
+	put := func(index int32, n int64) {
+		switch {
+		case n == 0:
+			return
+		case len(spans) == 0:
+			spans = append(spans, histogram.Span{Offset: index})
+		case index-next > 2:
+			spans = append(spans, histogram.Span{Offset: index - next})
+		default:
+			for ; next < index; next++ { // a short gap is cheaper as empty buckets
+				spans[len(spans)-1].Length++
+				out = append(out, -prev)
+				prev = 0
+			}
+		}
+		spans[len(spans)-1].Length++
+		out = append(out, n-prev)
+		prev, next = n, index+1
+	}
+	var index int32
+	var n int64
+	for i, count := range b.counts {
+		at := (int32(i)+b.offset)>>min(down, 31) + 1
+		if i == 0 || at != index {
+			put(index, n)
+			index, n = at, 0
+		}
+		n += int64(count)
+	}
+	put(index, n)
+	return spans, out
+}
