@@ -24,8 +24,8 @@ const shell = named.reduce((n, f) => n + size(f), size('index.html'));
 const manifest = JSON.parse(readFileSync(join(dist, '.vite/manifest.json'), 'utf8'));
 const router = readFileSync(join(dist, '../src/app/router.tsx'), 'utf8');
 const pages = [...new Set([...router.matchAll(/import\('@\/(pages\/[^']+)'\)/g)].map((m) => `src/${m[1]}.tsx`))];
-// Loaded when a panel is edited, with the editor of the panel's language: a page of its own.
-pages.push('src/pages/dashboards/panel-editor.tsx');
+// Loaded when a panel or the dashboard's settings are edited, with the editors of the languages: pages of their own.
+pages.push('src/pages/dashboards/panel-editor.tsx', 'src/pages/dashboards/settings.tsx');
 const closure = (key, seen = new Set()) => {
   if (seen.has(key)) return seen;
   seen.add(key);

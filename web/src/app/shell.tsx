@@ -5,6 +5,7 @@ import { useEffect, useState } from 'react';
 import type { JSX } from 'react';
 import { formatValue } from '@/core/units/units';
 import type { Signal } from '@/core/api/pharos';
+import { one } from '@/core/url/search';
 import { Icon, Logo } from '@/ui/icons';
 import { copyText, ErrorBox, IconButton, Tip } from '@/ui/kit';
 import { CommandPalette } from './command';
@@ -14,7 +15,7 @@ import { navigation } from './navigation';
 import { useAbsoluteLink, TopBar } from './topbar';
 import { TimeProvider, useTime } from './time';
 import { GoLink, useUrl } from './url';
-import { useZone } from './zone';
+import { useAddressZone, useZone } from './zone';
 
 export function Shell(): JSX.Element {
   return (
@@ -42,8 +43,9 @@ function Frame(): JSX.Element {
   const [help, setHelp] = useState(false);
   const [share, setShare] = useState(false);
   const time = useTime();
+  const { go, search } = useUrl();
+  useAddressZone(one(search['timezone']));
   const zone = useZone();
-  const { go } = useUrl();
   const link = useAbsoluteLink();
 
   useKeys({

@@ -8,6 +8,7 @@ import { setZone, zoneName, zoneNames } from '@/core/time/zone';
 import { Icon } from '@/ui/icons';
 import { Button, IconButton, Popover } from '@/ui/kit';
 import { useTime } from './time';
+import { useUrl } from './url';
 import { useZone } from './zone';
 
 const recentKey = 'pharos.recentRanges';
@@ -79,6 +80,12 @@ function parseMs(text: string): number {
 
 function ZoneSelect(): JSX.Element {
   const current = useZone();
+  const { search, set } = useUrl();
+  const choose = (z: string) => {
+    setZone(z);
+    // The user's choice counts more than what a dashboard asked for.
+    if (search['timezone'] !== undefined) set({ timezone: undefined }, true);
+  };
   const [names, setNames] = useState<string[]>([]);
   const fixed = ['browser', 'utc'];
   const rest = names.length > 0 ? names : fixed.includes(current) ? [] : [current];
@@ -88,7 +95,7 @@ function ZoneSelect(): JSX.Element {
         Zone
       </span>
       {/* Several hundred names: made only for whoever looks. */}
-      <select className="select" style={{ height: 24, maxWidth: 170 }} value={current} onFocus={() => setNames(zoneNames())} onChange={(e) => setZone(e.target.value)} data-testid="zone">
+      <select className="select" style={{ height: 24, maxWidth: 170 }} value={current} onFocus={() => setNames(zoneNames())} onChange={(e) => choose(e.target.value)} data-testid="zone">
         <option value="browser">{zoneName('browser')} (browser)</option>
         <option value="utc">UTC</option>
         {rest.map((n) => (

@@ -46,6 +46,17 @@ export async function loadDashboard(uid: string, signal?: AbortSignal): Promise<
   return (await getJSON<{ meta: DashboardMeta; dashboard: Json }>(`/api/dashboards/uid/${encodeURIComponent(uid)}`, {}, signal)).body;
 }
 
+/** The text of a dashboard, byte for byte as it was saved. */
+export async function rawText(uid: string, signal?: AbortSignal): Promise<string> {
+  const path = `/api/dashboards/uid/${encodeURIComponent(uid)}/raw`;
+  const res = await fetch(path, signal ? { signal } : {}).catch((err: unknown) => {
+    if (signal?.aborted) throw err;
+    throw new ApiError('The server cannot be reached.', 0);
+  });
+  if (!res.ok) throw new ApiError(`${path}: status ${res.status}`, res.status);
+  return res.text();
+}
+
 async function send<T>(method: string, path: string, body?: string): Promise<T> {
   const res = await fetch(path, { method, headers: { 'Content-Type': 'application/json' }, ...(body !== undefined ? { body } : {}) }).catch(() => {
     throw new ApiError('The server cannot be reached.', 0);

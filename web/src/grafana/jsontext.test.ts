@@ -55,6 +55,7 @@ describe('patchText', () => {
     expect(patch('{\n    "a": 1,\n    "b": {}\n}\n', (d) => (obj(d['b'])['x'] = { y: 1 }))).toBe('{\n    "a": 1,\n    "b": {\n        "x": {\n            "y": 1\n        }\n    }\n}\n');
     expect(patch('{\n  "a": 1,\n  "b": 2.50\n}', (d) => delete d['a'])).toBe('{\n  "b": 2.50\n}');
     expect(patch('{\n  "a": 1\n}', (d) => delete d['a'])).toBe('{}');
+    expect(patch('{"a" : 1 ,  "b":2,\n "c": 3}', (d) => (d['d'] = 4))).toBe('{"a" : 1 ,  "b":2,\n "c": 3,\n "d": 4}'.replace('"d": 4', '"d" : 4'));
   });
 
   it('knows the elements of lists again', () => {

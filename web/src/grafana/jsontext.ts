@@ -213,8 +213,8 @@ class Writer {
     if (added.length === 0 && members.every(keeps)) return this.inPlace(node, members.map((m) => [m.node, value(m)]));
     const first = members[0];
     const colon = first ? this.text.slice(first.from, first.node.from).replace(/^"(?:[^"\\]|\\.)*"/, '') : this.unit ? ': ' : ':';
-    const parts = members.filter(keeps).map((m) => this.text.slice(m.from, m.node.from) + value(m));
-    parts.push(...added.map((k) => JSON.stringify(k) + colon + this.fresh(after[k], inner)));
+    const parts: Part[] = members.flatMap((m, own) => (keeps(m) ? [{ own, text: this.text.slice(m.from, m.node.from) + value(m) }] : []));
+    parts.push(...added.map((k) => ({ own: -1, text: JSON.stringify(k) + colon + this.fresh(after[k], inner) })));
     return this.enclose(node, members.map((m) => ({ from: m.from, to: m.node.to })), parts, indent);
   }
 
@@ -223,7 +223,7 @@ class Writer {
     const from = matched(before, after);
     const text = (v: unknown, k: number) => (from[k]! < 0 ? this.fresh(v, inner) : this.write(items[from[k]!]!, before[from[k]!], v, inner));
     if (after.length === items.length && from.every((i, k) => i === k)) return this.inPlace(node, items.map((item, k) => [item, text(after[k], k)]));
-    return this.enclose(node, items, after.map(text), indent);
+    return this.enclose(node, items, after.map((v, k) => ({ own: from[k]!, text: text(v, k) })), indent);
   }
 
   /** The node with the text of some of its parts replaced. */
@@ -237,16 +237,24 @@ class Writer {
     return out + this.text.slice(at, node.to);
   }
 
-  /** Parts between the brackets of a node, spaced as its own are. */
-  private enclose(node: Node, own: { from: number; to: number }[], parts: string[], indent: string): string {
+  /** Parts between the brackets of a node. Neighbours keep what is between them; the rest is spaced as they are. */
+  private enclose(node: Node, own: { from: number; to: number }[], parts: Part[], indent: string): string {
     const open = this.text[node.from]!;
     const close = this.text[node.to - 1]!;
     if (parts.length === 0) return open + close;
     const lead = own.length > 0 ? this.text.slice(node.from + 1, own[0]!.from) : this.unit ? `\n${indent}${this.unit}` : '';
     const tail = own.length > 0 ? this.text.slice(own[own.length - 1]!.to, node.to - 1) : this.unit ? `\n${indent}` : '';
-    const gap = own.length > 1 ? this.text.slice(own[0]!.to, own[1]!.from) : lead === '' && this.unit ? ', ' : `,${lead}`;
-    return open + lead + parts.join(gap) + tail + close;
+    const between = (i: number) => this.text.slice(own[i - 1]!.to, own[i]!.from);
+    const gap = own.length > 1 ? between(own.length - 1) : lead === '' && this.unit ? ', ' : `,${lead}`;
+    const all = parts.map((p, k) => (k === 0 ? '' : p.own > 0 && parts[k - 1]!.own === p.own - 1 ? between(p.own) : gap) + p.text);
+    return open + lead + all.join('') + tail + close;
   }
+}
+
+/** A member or element with the place that it had in the text; -1 is new. */
+interface Part {
+  own: number;
+  text: string;
 }
 
 const isObject = (x: unknown): x is Json => typeof x === 'object' && x !== null && !Array.isArray(x);

@@ -157,11 +157,23 @@ export interface DashboardLink {
 export interface Annotation {
   name: string;
   enable: boolean;
+  /** Without a switch above the panels. */
+  hide: boolean;
+  /** What Grafana keeps itself: notes and alerts of its own. */
+  builtIn: boolean;
   source: SourceRef | undefined;
   expr: string;
+  step: string | undefined;
   color: string;
   title: string;
   text: string;
+  /** Labels whose values are tags. */
+  tags: string[];
+  /** The value of a point is its moment, in milliseconds. */
+  valueIsTime: boolean;
+  limit: number;
+  /** The panels that show it, or do not. */
+  only: { exclude: boolean; ids: number[] } | undefined;
 }
 
 export interface Dashboard {
@@ -175,6 +187,8 @@ export interface Dashboard {
   annotations: Annotation[];
   time: { from: string; to: string } | undefined;
   refresh: string;
+  /** The zone it asks for: empty and `browser` leave the user's. */
+  timezone: string;
   /** Whether charts share the cursor. */
   sharedCursor: boolean;
   version: number;

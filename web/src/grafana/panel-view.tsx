@@ -42,6 +42,8 @@ export interface PanelViewProps {
   marks: Mark[];
   onZoom: (from: number, to: number) => void;
   onZoomOut: () => void;
+  /** Told what the panel shows. */
+  onFrames?: (frames: Frame[]) => void;
   menu?: (data: PanelData | undefined, frames: Frame[]) => ReactNode;
   /** Set while the panel is edited: its queries run at once. */
   eager?: boolean;
@@ -86,6 +88,9 @@ export function PanelView(props: PanelViewProps): JSX.Element {
   });
   const data = q.data;
   const frames = useMemo(() => (data ? applyConfig(panel, transform(data.frames, panel.transformations, (s) => interpolate(s, values, 'text')), (s) => interpolate(s, values, 'text')) : []), [data, panel, values]);
+  const { onFrames } = props;
+  useEffect(() => onFrames?.(frames), [frames, onFrames]);
+  const marks = useMemo(() => props.marks.filter((m) => !m.only || m.only.ids.includes(panel.id) !== m.only.exclude), [props.marks, panel.id]);
   const chips = useMemo(() => [...new Set([...problems(panel, dashboard), ...(data?.unsupported ?? [])])], [panel, dashboard, data]);
   const title = interpolate(panel.title, values, 'text');
   const errors = [...(data?.errors ?? []), ...(q.error ? [{ refId: '', message: q.error instanceof Error ? q.error.message : String(q.error) }] : [])];
@@ -151,7 +156,7 @@ export function PanelView(props: PanelViewProps): JSX.Element {
           size.width > 0 && (
             <Guard key={`${panel.type}`}>
               <Suspense fallback={<div className="g-empty">Loading…</div>}>
-                <Body panel={panel} frames={frames} range={own} width={size.width} height={size.height} values={values} sync={dashboard.sharedCursor ? dashboard.uid || 'dashboard' : undefined} marks={props.marks} onZoom={props.onZoom} onZoomOut={props.onZoomOut} />
+                <Body panel={panel} frames={frames} range={own} width={size.width} height={size.height} values={values} sync={dashboard.sharedCursor ? dashboard.uid || 'dashboard' : undefined} marks={marks} onZoom={props.onZoom} onZoomOut={props.onZoomOut} />
               </Suspense>
             </Guard>
           )

@@ -1,7 +1,8 @@
 /** Reads migrated JSON into the model. */
+import { readAnnotation } from './annotations';
 import { migrate } from './migrate';
 import { arr, fieldOptions, linksOf, num, obj, sourceRef, str } from './model';
-import type { Annotation, Dashboard, DashboardLink, Json, Override, Panel, Target, Transformation, Variable, VariableType } from './model';
+import type { Dashboard, DashboardLink, Json, Override, Panel, Target, Transformation, Variable, VariableType } from './model';
 
 /** Reads a dashboard's JSON of any age. Throws with a plain sentence when it is none. */
 export function readDashboard(json: unknown): Dashboard {
@@ -23,6 +24,7 @@ export function readDashboard(json: unknown): Dashboard {
     annotations: arr(obj(raw['annotations'])['list']).map((a) => readAnnotation(obj(a))),
     time: str(time['from']) && str(time['to']) ? { from: str(time['from'])!, to: str(time['to'])! } : undefined,
     refresh: str(raw['refresh']) ?? '',
+    timezone: str(raw['timezone']) ?? '',
     sharedCursor: (num(raw['graphTooltip']) ?? 0) > 0,
     version: num(raw['version']) ?? 0,
     raw,
@@ -111,17 +113,5 @@ function readLink(raw: Json): DashboardLink {
     keepTime: raw['keepTime'] === true,
     includeVars: raw['includeVars'] === true,
     dropdown: raw['asDropdown'] === true,
-  };
-}
-
-function readAnnotation(raw: Json): Annotation {
-  return {
-    name: str(raw['name']) ?? '',
-    enable: raw['enable'] !== false && raw['builtIn'] !== 1,
-    source: sourceRef(raw['datasource']),
-    expr: str(raw['expr']) ?? str(obj(raw['target'])['expr']) ?? '',
-    color: str(raw['iconColor']) ?? 'blue',
-    title: str(raw['titleFormat']) ?? '',
-    text: str(raw['textFormat']) ?? '',
   };
 }

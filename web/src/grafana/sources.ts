@@ -1,5 +1,5 @@
 /** Which of Pharos' own signals answers a target, whatever data source the JSON names. */
-import type { Panel, SourceRef, Target, Variable } from './model';
+import type { Annotation, Panel, SourceRef, Target, Variable } from './model';
 import { obj, str } from './model';
 import { interpolate } from './template';
 import type { Values } from './template';
@@ -78,4 +78,10 @@ export function sourceOfVariable(v: Variable, values: Values, variables: Variabl
   if (s && s !== 'mixed') return s;
   const q = obj(v.query);
   return typeof q['stream'] === 'string' && q['label'] !== undefined ? 'loki' : 'prometheus';
+}
+
+/** The signal that an annotation asks. */
+export function sourceOfAnnotation(a: Annotation, values: Values, variables: Variable[]): 'prometheus' | 'loki' | 'tempo' | undefined {
+  const s = byRef(a.source, values, variables) ?? 'prometheus';
+  return s === 'prometheus' || s === 'loki' || s === 'tempo' ? s : undefined;
 }

@@ -85,6 +85,24 @@ export function readQuery(v: Variable): VariableQuery {
   }
 }
 
+/** The text of a query of metrics, as Grafana writes it. */
+export function queryText(q: VariableQuery): string {
+  switch (q.kind) {
+    case 'label_values':
+      return q.match ? `label_values(${q.match}, ${q.label})` : `label_values(${q.label})`;
+    case 'label_names':
+      return `label_names(${q.match ?? ''})`;
+    case 'metrics':
+      return `metrics(${q.pattern})`;
+    case 'query_result':
+      return `query_result(${q.expr})`;
+    case 'series':
+      return q.match;
+    case 'unsupported':
+      return '';
+  }
+}
+
 /** Whether the options of a variable depend on the time range. */
 export function usesTime(v: Variable): boolean {
   return v.refresh === 2 || (v.type === 'query' && readQuery(v).kind === 'query_result') || (v.type === 'interval' && v.auto);
@@ -203,8 +221,13 @@ async function optionsOf(v: Variable, values: Values, variables: Variable[], ran
       const found = await queryOptions(v, values, variables, range, fetch, signal);
       return sortOptions(applyRegex(found, interpolate(v.regex, values, 'raw')), v.sort);
     }
-    case 'datasource':
-      return sourcesOfType(String(v.query)).map((s) => ({ text: s.name, value: s.uid }));
+    case 'datasource': {
+      // A filter was written for names of another server: one that matches none of ours leaves all.
+      const all = sourcesOfType(String(v.query)).map((s) => ({ text: s.name, value: s.uid }));
+      const re = v.regex ? regexOf(interpolate(v.regex, values, 'raw')) : undefined;
+      const some = re ? all.filter((o) => re.test(o.text)) : all;
+      return some.length > 0 ? some : all;
+    }
     case 'custom':
       return customOptions(String(v.query ?? ''));
     case 'interval':

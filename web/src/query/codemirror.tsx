@@ -5,7 +5,7 @@ import { bracketMatching, HighlightStyle, syntaxHighlighting } from '@codemirror
 import { setDiagnostics } from '@codemirror/lint';
 import { EditorState, Prec } from '@codemirror/state';
 import type { Extension } from '@codemirror/state';
-import { EditorView, keymap, placeholder } from '@codemirror/view';
+import { EditorView, keymap, lineNumbers, placeholder } from '@codemirror/view';
 import { tags as t } from '@lezer/highlight';
 import { useEffect, useRef } from 'react';
 import type { JSX } from 'react';
@@ -32,6 +32,7 @@ const look = EditorView.theme({
   '.cm-selectionBackground, &.cm-focused .cm-selectionBackground': { backgroundColor: 'color-mix(in srgb, var(--accent) 28%, transparent) !important' },
   '.cm-matchingBracket': { backgroundColor: 'transparent' },
   '&.cm-focused .cm-matchingBracket': { backgroundColor: 'color-mix(in srgb, var(--accent) 22%, transparent)', outline: 'none' },
+  '.cm-gutters': { backgroundColor: 'var(--surface)', color: 'var(--faint)', border: 'none' },
   '.cm-placeholder': { color: 'var(--faint)' },
   '.cm-tooltip': { backgroundColor: 'var(--surface)', border: '1px solid var(--line-2)', borderRadius: '6px', boxShadow: 'var(--shadow)', overflow: 'hidden' },
   '.cm-tooltip-autocomplete > ul': { fontFamily: 'var(--mono)', fontSize: '12px', maxHeight: '18em' },
@@ -51,9 +52,11 @@ export interface EditorProps {
   hint?: string;
   range: Range;
   error?: { message: string; position: Position } | undefined;
+  /** A text of many lines: Enter begins a line, and lines are numbered. */
+  document?: boolean;
 }
 
-export function CodeMirrorEditor({ language, value, onChange, onRun, label, hint, range, error }: EditorProps & { language: (range: () => Range) => Extension }): JSX.Element {
+export function CodeMirrorEditor({ language, value, onChange, onRun, label, hint, range, error, document: long }: EditorProps & { language: (range: () => Range) => Extension }): JSX.Element {
   const host = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView>(undefined);
   const latest = useRef({ onChange, onRun, range });
@@ -71,10 +74,14 @@ export function CodeMirrorEditor({ language, value, onChange, onRun, label, hint
         extensions: [
           Prec.highest(
             keymap.of([
-              { key: 'Tab', run: acceptCompletion },
+              ...(long
+                ? []
+                : [
+                    { key: 'Tab', run: acceptCompletion },
+                    { key: 'Enter', run: (v: EditorView) => (completionStatus(v.state) === 'active' ? acceptCompletion(v) : run(v)) },
+                    { key: 'Shift-Enter', run: (v: EditorView) => (v.dispatch(v.state.replaceSelection('\n')), true) },
+                  ]),
               { key: 'Mod-Enter', run },
-              { key: 'Enter', run: (v) => (completionStatus(v.state) === 'active' ? acceptCompletion(v) : run(v)) },
-              { key: 'Shift-Enter', run: (v) => (v.dispatch(v.state.replaceSelection('\n')), true) },
               { key: 'Escape', run: (v) => (completionStatus(v.state) ? false : (v.contentDOM.blur(), true)) },
             ]),
           ),
@@ -83,8 +90,8 @@ export function CodeMirrorEditor({ language, value, onChange, onRun, label, hint
           bracketMatching(),
           syntaxHighlighting(highlight),
           language(() => latest.current.range),
-          EditorView.lineWrapping,
-          EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false', autocapitalize: 'off' }),
+          long ? lineNumbers() : EditorView.lineWrapping,
+          EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false', autocapitalize: 'off', ...(long ? { tabindex: '0' } : {}) }),
           hint ? placeholder(hint) : [],
           look,
           EditorView.updateListener.of((u) => {
@@ -96,7 +103,7 @@ export function CodeMirrorEditor({ language, value, onChange, onRun, label, hint
     view.current = editor;
     return () => editor.destroy();
     // The editor owns its text; later changes come through the effect below.
-  }, [language, label, hint]);
+  }, [language, label, hint, long]);
 
   useEffect(() => {
     const v = view.current;

@@ -8,11 +8,12 @@ import { token, useTheme } from '@/app/theme';
 import type { Envelope3, Exemplar, Labels } from '@/core/api/prometheus';
 import type { Range } from '@/core/time/parse';
 import { formatTime } from '@/core/time/range';
-import { offsetAt, zone } from '@/core/time/zone';
 import { formatValue } from '@/core/units/units';
 import type { Unit } from '@/core/units/units';
 import { align, valueRange } from './align';
 import { ChartTable } from './chart-table';
+import { lonely, stepCursor, timeTicks, Tip, zonedDate, zoomOnSelect } from './plot';
+import type { TipRow } from './plot';
 import { TableButton } from './table-button';
 
 export interface ChartSeries {
@@ -69,7 +70,7 @@ const maxTips = 9;
 interface Live {
   props: ChartProps;
   layer?: HTMLDivElement;
-  tip?: HTMLDivElement;
+  tip?: Tip<Row>;
 }
 
 export function TimeChart(props: ChartProps): JSX.Element {
@@ -129,13 +130,10 @@ export function TimeChart(props: ChartProps): JSX.Element {
       pick(u, live.current, e.key === 'Enter' ? 'onPoint' : 'onMenu', near);
       return;
     }
-    if (e.key !== 'ArrowLeft' && e.key !== 'ArrowRight') return;
+    const idx = stepCursor(u, e.key);
+    if (idx === undefined) return;
     e.preventDefault();
-    const n = u.data[0].length;
-    const old = u.cursor.idx ?? (e.key === 'ArrowLeft' ? n : -1);
-    const idx = Math.max(0, Math.min(n - 1, old + (e.key === 'ArrowLeft' ? -1 : 1)));
     const x = u.data[0][idx]!;
-    u.setCursor({ left: u.valToPos(x, 'x'), top: 10 });
     const parts = series
       .map((s, i) => ({ name: s.name, v: u.data[i + 1]?.[idx] }))
       .filter((p) => p.v !== null && p.v !== undefined)
@@ -172,7 +170,7 @@ function optionsFor(live: Live, width: number): uPlot.Options {
     width,
     height: p.height,
     legend: { show: false },
-    tzDate: (ts) => zonedDate(ts),
+    tzDate: zonedDate,
     padding: [8, 16, 0, 0],
     cursor: {
       drag: { x: true, y: false, setScale: false },
@@ -217,12 +215,7 @@ function optionsFor(live: Live, width: number): uPlot.Options {
     ],
     hooks: {
       init: [(u) => attach(u, live)],
-      setSelect: [
-        (u) => {
-          if (u.select.width > 3) live.props.onZoom?.(u.posToVal(u.select.left, 'x') * 1000, u.posToVal(u.select.left + u.select.width, 'x') * 1000);
-          u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-        },
-      ],
+      setSelect: [zoomOnSelect(() => live.props.onZoom)],
       setCursor: [(u) => showTip(u, live)],
       drawAxes: [(u) => drawEnvelope(u, live)],
       draw: [(u) => drawMarks(u, live), (u) => drawExemplars(u, live)],
@@ -230,76 +223,33 @@ function optionsFor(live: Live, width: number): uPlot.Options {
   };
 }
 
-/** A date whose local fields are those of the page's zone, which is how the axis finds round times. */
-function zonedDate(ts: number): Date {
-  const t = ts * 1000;
-  const d = new Date(t + offsetAt(t, zone()));
-  return new Date(d.getUTCFullYear(), d.getUTCMonth(), d.getUTCDate(), d.getUTCHours(), d.getUTCMinutes(), d.getUTCSeconds(), d.getUTCMilliseconds());
-}
-
-/** Draw single points only when hardly anything else would be seen. */
-function lonely(u: uPlot, si: number, i0: number, i1: number): boolean {
-  let n = 0;
-  const col = u.data[si]!;
-  for (let i = i0; i <= i1; i++) if (col[i] !== null && col[i] !== undefined && ++n > 3) return false;
-  return n > 0;
-}
-
-function timeTicks(_u: uPlot, splits: number[], _axis: number, _space: number, incr: number): string[] {
-  return splits.map((s, i) => {
-    const text = formatTime(s * 1000);
-    if (incr >= 86400) return text.slice(5, 10);
-    const clock = incr < 60 ? text.slice(11) : text.slice(11, 16);
-    const newDay = i > 0 && formatTime(splits[i - 1]! * 1000).slice(0, 10) !== text.slice(0, 10);
-    return newDay ? `${text.slice(5, 10)} ${clock}` : clock;
-  });
-}
-
 function attach(u: uPlot, live: Live): void {
   live.layer = document.createElement('div');
   live.layer.className = 'exemplars';
   u.over.append(live.layer);
-  live.tip = document.createElement('div');
-  live.tip.className = 'chart-tip';
-  live.tip.hidden = true;
-  u.root.append(live.tip);
-  u.over.addEventListener('mouseleave', () => {
-    if (live.tip) live.tip.hidden = true;
-  });
-  let down = 0;
-  u.over.addEventListener('mousedown', (e) => (down = e.clientX));
-  u.over.addEventListener('click', (e) => {
-    const rows = rowsAt(u, live);
-    // The end of a drag is a click too.
-    if (Math.abs(e.clientX - down) > 3 || rows.length === 0) return;
-    pick(u, live, 'onPoint', nearest(rows));
-  });
-  u.over.addEventListener('contextmenu', (e) => {
-    const rows = rowsAt(u, live);
-    if (rows.length === 0 || !live.props.onMenu) return;
-    e.preventDefault();
-    pick(u, live, 'onMenu', nearest(rows));
+  live.tip = new Tip<Row>(u, {
+    rows: () => rowsAt(u, live),
+    onClick: (row) => pick(u, live, 'onPoint', row),
+    onMenu: (row) => {
+      if (live.props.onMenu) pick(u, live, 'onMenu', row);
+      return live.props.onMenu !== undefined;
+    },
   });
 }
 
-const nearest = (rows: TipRow[]) => rows.reduce((a, b) => (b.near < a.near ? b : a));
-
-function pick(u: uPlot, live: Live, what: 'onPoint' | 'onMenu', row: TipRow): void {
-  if (live.tip) live.tip.hidden = true;
+function pick(u: uPlot, live: Live, what: 'onPoint' | 'onMenu', row: Row): void {
+  live.tip?.hide();
   live.props[what]?.({ time: u.data[0][u.cursor.idx!]! * 1000, value: row.v, series: row.series }, { x: (u.cursor.left ?? 0) + u.over.offsetLeft, y: (what === 'onMenu' ? (u.cursor.top ?? 0) : u.valToPos(row.v, 'y')) + u.over.offsetTop });
 }
 
-interface TipRow {
+interface Row extends TipRow {
   series: ChartSeries;
-  v: number;
-  /** Pixels from the cursor. */
-  near: number;
 }
 
 /** The visible series that have a value under the cursor. */
-function rowsAt(u: uPlot, live: Live): TipRow[] {
+function rowsAt(u: uPlot, live: Live): Row[] {
   const { top, idx } = u.cursor;
-  const rows: TipRow[] = [];
+  const rows: Row[] = [];
   if (idx === null || idx === undefined) return rows;
   live.props.series.forEach((s, i) => {
     const v = u.data[i + 1]?.[idx];
@@ -310,42 +260,8 @@ function rowsAt(u: uPlot, live: Live): TipRow[] {
 }
 
 function showTip(u: uPlot, live: Live): void {
-  const { left, top, idx } = u.cursor;
-  const tip = live.tip;
-  if (!tip) return;
-  if (idx === null || idx === undefined || left === undefined || left < 0) {
-    tip.hidden = true;
-    return;
-  }
-  const rows = rowsAt(u, live);
-  // A chart that follows the cursor of another shows the line but no box.
-  const own = u.over.matches(':hover') || u.root.parentElement === document.activeElement;
-  tip.hidden = rows.length === 0 || !own;
-  if (tip.hidden) return;
-  const near = nearest(rows);
-  rows.sort((a, b) => b.v - a.v);
-  let shown = rows.slice(0, maxTips);
-  if (!shown.includes(near)) shown = [...rows.slice(0, maxTips - 1), near];
-  tip.replaceChildren(line('time', formatTime(u.data[0][idx]! * 1000)));
-  for (const r of shown) {
-    const el = document.createElement('div');
-    el.className = r === near && rows.length > 1 ? 'near' : '';
-    const dot = document.createElement('i');
-    dot.style.background = `var(--s${r.series.color})`;
-    el.append(dot, line('name', r.series.name), line('val', formatValue(r.v, live.props.unit)));
-    tip.append(el);
-  }
-  if (rows.length > shown.length) tip.append(line('more', `${rows.length - shown.length} more`));
-  const x = left + u.over.offsetLeft;
-  const flip = x + tip.offsetWidth + 24 > u.root.clientWidth;
-  tip.style.transform = `translate(${flip ? x - tip.offsetWidth - 14 : x + 14}px, ${Math.max(2, (top ?? 0) - 10)}px)`;
-}
-
-function line(cls: string, text: string): HTMLElement {
-  const el = document.createElement('span');
-  el.className = cls;
-  el.textContent = text;
-  return el;
+  const rows = rowsAt(u, live).sort((a, b) => b.v - a.v);
+  live.tip?.show(rows, maxTips, (r) => ({ color: `var(--s${r.series.color})`, name: r.series.name, value: formatValue(r.v, live.props.unit) }));
 }
 
 /** The ends of the value axis, wide enough for the band. */
@@ -439,7 +355,7 @@ function drawExemplars(u: uPlot, live: Live): void {
     b.addEventListener('mousedown', (ev) => ev.stopPropagation());
     b.addEventListener('click', (ev) => {
       ev.stopPropagation();
-      if (live.tip) live.tip.hidden = true;
+      live.tip?.hide();
       onExemplar?.(e, { x: x + u.over.offsetLeft, y: y + u.over.offsetTop });
     });
     layer.append(b);

@@ -76,6 +76,19 @@ export function setZone(z: Zone): void {
   for (const l of listeners) l();
 }
 
+/** Shows times in another zone until the answer is called. A choice that the user makes meanwhile stays. */
+export function lendZone(z: Zone): () => void {
+  const own = current;
+  const show = (to: Zone) => {
+    current = to;
+    for (const l of listeners) l();
+  };
+  show(z);
+  return () => {
+    if (current === z) show(own);
+  };
+}
+
 export function onZone(l: () => void): () => void {
   listeners.add(l);
   return () => listeners.delete(l);

@@ -25,9 +25,13 @@ export interface PanelProps {
 
 /** An annotation on time charts. */
 export interface Mark {
+  /** Milliseconds; `end` where it lasts. */
   time: number;
+  end?: number;
   text: string;
   color: string;
+  /** The panels that show it, or do not. */
+  only?: { exclude: boolean; ids: number[] } | undefined;
 }
 
 export interface Target {

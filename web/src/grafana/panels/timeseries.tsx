@@ -7,8 +7,11 @@ import { useEffect, useMemo, useRef, useState } from 'react';
 import type { JSX, KeyboardEvent } from 'react';
 import { GoLink } from '@/app/url';
 import { useTheme, token } from '@/app/theme';
+import { useZone } from '@/app/zone';
 import { formatTime } from '@/core/time/range';
 import { around, metricService, logsForService, tracesForService } from '@/core/context/correlate';
+import { lonely, stepCursor, timeTicks, Tip, zonedDate, zoomOnSelect } from '@/viz/plot';
+import type { TipRow } from '@/viz/plot';
 import { cssColor } from '../color';
 import { isNull, reduce, reducerNames, timeField } from '../frames';
 import { arr, num, obj, str } from '../model';
@@ -57,7 +60,7 @@ export default function Timeseries(props: PanelProps): JSX.Element {
 interface Live {
   props: PanelProps & { lines: Line[] };
   cols: (number | null | undefined)[][];
-  tip?: HTMLDivElement;
+  tip?: Tip<Row>;
   open?: (p: Picked) => void;
 }
 
@@ -72,6 +75,7 @@ interface Picked {
 function Plot(props: PanelProps & { lines: Line[] }): JSX.Element {
   const { lines, width, height, range, marks } = props;
   const theme = useTheme();
+  const zone = useZone();
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(undefined);
   const live = useRef<Live>({ props, cols: [] });
@@ -93,7 +97,7 @@ function Plot(props: PanelProps & { lines: Line[] }): JSX.Element {
       plot.current = undefined;
     };
     // Everything that is drawn is rebuilt together; size alone is set below.
-  }, [lines, stack, raw, theme, range.from, range.to, marks]);
+  }, [lines, stack, raw, theme, zone, range.from, range.to, marks]);
 
   useEffect(() => {
     const u = plot.current;
@@ -102,12 +106,9 @@ function Plot(props: PanelProps & { lines: Line[] }): JSX.Element {
 
   const onKey = (e: KeyboardEvent) => {
     const u = plot.current;
-    if (!u || (e.key !== 'ArrowLeft' && e.key !== 'ArrowRight')) return;
+    const idx = u && stepCursor(u, e.key);
+    if (!u || idx === undefined) return;
     e.preventDefault();
-    const n = u.data[0].length;
-    if (n === 0) return;
-    const idx = Math.max(0, Math.min(n - 1, (u.cursor.idx ?? (e.key === 'ArrowLeft' ? n : -1)) + (e.key === 'ArrowLeft' ? -1 : 1)));
-    u.setCursor({ left: u.valToPos(u.data[0][idx]!, 'x'), top: 10 });
     const parts = lines.map((l, i) => ({ l, v: raw.cols[i]![idx] })).filter((p) => !isNull(p.v)).slice(0, 5);
     setSpoken(`${formatTime(u.data[0][idx]! * 1000)}: ${parts.map(({ l, v }) => `${l.name} ${valueText(l, v)}`).join(', ') || 'no data'}`);
   };
@@ -132,18 +133,24 @@ function optionsFor(live: Live, bands: [number, number][]): uPlot.Options {
   const groups = new Map<string, Line[]>();
   for (const l of p.lines) groups.set(l.scale, [...(groups.get(l.scale) ?? []), l]);
   let first = true;
+  // The first scale that may be anywhere is on the left, unless one asks for that side.
+  let left = [...groups.values()].some((g) => g[0]!.custom['axisPlacement'] === 'left');
   for (const [key, lines] of groups) {
     const c = lines[0]!.custom;
     const dist = obj(c['scaleDistribution']);
     const log = dist['type'] === 'log';
     scales[key] = { ...(log ? { distr: 3, log: num(dist['log']) === 10 ? 10 : 2 } : {}), range: (_u, min, max) => scaleRange(lines.some((l) => !l.hidden) ? lines.filter((l) => !l.hidden) : lines, min, max, log) };
-    if (c['axisPlacement'] !== 'hidden') axes.push(axis(key, lines, lines[0]!.right || !first, first));
+    if (c['axisPlacement'] === 'hidden') continue;
+    const right = c['axisPlacement'] !== 'left' && (lines[0]!.right || left);
+    left ||= !right;
+    axes.push(axis(key, lines, right, first));
     first = false;
   }
   return {
     width: p.width,
     height: p.height,
     legend: { show: false },
+    tzDate: zonedDate,
     padding: [8, 12, 0, 0],
     cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 7, width: 2 }, y: false, focus: { prox: 24 }, ...(p.sync ? { sync: { key: p.sync, setSeries: false } } : {}) },
     focus: { alpha: 1 },
@@ -156,12 +163,7 @@ function optionsFor(live: Live, bands: [number, number][]): uPlot.Options {
       drawAxes: [(u) => drawThresholds(u, p.lines)],
       draw: [(u) => drawMarks(u, p.marks)],
       setCursor: [(u) => showTip(u, live)],
-      setSelect: [
-        (u) => {
-          if (u.select.width > 3) live.props.onZoom(u.posToVal(u.select.left, 'x') * 1000, u.posToVal(u.select.left + u.select.width, 'x') * 1000);
-          u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-        },
-      ],
+      setSelect: [zoomOnSelect(() => live.props.onZoom)],
     },
   };
 }
@@ -224,24 +226,6 @@ function belowBands(lines: Line[]): uPlot.Band[] {
   });
 }
 
-/** Draw single points only when hardly anything else would be seen. */
-function lonely(u: uPlot, si: number, i0: number, i1: number): boolean {
-  let n = 0;
-  const col = u.data[si]!;
-  for (let i = i0; i <= i1; i++) if (!isNull(col[i]) && ++n > 3) return false;
-  return n > 0;
-}
-
-function timeTicks(_u: uPlot, splits: number[], _axis: number, _space: number, incr: number): string[] {
-  return splits.map((s, i) => {
-    const text = formatTime(s * 1000);
-    if (incr >= 86400) return text.slice(5, 10);
-    const clock = incr < 60 ? text.slice(11) : text.slice(11, 16);
-    const newDay = i > 0 && formatTime(splits[i - 1]! * 1000).slice(0, 10) !== text.slice(0, 10);
-    return newDay ? `${text.slice(5, 10)} ${clock}` : clock;
-  });
-}
-
 function drawThresholds(u: uPlot, lines: Line[]): void {
   const seen = new Set<string>();
   for (const l of lines) {
@@ -280,56 +264,58 @@ function drawThresholds(u: uPlot, lines: Line[]): void {
   }
 }
 
+/** A mark is a triangle below the plot with a line above it, fainter where there are many. */
 function drawMarks(u: uPlot, marks: Mark[]): void {
   const { ctx, bbox } = u;
+  const px = devicePixelRatio;
+  const bottom = bbox.top + bbox.height;
   ctx.save();
+  ctx.lineWidth = px;
   for (const m of marks) {
     const x = u.valToPos(m.time / 1000, 'x', true);
+    const color = cssColor(m.color);
+    if (m.end !== undefined) {
+      const from = Math.max(bbox.left, x);
+      const to = Math.min(bbox.left + bbox.width, u.valToPos(m.end / 1000, 'x', true));
+      ctx.fillStyle = paint(color, 0.1);
+      if (to > from) ctx.fillRect(from, bbox.top, to - from, bbox.height);
+    }
     if (x < bbox.left || x > bbox.left + bbox.width) continue;
-    ctx.strokeStyle = paint(cssColor(m.color), 0.8);
-    ctx.lineWidth = devicePixelRatio;
-    ctx.setLineDash([4 * devicePixelRatio, 3 * devicePixelRatio]);
+    ctx.strokeStyle = paint(color, marks.length > 40 ? 0.25 : 0.7);
+    ctx.setLineDash([4 * px, 3 * px]);
     ctx.beginPath();
     ctx.moveTo(x, bbox.top);
-    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.lineTo(x, bottom);
     ctx.stroke();
+    ctx.fillStyle = paint(color, 1);
+    ctx.beginPath();
+    ctx.moveTo(x, bottom - 1 * px);
+    ctx.lineTo(x - 4 * px, bottom + 6 * px);
+    ctx.lineTo(x + 4 * px, bottom + 6 * px);
+    ctx.fill();
   }
   ctx.restore();
 }
 
 function attach(u: uPlot, live: Live): void {
-  live.tip = document.createElement('div');
-  live.tip.className = 'chart-tip';
-  live.tip.hidden = true;
-  u.root.append(live.tip);
-  u.over.addEventListener('mouseleave', () => {
-    if (live.tip) live.tip.hidden = true;
-  });
-  let down = 0;
-  u.over.addEventListener('mousedown', (e) => (down = e.clientX));
-  u.over.addEventListener('click', (e) => {
-    const rows = rowsAt(u, live);
-    // The end of a drag is a click too.
-    if (Math.abs(e.clientX - down) > 3 || rows.length === 0) return;
-    const near = rows.reduce((a, b) => (b.near < a.near ? b : a));
-    if (live.tip) live.tip.hidden = true;
-    const time = u.data[0][u.cursor.idx!]! * 1000;
-    const index = Math.max(0, (timeField(near.line.frame)?.values ?? []).indexOf(time));
-    live.open?.({ line: near.line, time, index, x: (u.cursor.left ?? 0) + u.over.offsetLeft, y: (u.cursor.top ?? 0) + u.over.offsetTop });
+  live.tip = new Tip<Row>(u, {
+    rows: () => rowsAt(u, live),
+    onClick: ({ line }) => {
+      const time = u.data[0][u.cursor.idx!]! * 1000;
+      const index = Math.max(0, (timeField(line.frame)?.values ?? []).indexOf(time));
+      live.open?.({ line, time, index, x: (u.cursor.left ?? 0) + u.over.offsetLeft, y: (u.cursor.top ?? 0) + u.over.offsetTop });
+    },
   });
 }
 
-interface TipRow {
+interface Row extends TipRow {
   line: Line;
-  v: number;
-  /** Pixels from the cursor. */
-  near: number;
 }
 
-function rowsAt(u: uPlot, live: Live): TipRow[] {
+function rowsAt(u: uPlot, live: Live): Row[] {
   const { top, idx } = u.cursor;
   if (idx === null || idx === undefined) return [];
-  const rows: TipRow[] = [];
+  const rows: Row[] = [];
   live.props.lines.forEach((line, i) => {
     const v = live.cols[i]?.[idx];
     const drawn = u.data[i + 1]?.[idx];
@@ -342,44 +328,17 @@ function rowsAt(u: uPlot, live: Live): TipRow[] {
 const maxTips = 12;
 
 function showTip(u: uPlot, live: Live): void {
-  const { left, top, idx } = u.cursor;
-  const tip = live.tip;
-  if (!tip) return;
   const options = obj(live.props.panel.options['tooltip']);
   const mode = str(options['mode']) ?? 'single';
-  const rows = left === undefined || left < 0 || isNull(idx) || mode === 'none' ? [] : rowsAt(u, live).filter((r) => r.line.inTooltip);
-  // A chart that follows the cursor of another shows the line but no box.
-  const own = u.over.matches(':hover') || u.root.parentElement === document.activeElement;
-  tip.hidden = rows.length === 0 || !own;
-  if (tip.hidden) return;
-  const nearest = rows.reduce((a, b) => (b.near < a.near ? b : a));
+  const rows = mode === 'none' ? [] : rowsAt(u, live).filter((r) => r.line.inTooltip);
   if (options['sort'] === 'asc') rows.sort((a, b) => a.v - b.v);
   else if (options['sort'] === 'desc' || rows.length > maxTips) rows.sort((a, b) => b.v - a.v);
-  let shown = mode === 'single' ? [nearest] : rows.slice(0, maxTips);
-  if (!shown.includes(nearest)) shown = [...rows.slice(0, maxTips - 1), nearest];
-  const time = u.data[0][idx!]! * 1000;
-  tip.replaceChildren(span('time', formatTime(time)));
-  for (const r of shown) {
-    const el = document.createElement('div');
-    el.className = r === nearest && rows.length > 1 ? 'near' : '';
-    const dot = document.createElement('i');
-    dot.style.background = r.line.color;
-    el.append(dot, span('name', r.line.name), span('val', valueText(r.line, r.v)));
-    tip.append(el);
-  }
-  if (rows.length > shown.length && mode !== 'single') tip.append(span('more', `${rows.length - shown.length} more`));
-  for (const m of live.props.marks) if (Math.abs(u.valToPos(m.time / 1000, 'x') - left!) < 6) tip.append(span('more', m.text));
-  const x = left! + u.over.offsetLeft;
-  const flip = x + tip.offsetWidth + 24 > u.root.clientWidth;
-  tip.style.transform = `translate(${flip ? Math.max(0, x - tip.offsetWidth - 14) : x + 14}px, ${Math.max(2, (top ?? 0) - 10)}px)`;
+  const notes = live.props.marks.filter((m) => near(u, m, u.cursor.left ?? -1)).map((m) => m.text);
+  live.tip?.show(rows, mode === 'single' ? 1 : maxTips, (r) => ({ color: r.line.color, name: r.line.name, value: valueText(r.line, r.v) }), notes.slice(0, 4));
 }
 
-function span(cls: string, text: string): HTMLElement {
-  const el = document.createElement('span');
-  el.className = cls;
-  el.textContent = text;
-  return el;
-}
+/** Whether the cursor is at a mark, or inside one that lasts. */
+const near = (u: uPlot, m: Mark, left: number): boolean => left > u.valToPos(m.time / 1000, 'x') - 6 && left < u.valToPos((m.end ?? m.time) / 1000, 'x') + 6;
 
 /** What can be done from a point: the panel's data links, and the other signals at that moment. */
 function PointMenu({ picked, panel, frames, values, onClose }: PanelProps & { picked: Picked; onClose: () => void }): JSX.Element {

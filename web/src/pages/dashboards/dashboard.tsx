@@ -10,31 +10,34 @@ import { useTime } from '@/app/time';
 import { useNamePage } from '@/app/title';
 import { GoLink, useUrl } from '@/app/url';
 import { ApiError } from '@/core/api/http';
-import { queryRange } from '@/core/api/prometheus';
 import { parseDuration, resolveRange } from '@/core/time/parse';
-import { niceStep } from '@/core/time/range';
+import { isZone } from '@/core/time/zone';
 import { all as allOf, one } from '@/core/url/search';
 import { loadDashboard, starDashboard } from '@/grafana/api';
 import type { DashboardMeta } from '@/grafana/api';
+import { answerable, runAnnotation } from '@/grafana/annotations';
+import type { Frame } from '@/grafana/frames';
 import { flat, layout } from '@/grafana/layout';
 import type { Placed } from '@/grafana/layout';
-import { clone } from '@/grafana/model';
-import type { Dashboard, Json, Panel } from '@/grafana/model';
+import { clone, obj } from '@/grafana/model';
+import type { Annotation, Dashboard, Json, Panel } from '@/grafana/model';
 import { PanelView } from '@/grafana/panel-view';
 import type { Mark } from '@/grafana/panels/context';
 import { readDashboard } from '@/grafana/project';
 import { builtins, interpolate } from '@/grafana/template';
-import { legend, limited } from '@/grafana/query';
+import { limited } from '@/grafana/query';
 import { resolveVariables, usesTime, valuesOf } from '@/grafana/variables';
 import { Button, Empty, ErrorBox, IconButton, Loading } from '@/ui/kit';
 import { addPanel, changePanel, movePanel, removePanel } from './edit';
+import type { Draft } from './edit';
 import { Grid } from './grid';
 import { PanelMenu } from './panel-menu';
-import { Links, Variables } from './variables';
+import { Links, Switches, Variables } from './variables';
 
 const Editor = lazy(() => import('./panel-editor'));
 const SaveDialog = lazy(() => import('./save'));
 const History = lazy(() => import('./history'));
+const Settings = lazy(() => import('./settings'));
 
 export default function DashboardPage(): JSX.Element {
   const { uid = '' } = useParams({ strict: false }) as { uid?: string };
@@ -58,10 +61,10 @@ export default function DashboardPage(): JSX.Element {
 }
 
 function Loaded({ meta, json }: { meta: DashboardMeta; json: Json }): JSX.Element {
-  const [draft, setDraft] = useState<Json>();
+  const [draft, setDraft] = useState<Draft>();
   const read = useMemo(() => {
     try {
-      return { dashboard: readDashboard(draft ?? json) };
+      return { dashboard: readDashboard(draft?.json ?? json) };
     } catch (err) {
       return { error: err };
     }
@@ -80,8 +83,8 @@ function Loaded({ meta, json }: { meta: DashboardMeta; json: Json }): JSX.Elemen
 interface ViewProps {
   meta: DashboardMeta;
   dashboard: Dashboard;
-  draft: Json | undefined;
-  onDraft: (d: Json | undefined) => void;
+  draft: Draft | undefined;
+  onDraft: (d: Draft | undefined) => void;
 }
 
 function View({ meta, dashboard, draft, onDraft }: ViewProps): JSX.Element {
@@ -95,12 +98,19 @@ function View({ meta, dashboard, draft, onDraft }: ViewProps): JSX.Element {
   const kiosk = search['kiosk'] !== undefined;
   const only = one(search['viewPanel']);
   const edited = editing ? one(search['editPanel']) : undefined;
+  const settings = editing ? one(search['settings']) : undefined;
+  const [frames, setFrames] = useState<Frame[]>([]);
+  const [off, setOff] = useState<ReadonlySet<string>>(new Set());
 
-  // The dashboard's own range and refresh, unless the address has others.
+  // The dashboard's own range, refresh and zone, unless the address has others.
   const own = dashboard.time;
   const needsTime = own && !one(search['from']) && !one(search['to']) && resolveRange(own, Date.now()) !== undefined;
   useEffect(() => {
-    if (needsTime) set({ from: own.from, to: own.to, ...(dashboard.refresh && !one(search['refresh']) && (parseDuration(dashboard.refresh) ?? 0) >= 5000 ? { refresh: dashboard.refresh } : {}) }, true);
+    const refresh = !one(search['refresh']) && (parseDuration(dashboard.refresh) ?? 0) >= 5000;
+    const zone = dashboard.timezone.toLowerCase() === 'utc' ? 'utc' : dashboard.timezone;
+    const zoned = zone !== '' && zone !== 'browser' && isZone(zone) && search['timezone'] === undefined;
+    const asks = { ...(needsTime ? { from: own.from, to: own.to, ...(refresh ? { refresh: dashboard.refresh } : {}) } : {}), ...(zoned ? { timezone: zone } : {}) };
+    if (Object.keys(asks).length > 0) set(asks, true);
   }, []);
 
   useEffect(() => {
@@ -132,22 +142,29 @@ function View({ meta, dashboard, draft, onDraft }: ViewProps): JSX.Element {
     return { ...builtins(dashboard, clock, mine), ...mine };
   }, [resolved, dashboard, clock]);
   const filters = useMemo(() => (resolved ?? []).flatMap((r) => r.filters ?? []), [resolved]);
-  const marks = useMarks(dashboard, values, !needsTime && resolved !== undefined);
+  const annotations = useMemo(() => dashboard.annotations.filter((a) => answerable(a, dashboard.variables)), [dashboard]);
+  const { marks, counts, failed } = useMarks(dashboard, annotations.filter((a) => a.enable !== off.has(a.name)), values, !needsTime && resolved !== undefined);
   const placed = useMemo(() => (resolved ? layout(dashboard.panels, resolved, toggled) : []), [dashboard.panels, resolved, toggled]);
 
   const change = useCallback((f: (d: Json) => void) => {
     const next = clone(dashboard.raw);
     f(next);
-    onDraft(next);
-  }, [dashboard.raw, onDraft]);
+    onDraft({ ...draft, json: next });
+  }, [dashboard.raw, draft, onDraft]);
+  const replaceText = (text: string, value: unknown) => {
+    const next: Json = { ...obj(value), uid: dashboard.uid, version: meta.version };
+    readDashboard(next);
+    onDraft({ json: next, text });
+  };
 
-  const edit = () => onDraft(clone(dashboard.raw));
+  const edit = () => onDraft({ json: clone(dashboard.raw) });
+  const leave = { editPanel: undefined, settings: undefined };
   const star = () => {
     setStarred(!starred);
     void starDashboard(dashboard.uid, !starred).then(() => client.invalidateQueries({ queryKey: ['dashboards'] }), () => setStarred(starred));
   };
 
-  const draw = (p: Placed, extra: { drag?: React.HTMLAttributes<HTMLElement>; handle?: JSX.Element } = {}) => (
+  const draw = (p: Placed, extra: { drag?: React.HTMLAttributes<HTMLElement>; handle?: JSX.Element; onFrames?: (f: Frame[]) => void } = {}) => (
     <PanelView
       key={p.key}
       dashboard={dashboard}
@@ -160,6 +177,7 @@ function View({ meta, dashboard, draft, onDraft }: ViewProps): JSX.Element {
       onZoomOut={time.zoomOut}
       dragProps={extra.drag}
       handle={extra.handle}
+      {...(extra.onFrames ? { onFrames: extra.onFrames, eager: true } : {})}
       menu={(data, frames) => (
         <PanelMenu
           panel={p.panel}
@@ -171,7 +189,7 @@ function View({ meta, dashboard, draft, onDraft }: ViewProps): JSX.Element {
           editing={editing}
           onEdit={() => {
             if (!editing) edit();
-            set({ editPanel: String(p.panel.id), viewPanel: undefined });
+            set({ ...leave, editPanel: String(p.panel.id), viewPanel: undefined });
           }}
           onRemove={() => change((d) => removePanel(d, p.panel.id))}
         />
@@ -200,10 +218,13 @@ function View({ meta, dashboard, draft, onDraft }: ViewProps): JSX.Element {
         )}
         {editing ? (
           <>
-            <Button icon="plus" onClick={() => change((d) => set({ editPanel: String(addPanel(d)) }))}>
+            <Button icon="plus" onClick={() => change((d) => set({ ...leave, editPanel: String(addPanel(d)) }))}>
               Add panel
             </Button>
-            <Button onClick={() => { onDraft(undefined); set({ editPanel: undefined }); }}>Discard</Button>
+            <Button icon="sliders" aria-pressed={settings !== undefined} onClick={() => set({ settings: settings === undefined ? 'general' : undefined, editPanel: undefined, viewPanel: undefined })}>
+              Settings
+            </Button>
+            <Button onClick={() => { onDraft(undefined); set(leave); }}>Discard</Button>
             <Button kind="primary" onClick={() => setDialog('save')}>
               Save
             </Button>
@@ -225,20 +246,36 @@ function View({ meta, dashboard, draft, onDraft }: ViewProps): JSX.Element {
           </>
         )}
       </div>
-      {!kiosk && (resolved?.length ?? 0) + dashboard.links.length > 0 && (
+      {!kiosk && settings === undefined && (resolved?.length ?? 0) + dashboard.links.length + annotations.length > 0 && (
         <div className="g-vars">
           <Variables list={resolved ?? []} />
+          <Switches
+            list={annotations.filter((a) => !a.hide)}
+            counts={counts}
+            failed={failed}
+            off={off}
+            onToggle={(name) => setOff((old) => {
+              const next = new Set(old);
+              if (!next.delete(name)) next.add(name);
+              return next;
+            })}
+          />
           <span className="grow" />
           <Links links={dashboard.links} values={values} />
         </div>
       )}
       {vars.error && <ErrorBox error={vars.error} onRetry={() => void vars.refetch()} />}
-      {editedPanel && resolved ? (
+      {settings !== undefined && draft ? (
+        <Suspense fallback={<Loading what="the settings" />}>
+          <Settings dashboard={dashboard} meta={meta} draft={draft} resolved={resolved ?? []} values={values} tab={settings} onTab={(t) => set({ settings: t }, true)} onDone={() => set({ settings: undefined })} onSave={() => setDialog('save')} change={change} onText={replaceText} />
+        </Suspense>
+      ) : editedPanel && resolved ? (
         <Suspense fallback={<Loading what="the editor" />}>
           <Editor
             key={editedPanel.id}
             panel={editedPanel}
-            preview={draw({ key: `edit-${editedPanel.id}`, panel: editedPanel, grid: editedPanel.grid, scope: {}, folded: false })}
+            preview={draw({ key: `edit-${editedPanel.id}`, panel: editedPanel, grid: editedPanel.grid, scope: {}, folded: false }, { onFrames: setFrames })}
+            frames={frames}
             onChange={(raw) => change((d) => changePanel(d, editedPanel.id, raw))}
             onDone={() => set({ editPanel: undefined })}
           />
@@ -249,7 +286,7 @@ function View({ meta, dashboard, draft, onDraft }: ViewProps): JSX.Element {
         <Loading what="variables" />
       ) : placed.length === 0 ? (
         <Empty title="This dashboard has no panels" action={<Button icon="plus" kind="primary" onClick={() => change((d) => set({ editPanel: String(addPanel(d)) }))}>Add a panel</Button>}>
-          Add one, or edit its JSON.
+          Add one, or write its JSON under Settings.
         </Empty>
       ) : (
         <Grid
@@ -275,7 +312,7 @@ function View({ meta, dashboard, draft, onDraft }: ViewProps): JSX.Element {
             onSaved={() => {
               setDialog(undefined);
               onDraft(undefined);
-              set({ editPanel: undefined }, true);
+              set(leave, true);
             }}
           />
         )}
@@ -291,33 +328,38 @@ function loose(d: Dashboard, id: string): Placed | undefined {
   return panel && { key: id, panel, grid: panel.grid, scope: {}, folded: false };
 }
 
-/** Annotations that are queries of metrics become marks on the charts. */
-function useMarks(d: Dashboard, values: ReturnType<typeof valuesOf>, on: boolean): Mark[] {
+interface Marked {
+  marks: Mark[];
+  counts: Record<string, number>;
+  failed: Record<string, string>;
+}
+
+/** The annotations that are switched on, asked one by one: one that fails does not take the others with it. */
+function useMarks(d: Dashboard, list: Annotation[], values: ReturnType<typeof valuesOf>, on: boolean): Marked {
   const time = useTime();
-  const list = d.annotations.filter((a) => a.enable && a.expr && !/loki|grafana/i.test(`${a.source?.type ?? ''}${a.source?.uid ?? ''}`));
   const q = useQuery({
-    queryKey: ['annotations', d.uid, list.map((a) => interpolate(a.expr, values)), time.range],
+    queryKey: ['annotations', d.uid, list, list.map((a) => interpolate(a.expr, values)), time.range],
     queryFn: async ({ signal }) => {
-      const step = niceStep(time.range, 200, 15);
-      const parts = await Promise.all(
+      const out: Marked = { marks: [], counts: {}, failed: {} };
+      await Promise.all(
         list.map(async (a) => {
-          const r = await limited(() => queryRange(interpolate(a.expr, { ...values, __interval: { values: [`${step}s`], text: '', multi: false } }), time.range, step, 50, signal), signal);
-          return r.series.flatMap((s) => marksOf(s.times, step).map((t): Mark => ({ time: t * 1000, color: a.color, text: [a.name, legend(a.title, s.labels), legend(a.text, s.labels)].filter(Boolean).join(': ') })));
+          try {
+            const found = await runAnnotation(a, values, d.variables, time.range, signal);
+            out.counts[a.name] = found.length;
+            out.marks.push(...found);
+          } catch (err) {
+            if (signal.aborted) throw err;
+            out.failed[a.name] = err instanceof Error ? err.message : String(err);
+          }
         }),
       );
-      return parts.flat().slice(0, 500);
+      return out;
     },
     enabled: on && list.length > 0,
     placeholderData: (old) => old,
     retry: false,
   });
-  return q.data ?? none;
+  return list.length > 0 ? (q.data ?? none) : none;
 }
 
-const none: Mark[] = [];
-
-/** Where an unbroken run of points begins. */
-function marksOf(times: Float64Array, step: number): number[] {
-  return Array.from(times).filter((t, i) => i === 0 || t - times[i - 1]! > step * 1.5);
-}
-
+const none: Marked = { marks: [], counts: {}, failed: {} };

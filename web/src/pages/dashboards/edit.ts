@@ -1,6 +1,28 @@
 /** Changes to a dashboard's JSON. Everything that is not touched stays as it is. */
+import { equal, parseText, patchText } from '@/grafana/jsontext';
+import { migrate } from '@/grafana/migrate';
 import { arr, num, obj } from '@/grafana/model';
 import type { GridPos, Json } from '@/grafana/model';
+
+export interface Draft {
+  /** Today's JSON, as edited. */
+  json: Json;
+  /** A whole text that was typed in place of the saved one. */
+  text?: string;
+}
+
+/**
+ * The text of an edited dashboard: the one it began with, with the changes and every other byte as it was. Its id, uid
+ * and version are those of the text unless `identity` has others; undefined takes one out.
+ */
+export function draftText(text: string, edited: Json, identity: Json = {}): string {
+  const before = migrate(obj(parseText(text)));
+  const after: Json = { ...edited };
+  for (const k of ['id', 'uid', 'version']) after[k] = k in identity ? identity[k] : before[k];
+  const out = patchText(text, before, after);
+  // Where a text of an old schema and a change do not go together, today's form is saved as a whole.
+  return equal(migrate(obj(parseText(out))), after) ? out : JSON.stringify(after, null, 2);
+}
 
 const all = (d: Json): Json[] => arr(d['panels']).map(obj).flatMap((p) => [p, ...arr(p['panels']).map(obj)]);
 

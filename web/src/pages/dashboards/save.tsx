@@ -5,12 +5,14 @@ import { useState } from 'react';
 import type { JSX } from 'react';
 import { useUrl } from '@/app/url';
 import { ApiError } from '@/core/api/http';
-import { folders, saveText } from '@/grafana/api';
+import { folders, rawText, saveText } from '@/grafana/api';
 import type { DashboardMeta } from '@/grafana/api';
-import type { Dashboard, Json } from '@/grafana/model';
+import type { Dashboard } from '@/grafana/model';
 import { Button, ErrorBox } from '@/ui/kit';
+import { draftText } from './edit';
+import type { Draft } from './edit';
 
-export default function SaveDialog({ meta, dashboard, draft, onClose, onSaved }: { meta: DashboardMeta; dashboard: Dashboard; draft: Json; onClose: () => void; onSaved: () => void }): JSX.Element {
+export default function SaveDialog({ meta, dashboard, draft, onClose, onSaved }: { meta: DashboardMeta; dashboard: Dashboard; draft: Draft; onClose: () => void; onSaved: () => void }): JSX.Element {
   const client = useQueryClient();
   const { go } = useUrl();
   const [copy, setCopy] = useState(meta.provisioned);
@@ -24,10 +26,10 @@ export default function SaveDialog({ meta, dashboard, draft, onClose, onSaved }:
   const save = async (overwrite: boolean) => {
     setBusy(true);
     const name = copy && title === dashboard.title ? `${title} (copy)` : title;
-    const body: Json = { ...draft, title: name, uid: copy ? null : dashboard.uid, id: null, version: copy ? 0 : meta.version };
-    if (copy) delete body['uid'];
     try {
-      const saved = await saveText(JSON.stringify(body, null, 2), { folderUid: folder, message, overwrite });
+      const source = draft.text ?? (await rawText(dashboard.uid));
+      const text = draftText(source, { ...dashboard.raw, title: name }, copy ? { id: undefined, uid: undefined, version: undefined } : { uid: dashboard.uid, version: meta.version });
+      const saved = await saveText(text, { folderUid: folder, message, overwrite });
       await client.invalidateQueries({ queryKey: ['dashboard'] });
       void client.invalidateQueries({ queryKey: ['dashboards'] });
       onSaved();

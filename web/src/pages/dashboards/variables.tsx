@@ -6,7 +6,8 @@ import { useTime } from '@/app/time';
 import { useUrl } from '@/app/url';
 import { labelNames, labelValues } from '@/core/api/prometheus';
 import { searchDashboards } from '@/grafana/api';
-import type { DashboardLink, Option } from '@/grafana/model';
+import { cssColor } from '@/grafana/color';
+import type { Annotation, DashboardLink, Option } from '@/grafana/model';
 import { Anchor } from '@/grafana/panels/parts';
 import { linkURL } from '@/grafana/panels/context';
 import { allVariables, interpolate } from '@/grafana/template';
@@ -140,6 +141,25 @@ function AdHoc({ r }: { r: Resolved }): JSX.Element {
         <Button small icon="plus" aria-label="Add a filter" onClick={() => setDraft({ key: '', operator: '=', value: '' })} />
       )}
     </span>
+  );
+}
+
+/** The annotations, each with what it found; pressed means shown. `off` has those that are not as the dashboard says. */
+export function Switches({ list, counts, failed, off, onToggle }: { list: Annotation[]; counts: Record<string, number>; failed: Record<string, string>; off: ReadonlySet<string>; onToggle: (name: string) => void }): JSX.Element {
+  return (
+    <>
+      {list.map((a) => {
+        const on = a.enable !== off.has(a.name);
+        return (
+          <button key={a.name} type="button" className="btn quiet small g-mark" aria-pressed={on} title={failed[a.name] ?? `Marks on the charts: ${a.expr}`} onClick={() => onToggle(a.name)}>
+            <i className="g-dot" style={{ background: on ? cssColor(a.color) : 'transparent', borderColor: cssColor(a.color) }} />
+            {a.name}
+            {on && failed[a.name] && <Icon name="error" size={13} />}
+            {on && counts[a.name] !== undefined && <span className="muted num">{counts[a.name]}</span>}
+          </button>
+        );
+      })}
+    </>
   );
 }
 
