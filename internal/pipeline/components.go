@@ -21,6 +21,7 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/jaegerreceiver"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/prometheusreceiver"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/zipkinreceiver"
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/connector"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/debugexporter"
@@ -88,15 +89,16 @@ func extensions() []extension.Factory {
 	}
 }
 
-// factories returns all of them, with our exporter, extension and telemetry.
-func (p *Pipeline) factories() (otelcol.Factories, error) {
+// factories returns all of them, with our exporter, extension and telemetry. direct finds
+// the receivers that may be bypassed when components are made.
+func (p *Pipeline) factories(direct func(component.ID) *directReceiver) (otelcol.Factories, error) {
 	var f otelcol.Factories
 	var errs [5]error
 	f.Receivers, errs[0] = otelcol.MakeFactoryMap(receivers()...)
 	f.Processors, errs[1] = otelcol.MakeFactoryMap(processors()...)
 	f.Exporters, errs[2] = otelcol.MakeFactoryMap(append(exporters(), p.exporterFactory())...)
 	f.Connectors, errs[3] = otelcol.MakeFactoryMap(connectors()...)
-	f.Extensions, errs[4] = otelcol.MakeFactoryMap(append(extensions(), partialFactory())...)
+	f.Extensions, errs[4] = otelcol.MakeFactoryMap(append(extensions(), otlpFactory(direct))...)
 	f.Telemetry = p.telemetryFactory()
 	return f, errors.Join(errs[:]...)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/client"
@@ -47,24 +48,25 @@ func (c *exporterConfig) Validate() error {
 
 // exporterFactory returns the factory of the exporter pharos.
 func (p *Pipeline) exporterFactory() exporter.Factory {
-	build := func(cfg component.Config) *sinkExporter {
-		e := &sinkExporter{sink: p.opts.Sink, tenant: p.opts.Tenant, logger: p.opts.Logger}
-		if c, ok := cfg.(*exporterConfig); ok {
-			e.fallback = c.Tenant
-		}
-		return e
-	}
 	return exporter.NewFactory(component.MustNewType(exporterName), func() component.Config { return new(exporterConfig) },
 		exporter.WithMetrics(func(_ context.Context, _ exporter.Settings, cfg component.Config) (exporter.Metrics, error) {
-			return build(cfg), nil
+			return p.newExporter(cfg), nil
 		}, component.StabilityLevelStable),
 		exporter.WithLogs(func(_ context.Context, _ exporter.Settings, cfg component.Config) (exporter.Logs, error) {
-			return build(cfg), nil
+			return p.newExporter(cfg), nil
 		}, component.StabilityLevelStable),
 		exporter.WithTraces(func(_ context.Context, _ exporter.Settings, cfg component.Config) (exporter.Traces, error) {
-			return build(cfg), nil
+			return p.newExporter(cfg), nil
 		}, component.StabilityLevelStable),
 	)
+}
+
+func (p *Pipeline) newExporter(cfg component.Config) *sinkExporter {
+	e := &sinkExporter{sink: p.opts.Sink, tenant: p.opts.Tenant, logger: p.opts.Logger}
+	if c, ok := cfg.(*exporterConfig); ok {
+		e.fallback = c.Tenant
+	}
+	return e
 }
 
 // sinkExporter is the exporter pharos.
@@ -81,13 +83,10 @@ type sinkExporter struct {
 // errBug is what a client is told when its data made the conversion panic.
 var errBug = errors.New("the data hit a bug of Pharos; its log has the details")
 
-// write is a method of Sink.
-type write func(ctx context.Context, tenant model.Tenant, body []byte) error
-
-// contain encodes data and writes it for the tenant of ctx. gRPC has nobody who recovers a
+// consume encodes data and writes it for the tenant of ctx. gRPC has nobody who recovers a
 // panic: a bug in the conversion of one request would end the process, and the request
 // would come again.
-func (e *sinkExporter) contain(ctx context.Context, sig model.Signal, encode func() ([]byte, error), to write) (err error) {
+func (e *sinkExporter) consume(ctx context.Context, sig model.Signal, encode func() ([]byte, error)) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			e.logger.Error("write panicked", "signal", sig.String(), "panic", r, "stack", string(debug.Stack()))
@@ -100,9 +99,20 @@ func (e *sinkExporter) contain(ctx context.Context, sig model.Signal, encode fun
 	}
 	body, err := encode()
 	if err == nil {
-		err = to(ctx, tenant, body)
+		err = e.write(ctx, sig, tenant, body)
 	}
 	return toClient(ctx, sig, err)
+}
+
+func (e *sinkExporter) write(ctx context.Context, sig model.Signal, tenant model.Tenant, body []byte) error {
+	switch sig {
+	case model.Metrics:
+		return e.sink.WriteMetrics(ctx, tenant, body)
+	case model.Logs:
+		return e.sink.WriteLogs(ctx, tenant, body)
+	default:
+		return e.sink.WriteTraces(ctx, tenant, body)
+	}
 }
 
 // Capabilities implements consumer: data is only read.
@@ -110,17 +120,17 @@ func (*sinkExporter) Capabilities() consumer.Capabilities { return consumer.Capa
 
 // ConsumeMetrics implements consumer.Metrics.
 func (e *sinkExporter) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) error {
-	return e.contain(ctx, model.Metrics, func() ([]byte, error) { return new(pmetric.ProtoMarshaler).MarshalMetrics(md) }, e.sink.WriteMetrics)
+	return e.consume(ctx, model.Metrics, func() ([]byte, error) { return new(pmetric.ProtoMarshaler).MarshalMetrics(md) })
 }
 
 // ConsumeLogs implements consumer.Logs.
 func (e *sinkExporter) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
-	return e.contain(ctx, model.Logs, func() ([]byte, error) { return new(plog.ProtoMarshaler).MarshalLogs(ld) }, e.sink.WriteLogs)
+	return e.consume(ctx, model.Logs, func() ([]byte, error) { return new(plog.ProtoMarshaler).MarshalLogs(ld) })
 }
 
 // ConsumeTraces implements consumer.Traces.
 func (e *sinkExporter) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
-	return e.contain(ctx, model.Traces, func() ([]byte, error) { return new(ptrace.ProtoMarshaler).MarshalTraces(td) }, e.sink.WriteTraces)
+	return e.consume(ctx, model.Traces, func() ([]byte, error) { return new(ptrace.ProtoMarshaler).MarshalTraces(td) })
 }
 
 // owner finds the tenant in the metadata that receivers keep of a request.
@@ -140,6 +150,10 @@ type clientError struct {
 	error
 	status *status.Status
 }
+
+// Error returns the text of the cause, as it can be sent: it may quote bytes of the
+// request, and a status must be UTF-8.
+func (e clientError) Error() string { return strings.ToValidUTF8(e.error.Error(), "\ufffd") }
 
 // GRPCStatus is what package status looks for.
 func (e clientError) GRPCStatus() *status.Status { return e.status }

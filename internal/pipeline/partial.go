@@ -9,10 +9,6 @@ import (
 	"strings"
 	"sync"
 
-	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/extension"
-	"go.opentelemetry.io/collector/extension/extensionmiddleware"
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -20,9 +16,9 @@ import (
 )
 
 // OTLP has an answer for a request of which a part is refused: success, with the number
-// refused and why. The Collector's receiver cannot give it, so an extension of ours wraps
-// the receiver's servers: it puts a partial into the request's context, the exporter
-// pharos notes refusals in it, and the extension writes them into the answer. A processor
+// refused and why. The Collector's receiver cannot give it, so the extension of otlp.go
+// does: it puts a partial into the request's context, the exporter pharos notes refusals in
+// it, and the extension writes them into the answer. A processor
 // that detaches data from its request (batch, tail_sampling) leaves no context to note
 // anything in; then a refusal is a permanent error that the processor logs.
 
@@ -47,7 +43,7 @@ func notePartial(ctx context.Context, signal model.Signal, err *store.Refused) b
 	defer p.mu.Unlock()
 	p.signal = signal
 	p.refused += err.Count()
-	p.reasons = append(p.reasons, err.Error())
+	p.reasons = append(p.reasons, strings.ToValidUTF8(err.Error(), "\ufffd"))
 	return true
 }
 
@@ -62,6 +58,9 @@ func (p *partial) empty() bool {
 func (p *partial) proto() []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.refused == 0 {
+		return nil
+	}
 	b := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), uint64(p.refused))
 	b = protowire.AppendString(protowire.AppendTag(b, 2, protowire.BytesType), strings.Join(p.reasons, "; "))
 	return protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), b)
@@ -71,6 +70,9 @@ func (p *partial) proto() []byte {
 func (p *partial) json() []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.refused == 0 {
+		return []byte(`{"partialSuccess":{}}`)
+	}
 	count := map[model.Signal]string{model.Traces: "rejectedSpans", model.Metrics: "rejectedDataPoints", model.Logs: "rejectedLogRecords"}[p.signal]
 	b, err := json.Marshal(map[string]any{"partialSuccess": map[string]string{
 		count: strconv.Itoa(p.refused), "errorMessage": strings.Join(p.reasons, "; "),
@@ -79,45 +81,6 @@ func (p *partial) json() []byte {
 		model.Bug("encode partial success: %v", err)
 	}
 	return b
-}
-
-// partialName is the type of the extension. It is added to configurations, not written
-// in them.
-const partialName = "pharos_partial_success"
-
-func partialFactory() extension.Factory {
-	return extension.NewFactory(component.MustNewType(partialName), func() component.Config { return new(struct{}) },
-		func(context.Context, extension.Settings, component.Config) (extension.Extension, error) {
-			return new(partialExtension), nil
-		}, component.StabilityLevelStable)
-}
-
-type partialExtension struct {
-	component.StartFunc
-	component.ShutdownFunc
-}
-
-// GetGRPCServerOptions implements extensionmiddleware.GRPCServer.
-func (*partialExtension) GetGRPCServerOptions(context.Context) ([]grpc.ServerOption, error) {
-	return []grpc.ServerOption{grpc.ForceServerCodecV2(newGuardCodec()), grpc.ChainUnaryInterceptor(
-		func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-			p := new(partial)
-			res, err := next(context.WithValue(ctx, partialKey{}, p), req)
-			if msg, ok := res.(interface{ UnmarshalProto(b []byte) error }); ok && err == nil && !p.empty() {
-				err = msg.UnmarshalProto(p.proto())
-			}
-			return res, err
-		})}, nil
-}
-
-// GetHTTPHandler implements extensionmiddleware.HTTPServer.
-func (*partialExtension) GetHTTPHandler(context.Context) (extensionmiddleware.WrapHTTPHandlerFunc, error) {
-	return func(_ context.Context, next http.Handler) (http.Handler, error) {
-		return guardHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p := new(partial)
-			next.ServeHTTP(&partialWriter{ResponseWriter: w, partial: p}, r.WithContext(context.WithValue(r.Context(), partialKey{}, p)))
-		})), nil
-	}, nil
 }
 
 // partialWriter replaces the body of a success when something was refused.
@@ -135,7 +98,7 @@ func (w *partialWriter) WriteHeader(status int) {
 	}
 	w.replaced = true
 	body := w.partial.proto()
-	if media, _, _ := mime.ParseMediaType(w.Header().Get("Content-Type")); media == "application/json" {
+	if media, _, _ := mime.ParseMediaType(w.Header().Get("Content-Type")); media == mediaJSON {
 		body = w.partial.json()
 	}
 	w.Header().Del("Content-Length")
@@ -149,30 +112,4 @@ func (w *partialWriter) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	return w.ResponseWriter.Write(b)
-}
-
-// answerPartly has the OTLP receivers of conf give partial successes.
-func answerPartly(conf map[string]any) {
-	receivers := section(conf, "receivers")
-	used := false
-	for _, id := range keys(receivers) {
-		if typeOf(id) != "otlp" {
-			continue
-		}
-		protocols := section(section(receivers, id), "protocols")
-		for _, name := range keys(protocols) {
-			if p := section(protocols, name); p != nil && (name == "grpc" || name == "http") {
-				list, _ := p["middlewares"].([]any)
-				p["middlewares"] = append([]any{map[string]any{"id": partialName}}, list...)
-				used = true
-			}
-		}
-	}
-	if !used {
-		return
-	}
-	subsection(conf, "extensions")[partialName] = map[string]any{}
-	service := subsection(conf, "service")
-	list, _ := service["extensions"].([]any)
-	service["extensions"] = append([]any{partialName}, list...)
 }

@@ -9,6 +9,10 @@
 // success that names reasons and counts (partial.go), or a permanent error where the
 // protocol has no such answer; overload is a retryable one.
 //
+// Where a pipeline is nothing but a wire from an OTLP receiver to the exporter pharos,
+// requests do not go through the Collector: they are written as they were sent, and
+// answered and counted as the receiver would (direct.go). Nobody can tell, but by the CPU.
+//
 // A configuration goes through three steps before anything starts: complete (config.go)
 // turns a fragment into a whole configuration, check (check.go) finds the mistakes that
 // people make and says what to write instead, and the Collector's own validation builds
@@ -274,9 +278,10 @@ func (p *Pipeline) load(ctx context.Context, text string) (*loaded, error) {
 		return nil, fmt.Errorf("pipeline: %w", err)
 	}
 	setDefaults(conf)
-	answerPartly(conf)
+	extendReceivers(conf)
 	scrapes := watchScrapes(conf, p.sockets)
-	f, err := p.factories()
+	var direct map[component.ID]*directReceiver
+	f, err := p.factories(func(id component.ID) *directReceiver { return direct[id] })
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: %w", err)
 	}
@@ -284,6 +289,7 @@ func (p *Pipeline) load(ctx context.Context, text string) (*loaded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: %w", explain(err))
 	}
+	direct = p.directReceivers(cfg)
 	return &loaded{config: cfg, scrapes: scrapes, settings: service.Settings{
 		BuildInfo:        component.BuildInfo{Command: "pharos", Description: "Pharos", Version: p.opts.Version},
 		ReceiversConfigs: cfg.Receivers, ReceiversFactories: f.Receivers,

@@ -41,12 +41,14 @@ type sink struct {
 	logs    []plog.Logs
 	traces  []ptrace.Traces
 	tenants map[model.Tenant]int // spans, records and points by tenant
+	bodies  []string             // as they came
 	err     error
 }
 
-func (s *sink) add(tenant model.Tenant, n int, keep func()) error {
+func (s *sink) add(tenant model.Tenant, n int, body []byte, keep func()) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.bodies = append(s.bodies, string(body))
 	if s.tenants == nil {
 		s.tenants = map[model.Tenant]int{}
 	}
@@ -60,7 +62,7 @@ func (s *sink) WriteMetrics(_ context.Context, tenant model.Tenant, body []byte)
 	if err != nil {
 		return fmt.Errorf("%w: %w", model.ErrMalformed, err)
 	}
-	return s.add(tenant, md.DataPointCount(), func() { s.metrics = append(s.metrics, md) })
+	return s.add(tenant, md.DataPointCount(), body, func() { s.metrics = append(s.metrics, md) })
 }
 
 func (s *sink) WriteLogs(_ context.Context, tenant model.Tenant, body []byte) error {
@@ -68,7 +70,7 @@ func (s *sink) WriteLogs(_ context.Context, tenant model.Tenant, body []byte) er
 	if err != nil {
 		return fmt.Errorf("%w: %w", model.ErrMalformed, err)
 	}
-	return s.add(tenant, ld.LogRecordCount(), func() { s.logs = append(s.logs, ld) })
+	return s.add(tenant, ld.LogRecordCount(), body, func() { s.logs = append(s.logs, ld) })
 }
 
 func (s *sink) WriteTraces(_ context.Context, tenant model.Tenant, body []byte) error {
@@ -76,7 +78,7 @@ func (s *sink) WriteTraces(_ context.Context, tenant model.Tenant, body []byte) 
 	if err != nil {
 		return fmt.Errorf("%w: %w", model.ErrMalformed, err)
 	}
-	return s.add(tenant, td.SpanCount(), func() { s.traces = append(s.traces, td) })
+	return s.add(tenant, td.SpanCount(), body, func() { s.traces = append(s.traces, td) })
 }
 
 func (s *sink) fail(err error) {
