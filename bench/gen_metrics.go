@@ -308,6 +308,8 @@ func (l *metricLoad) queries(*proc) []query {
 			ranged("`sum by (mode) (rate(node_cpu_seconds_total[1h]))`, 1 h", `sum by (mode) (rate(node_cpu_seconds_total[1h]))`, 3600),
 			ranged("`avg(avg_over_time(node_memory_field_bytes[6h]))`, 6 h", `avg(avg_over_time(node_memory_field_bytes[6h]))`, 6*3600),
 			ranged("`max_over_time(node_hwmon_temp_celsius[1d])`, 1 d", `max_over_time(node_hwmon_temp_celsius[1d])`, 24*3600),
+			ranged("`sum by (mode) (increase(node_cpu_seconds_total[7d]))`, 1 d", `sum by (mode) (increase(node_cpu_seconds_total[7d]))`, 24*3600),
+			instant("instant `sum by (mode) (avg_over_time(node_cpu_seconds_total[28d]))`", `sum by (mode) (avg_over_time(node_cpu_seconds_total[28d]))`),
 			ranged("one host: `node_filesystem_avail_bytes{instance=…}`, 1 h", `node_filesystem_avail_bytes{instance="host-0001:9100"}`, 3600),
 		}
 	}

@@ -3,7 +3,6 @@ package metricstore
 import (
 	"encoding/binary"
 	"fmt"
-	"math"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/store"
@@ -34,40 +33,17 @@ type chunkMeta struct {
 	size       uint32
 	count      uint32
 	gen        uint32
+	stat       uint32 // place in the part, which finds its summary
 	kind       uint8
 }
 
-// A float chunk: length of the statistics and the statistics (first, last, min, max, sum
-// of the values that are not NaN; none if all are), a column of times, a column of values.
+// A float chunk: a byte 0, a column of times, a column of values. Up to version 2 of the
+// part the byte is the length of statistics that follow it; they do not count values that
+// are not numbers, so nothing can be made of them.
 func appendFloatChunk(dst []byte, ts []int64, vs []float64, enc *codec.FloatEncoder) []byte {
-	var stats [5 * 9]byte
-	st := appendStats(stats[:0], vs)
-	dst = append(dst, byte(len(st)))
-	dst = append(dst, st...)
+	dst = append(dst, 0)
 	dst = codec.AppendInts(dst, ts)
 	return enc.Append(dst, vs)
-}
-
-func appendStats(dst []byte, vs []float64) []byte {
-	lo, hi, sum := math.Inf(1), math.Inf(-1), 0.0
-	first, last := math.NaN(), math.NaN()
-	for _, v := range vs {
-		if v != v {
-			continue
-		}
-		if first != first {
-			first = v
-		}
-		last = v
-		lo, hi, sum = min(lo, v), max(hi, v), sum+v
-	}
-	if first != first {
-		return dst
-	}
-	for _, v := range [...]float64{first, last, lo, hi, sum} {
-		dst = codec.AppendFloat(dst, v)
-	}
-	return dst
 }
 
 // decodeFloatChunk appends the samples of a chunk.

@@ -104,6 +104,11 @@ func (s *selected) headPieces(buf []piece, b *buffer, prio uint64) []piece {
 
 // Samples implements [store.Series].
 func (s *selected) Samples(ts []int64, vs []float64) ([]int64, []float64, error) {
+	return s.read(ts, vs, nil)
+}
+
+// read appends the samples for which sum, which may be nil, takes no summary.
+func (s *selected) read(ts []int64, vs []float64, sum *summing) ([]int64, []float64, error) {
 	x, had := s.x, len(ts)
 	if err := x.ctx.Err(); err != nil {
 		return ts, vs, err
@@ -121,11 +126,15 @@ func (s *selected) Samples(ts []int64, vs []float64) ([]int64, []float64, error)
 	case plain:
 		ts, vs, err = s.plainSamples(ts, vs, dec)
 	default:
-		ts, vs, err = s.allSamples(ts, vs, dec)
+		ts, vs, err = s.allSamples(ts, vs, dec, sum)
 	}
 	if err == nil {
 		ts, vs = dedup(ts, vs, had, x.dedup)
-		x.acct.Matched(int64(len(ts) - had))
+		matched := int64(len(ts) - had)
+		if sum != nil {
+			matched += sum.rows
+		}
+		x.acct.Matched(matched)
 		err = x.acct.Scanned(dec.bytes, dec.rows)
 	}
 	if err != nil {
@@ -194,7 +203,7 @@ func (s *selected) plainSamples(ts []int64, vs []float64, dec *sampleDecoder) ([
 }
 
 // allSamples appends the samples of any series.
-func (s *selected) allSamples(ts []int64, vs []float64, dec *sampleDecoder) ([]int64, []float64, error) {
+func (s *selected) allSamples(ts []int64, vs []float64, dec *sampleDecoder, sum *summing) ([]int64, []float64, error) {
 	frozen, cur := s.sampleBuffers()
 	if s.isMixed(&frozen, &cur) {
 		fts, fvs, _, err := s.decodeMixed(&frozen, &cur, dec)
@@ -213,9 +222,15 @@ func (s *selected) allSamples(ts []int64, vs []float64, dec *sampleDecoder) ([]i
 			end = max(end, ps[to].maxT)
 			to++
 		}
+		taken := false
 		if to == from+1 {
+			taken, err = sum.take(s, &ps[from])
+		}
+		switch {
+		case taken || err != nil:
+		case to == from+1:
 			ts, vs, err = s.decode(&ps[from], ts, vs, dec)
-		} else {
+		default:
 			ts, vs, err = s.decodeMerged(ps[from:to], ts, vs, dec)
 		}
 		if err != nil {

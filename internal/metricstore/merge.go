@@ -27,6 +27,10 @@ type mergeInput struct {
 	block     []byte // the last one read
 	blockNo   uint32
 	haveBlock bool
+
+	sums     []byte // the last block of summaries
+	sumsNo   uint32
+	haveSums bool
 }
 
 // merge writes the series of in to w. Big chunks that overlap no other are copied; small
@@ -273,6 +277,23 @@ func (m *merger) read(c *mergeChunk) (data []byte, ok bool, err error) {
 	return data, true, nil
 }
 
+// summary returns the encoded summary of c, nil if there is none.
+func (m *merger) summary(c *mergeChunk) ([]byte, error) {
+	x := c.from
+	i := c.stat / summaryRun
+	if int(i) >= len(x.t.summaries) {
+		return nil, nil
+	}
+	if !x.haveSums || x.sumsNo != i {
+		b, err := m.s.readPacked(x.p, x.t.summaries[i])
+		if err != nil {
+			return nil, skipDamage(x.p, x.t.summaries[i].Off, err)
+		}
+		x.sums, x.sumsNo, x.haveSums = b, i, true
+	}
+	return summaryBytes(x.sums, &c.chunkMeta, len(x.t.chunks)), nil
+}
+
 func (m *merger) copy(group []mergeChunk) error {
 	for i := range group {
 		data, ok, err := m.read(&group[i])
@@ -280,7 +301,11 @@ func (m *merger) copy(group []mergeChunk) error {
 			return err
 		}
 		if ok {
-			if err := m.w.chunk(group[i].chunkMeta, data); err != nil {
+			sum, err := m.summary(&group[i])
+			if err != nil {
+				return err
+			}
+			if err := m.w.chunk(group[i].chunkMeta, data, sum); err != nil {
 				return err
 			}
 		}

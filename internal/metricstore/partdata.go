@@ -22,6 +22,7 @@ type partData struct {
 	seen           uint64 // number of the last deletion whose data is not in the part
 	table, chunks  part.Ref
 	exemplars      part.Ref // length 0: none
+	version        byte
 
 	unhurt atomic.Uint64 // number of a deletion up to which none touches the part
 	used   atomic.Int64  // Unix seconds of the last use of tables
@@ -37,6 +38,8 @@ type tables struct {
 	chunks []chunkMeta // by series, then time
 	first  []uint32    // series i has chunks[first[i]:first[i+1]]
 	blocks []part.Ref
+
+	summaries []part.Ref // blocks of summaryRun summaries each, absent in old versions
 
 	histograms bool // some chunk holds histograms
 }
@@ -61,7 +64,7 @@ func (s *Store) readIndex(f *part.File) (*partData, []store.MetricMetadata, erro
 	if version == 0 || version > partVersion {
 		return nil, nil, fmt.Errorf("part %s: %w: index version %d, this program reads up to %d", f.Name(), store.ErrCorrupt, version, partVersion)
 	}
-	d := &partData{minGen: uint32(r.Uvarint()), maxGen: uint32(r.Uvarint())}
+	d := &partData{version: version, minGen: uint32(r.Uvarint()), maxGen: uint32(r.Uvarint())}
 	if version >= 2 {
 		d.seen, d.resolution = r.Uvarint(), int64(r.Uvarint())
 	}
@@ -120,7 +123,7 @@ func (s *Store) readTables(p *openPart) (*tables, error) {
 		return nil, err
 	}
 	if b, _, _, err = s.z.Decode(nil, b); err == nil {
-		err = t.decodeChunks(b)
+		err = t.decodeChunks(b, p.Data.version)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("chunk table of part %s: %w", p.Name(), err)
@@ -128,9 +131,29 @@ func (s *Store) readTables(p *openPart) (*tables, error) {
 	return t, nil
 }
 
-func (t *tables) decodeChunks(b []byte) error {
-	r := codec.NewReader(b)
+func readRefs(r *codec.Reader) []part.Ref {
 	offs, lens := r.Ints(nil), r.Ints(nil)
+	if len(offs) != len(lens) {
+		r.Fail("%d block offsets, %d lengths", len(offs), len(lens))
+		return nil
+	}
+	out := make([]part.Ref, len(offs))
+	for i := range offs {
+		if offs[i] < 0 || lens[i] < 0 || lens[i] > 1<<30 {
+			r.Fail("block reference")
+			return nil
+		}
+		out[i] = part.Ref{Off: uint64(offs[i]), Len: uint32(lens[i])}
+	}
+	return out
+}
+
+func (t *tables) decodeChunks(b []byte, version byte) error {
+	r := codec.NewReader(b)
+	t.blocks = readRefs(r)
+	if version >= 3 {
+		t.summaries = readRefs(r)
+	}
 	var cols [8][]int64
 	for i := range cols {
 		cols[i] = r.Ints(nil)
@@ -138,17 +161,11 @@ func (t *tables) decodeChunks(b []byte) error {
 			r.Fail("columns of different lengths")
 		}
 	}
-	if len(offs) != len(lens) {
-		r.Fail("%d block offsets, %d lengths", len(offs), len(lens))
+	if n := len(t.summaries); r.Err() == nil && n > 0 && n != (len(cols[0])+summaryRun-1)/summaryRun {
+		r.Fail("%d blocks of summaries of %d chunks", n, len(cols[0]))
 	}
 	if r.Err() != nil {
 		return r.Err()
-	}
-	for i := range offs {
-		if offs[i] < 0 || lens[i] < 0 || lens[i] > 1<<30 {
-			return fmt.Errorf("%w: block reference", store.ErrCorrupt)
-		}
-		t.blocks = append(t.blocks, part.Ref{Off: uint64(offs[i]), Len: uint32(lens[i])})
 	}
 	n := t.series.Len()
 	t.chunks = make([]chunkMeta, len(cols[0]))
@@ -164,7 +181,7 @@ func (t *tables) decodeChunks(b []byte) error {
 		}
 		t.chunks[i] = chunkMeta{
 			series: uint32(ref), block: uint32(block), off: uint32(off), size: uint32(size),
-			minT: cols[3][i], maxT: cols[3][i] + cols[4][i], count: uint32(cols[5][i]), gen: uint32(cols[6][i]), kind: uint8(cols[7][i]),
+			minT: cols[3][i], maxT: cols[3][i] + cols[4][i], count: uint32(cols[5][i]), gen: uint32(cols[6][i]), stat: uint32(i), kind: uint8(cols[7][i]),
 		}
 		t.histograms = t.histograms || t.chunks[i].kind == chunkHistogram
 		off += size
@@ -225,11 +242,16 @@ func (s *Store) dropTables(now time.Time) {
 
 // readBlock returns the chunks of block i of p.
 func (s *Store) readBlock(p *openPart, t *tables, i uint32) ([]byte, error) {
+	return s.readPacked(p, t.blocks[i])
+}
+
+// readPacked returns the content of a block of p that was packed on its own.
+func (s *Store) readPacked(p *openPart, ref part.Ref) ([]byte, error) {
 	buf, ok := s.packed.Get().(*[]byte)
 	if !ok {
 		buf = new([]byte)
 	}
-	b, err := p.Read(t.blocks[i], *buf)
+	b, err := p.Read(ref, *buf)
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +261,7 @@ func (s *Store) readBlock(p *openPart, t *tables, i uint32) ([]byte, error) {
 		s.packed.Put(buf)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("block %d of part %s: %w", i, p.Name(), err)
+		return nil, fmt.Errorf("block at %d of part %s: %w", ref.Off, p.Name(), err)
 	}
 	return data, nil
 }

@@ -228,7 +228,7 @@ func (w *partWriter) rowChunks(rows []row, gen uint32) error {
 		w.buf = appendRows(w.buf[:0], rows[:n], &w.enc)
 		last := &rows[n-1]
 		m := chunkMeta{minT: rows[0].from, maxT: last.to + last.stale, count: uint32(n), gen: gen, kind: chunkRows}
-		if err := w.chunk(m, w.buf); err != nil {
+		if err := w.chunk(m, w.buf, nil); err != nil {
 			return err
 		}
 		rows = rows[n:]

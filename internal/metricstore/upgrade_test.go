@@ -15,7 +15,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
-// oldBatches is what testdata/v1 holds: the first and second batch in parts, the third in
+// oldBatches is what testdata/v1 and testdata/v2 hold: the first and second batch in parts, the third in
 // the log.
 func oldBatches() []*store.MetricBatch {
 	const day = 86_400_000
@@ -48,9 +48,16 @@ func oldBatches() []*store.MetricBatch {
 	return out
 }
 
-// TestOpensVersion1 opens a directory that the first version wrote, reads all of it, and
-// reads it again from a merge in today's format.
-func TestOpensVersion1(t *testing.T) {
+// TestOpensOldVersions opens a directory that each earlier version wrote, reads all of it,
+// and reads it again from a merge in today's format.
+func TestOpensOldVersions(t *testing.T) {
+	for _, version := range []string{"v1", "v2"} {
+		t.Run(version, func(t *testing.T) { opensVersion(t, version) })
+	}
+}
+
+func opensVersion(t *testing.T, version string) {
+	t.Helper()
 	want := samples{}
 	for _, b := range oldBatches() {
 		for _, w := range b.Series {
@@ -59,7 +66,7 @@ func TestOpensVersion1(t *testing.T) {
 			}
 		}
 	}
-	e := openEngine(t, copyDir(t, filepath.Join("testdata", "v1")), testOptions())
+	e := openEngine(t, copyDir(t, filepath.Join("testdata", version)), testOptions())
 	defer func() { e.close(t) }()
 	check := func(when string) {
 		t.Helper()

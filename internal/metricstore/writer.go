@@ -28,6 +28,7 @@ type partWriter struct {
 	blocks   []part.Ref
 	block    []byte // chunks of the block being filled
 	stored   []byte
+	sums     summaryWriter
 	exs      []refExemplars
 	metadata []store.MetricMetadata
 
@@ -37,7 +38,7 @@ type partWriter struct {
 	seen           uint64 // number of the last deletion
 	resolution     int64  // bucket of rows, Unix milliseconds; 0: samples
 	enc            codec.FloatEncoder
-	buf            []byte
+	buf, sum       []byte
 }
 
 // refExemplars is the exemplars of one series of a part.
@@ -79,7 +80,8 @@ func (w *partWriter) samples(ts []int64, vs []float64, gen uint32) error {
 		}
 		w.buf = appendFloatChunk(w.buf[:0], ts[:n], vs[:n], &w.enc)
 		m := chunkMeta{minT: ts[0], maxT: ts[n-1], count: uint32(n), gen: gen, kind: chunkFloat}
-		if err := w.chunk(m, w.buf); err != nil {
+		w.sum = appendSummary(w.sum[:0], ts[:n], vs[:n])
+		if err := w.chunk(m, w.buf, w.sum); err != nil {
 			return err
 		}
 		ts, vs = ts[n:], vs[n:]
@@ -93,7 +95,7 @@ func (w *partWriter) histograms(hs []store.HistogramSample, gen uint32) error {
 		n := min(len(hs), maxHistChunk)
 		w.buf = appendHistogramChunk(w.buf[:0], hs[:n])
 		m := chunkMeta{minT: hs[0].Time, maxT: hs[n-1].Time, count: uint32(n), gen: gen, kind: chunkHistogram}
-		if err := w.chunk(m, w.buf); err != nil {
+		if err := w.chunk(m, w.buf, nil); err != nil {
 			return err
 		}
 		hs = hs[n:]
@@ -101,8 +103,11 @@ func (w *partWriter) histograms(hs []store.HistogramSample, gen uint32) error {
 	return nil
 }
 
-// chunk writes an encoded chunk of the series.
-func (w *partWriter) chunk(m chunkMeta, data []byte) error {
+// chunk writes an encoded chunk of the series and its summary, nil if there is none.
+func (w *partWriter) chunk(m chunkMeta, data, summary []byte) error {
+	if err := w.sums.add(summary, w); err != nil {
+		return err
+	}
 	m.series, m.block, m.off, m.size = w.ref(), uint32(len(w.blocks)), uint32(len(w.block)), uint32(len(data))
 	w.chunks = append(w.chunks, m)
 	w.block = append(w.block, data...)
@@ -152,7 +157,7 @@ func (w *partWriter) finish(day part.Day) (*part.Finished, error) {
 }
 
 // partVersion is the version of the index block.
-const partVersion = 2
+const partVersion = 3
 
 // tables writes all blocks that are not chunks and returns the index block: version,
 // lowest and highest generation, number of the last deletion, resolution, references of
@@ -163,6 +168,9 @@ func (w *partWriter) tables() ([]byte, error) {
 			store.ErrLimit, w.table.Len(), w.table.Pairs(), len(w.chunks), codec.MaxCount)
 	}
 	if err := w.flushBlock(); err != nil {
+		return nil, err
+	}
+	if err := w.sums.flush(w); err != nil {
 		return nil, err
 	}
 	if len(w.chunks) == 0 {
@@ -194,7 +202,7 @@ func appendRef(b []byte, r part.Ref) []byte {
 // chunkTable encodes the metadata of the chunks, in the order in which they are in the
 // blocks, as columns.
 func (w *partWriter) chunkTable() []byte {
-	col := make([]int64, 0, max(len(w.chunks), len(w.blocks)))
+	col := make([]int64, 0, max(len(w.chunks), len(w.blocks), len(w.sums.refs)))
 	var b []byte
 	ints := func(n int, f func(i int) int64) {
 		col = col[:0]
@@ -204,8 +212,10 @@ func (w *partWriter) chunkTable() []byte {
 		b = codec.AppendInts(b, col)
 	}
 	cs := w.chunks
-	ints(len(w.blocks), func(i int) int64 { return int64(w.blocks[i].Off) })
-	ints(len(w.blocks), func(i int) int64 { return int64(w.blocks[i].Len) })
+	for _, refs := range [][]part.Ref{w.blocks, w.sums.refs} {
+		ints(len(refs), func(i int) int64 { return int64(refs[i].Off) })
+		ints(len(refs), func(i int) int64 { return int64(refs[i].Len) })
+	}
 	ints(len(cs), func(i int) int64 { return int64(cs[i].series) })
 	ints(len(cs), func(i int) int64 { return int64(cs[i].block) })
 	ints(len(cs), func(i int) int64 { return int64(cs[i].size) })

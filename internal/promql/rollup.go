@@ -33,6 +33,7 @@ type rollupSpec struct {
 	instant  bool               // an instant selector: a stale marker ends the series
 	keepName bool
 	counter  bool // rate or increase
+	sums     bool // summaries of samples will do
 }
 
 // first returns the end of the window at the first step and how far it moves with a step.
@@ -88,6 +89,7 @@ func (ev *evaluator) rollupCall(e *parser.Call) (spec rollupSpec, ok bool, err e
 		}
 		spec.vs, spec.window, spec.offset, spec.fixed = vs, m.Range.Milliseconds(), vs.OriginalOffset.Milliseconds(), vs.Timestamp
 		*as, stand = *m, *vs
+		spec.sums = summarized(name)
 	case *parser.SubqueryExpr:
 		spec.sub, spec.window, spec.offset, spec.fixed = m, m.Range.Milliseconds(), m.OriginalOffset.Milliseconds(), m.Timestamp
 		as.Range = m.Range
@@ -131,6 +133,8 @@ type source struct {
 	series []rollupSeries
 	grid   *evaluator // of a subquery: the steps of its rows
 	differ bool       // no two series have the same labels in the result
+
+	uncut func(from, to int64) bool // see [rollupSpec.uncut]
 }
 
 // labels returns the labels of series i in the result.
@@ -201,7 +205,7 @@ func (ev *evaluator) open(spec *rollupSpec) (source, error) {
 	}
 	sel := store.MetricSelector{Matchers: ms, Step: ev.step, Func: spec.name, Account: ev.acct, Range: ev.reach(spec)}
 	sel.Latest = spec.instant && (ev.n == 1 || spec.fixed != nil)
-	out := source{spec: spec, differ: spec.keepName || oneMetric(ms)}
+	out := source{spec: spec, differ: spec.keepName || oneMetric(ms), uncut: spec.uncut(ev)}
 	if list, ok := ev.engine.series.Get().(*[]rollupSeries); ok {
 		out.series = *list
 	}
@@ -358,6 +362,7 @@ type rollupBuf struct {
 	ts    []int64
 	vs    []float64
 	hs    []store.HistogramSample
+	sums  []model.Summary
 	sort  []float64
 	count int
 
@@ -399,14 +404,19 @@ const maxPooled = 1 << 16
 // load decodes series i of src.
 func (buf *rollupBuf) load(src *source, i int) error {
 	s := &src.series[i]
-	buf.ts, buf.vs = buf.ts[:0], buf.vs[:0]
+	buf.ts, buf.vs, buf.sums = buf.ts[:0], buf.vs[:0], buf.sums[:0]
 	clear(buf.hs)
 	buf.hs = buf.hs[:0]
 	var err error
 	if s.row == nil {
-		if buf.hs, err = s.Histograms(buf.hs); err == nil {
-			buf.ts, buf.vs, err = s.Samples(buf.ts, buf.vs)
+		if buf.hs, err = s.Histograms(buf.hs); err != nil {
+			return err
 		}
+		if src.spec.sums && len(buf.hs) == 0 {
+			buf.ts, buf.vs, buf.sums, err = s.Summaries(src.uncut, buf.ts, buf.vs, buf.sums)
+			return err
+		}
+		buf.ts, buf.vs, err = s.Samples(buf.ts, buf.vs)
 		return err
 	}
 	for k, v := range s.row.vals {
@@ -442,7 +452,18 @@ func (ev *evaluator) rollOne(spec *rollupSpec, src *source, i int, buf *rollupBu
 		}
 		return ev.rollHistograms(spec, s, buf, vals)
 	}
-	s.any = ev.rollFloats(spec, buf, vals)
+	done := false
+	if len(buf.sums) > 0 {
+		if s.any, done = ev.rollSummaries(spec, buf, vals); !done {
+			var err error
+			if buf.ts, buf.vs, err = s.Samples(buf.ts[:0], buf.vs[:0]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if !done {
+		s.any = ev.rollFloats(spec, buf, vals)
+	}
 	s.floats = s.any
 	return nil, nil
 }

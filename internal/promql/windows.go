@@ -59,24 +59,23 @@ func (w *windows) extend(kind rateKind, end, stride, length int64) {
 		hi := w.hi[i]
 		var x extent
 		if hi-lo >= 2 {
-			x = extrapolation(w.ts[lo:hi], end-length, end, kind)
+			x = extrapolation(w.ts[lo], w.ts[hi-1], int(hi-lo), end-length, end, kind)
 		}
 		w.extents = append(w.extents, x)
 		end += stride
 	}
 }
 
-// extrapolation is how far the samples at ts are extended to the ends of (from, to]: to the
+// extrapolation is how far n samples from first to last are extended to the ends of (from, to]: to the
 // end where the samples come close enough to it (within 1.1 average intervals), else by
 // half an interval. The operations are Prometheus' in its order, since ceil or == show a
 // difference in the last bit.
-func extrapolation(ts []int64, from, to int64, kind rateKind) extent {
-	first, last := ts[0], ts[len(ts)-1]
+func extrapolation(first, last int64, n int, from, to int64, kind rateKind) extent {
 	x := extent{
 		toStart: float64(first-from) / 1000, toEnd: float64(to-last) / 1000, sampled: float64(last-first) / 1000,
 		possible: true,
 	}
-	average := x.sampled / float64(len(ts)-1)
+	average := x.sampled / float64(n-1)
 	threshold := average * 1.1
 	if x.toStart >= threshold {
 		x.toStart = average / 2
@@ -116,17 +115,22 @@ func (w *windows) rates(vs, vals []float64, kind rateKind) bool {
 		if !rising {
 			result = addResets(result, in)
 		}
-		factor := x.factor
-		if result > 0 && first >= 0 && x.sampled*first < x.toStart*result*1.001 {
-			toStart := min(x.toStart, x.sampled*(first/result))
-			factor = (x.sampled + toStart + x.toEnd) / x.sampled
-			if kind.perSecond {
-				factor /= x.divisor
-			}
-		}
-		vals[i] = result * factor
+		vals[i] = x.counted(result, first, kind)
 	}
 	return has
+}
+
+// counted extrapolates by how much a counter grew, never below zero.
+func (x *extent) counted(result, first float64, kind rateKind) float64 {
+	factor := x.factor
+	if result > 0 && first >= 0 && x.sampled*first < x.toStart*result*1.001 {
+		toStart := min(x.toStart, x.sampled*(first/result))
+		factor = (x.sampled + toStart + x.toEnd) / x.sampled
+		if kind.perSecond {
+			factor /= x.divisor
+		}
+	}
+	return result * factor
 }
 
 // ascending reports whether no value is below the one before it, and none is NaN.

@@ -121,6 +121,10 @@ type Series interface {
 	// Samples appends the float samples in the selector's range to ts and vs, in order of
 	// time, without duplicates, and returns the extended slices.
 	Samples(ts []int64, vs []float64) ([]int64, []float64, error)
+	// Summaries is Samples for a caller to whom consecutive samples are as good as their
+	// summary where whole(time of the first, time of the last) holds. Some of these come
+	// as summaries, in order of time; their samples are not in ts and vs.
+	Summaries(whole func(from, to int64) bool, ts []int64, vs []float64, sums []model.Summary) ([]int64, []float64, []model.Summary, error)
 	// Histograms appends the native histograms in the selector's range, in order of time.
 	// The histograms belong to the caller.
 	Histograms(dst []HistogramSample) ([]HistogramSample, error)

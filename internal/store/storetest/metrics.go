@@ -252,6 +252,24 @@ func (v *seriesView) Samples(ts []int64, vs []float64) ([]int64, []float64, erro
 	return ts, vs, nil
 }
 
+// Summaries makes summaries of few samples each, so that a small test has many.
+func (v *seriesView) Summaries(whole func(from, to int64) bool, ts []int64, vs []float64, sums []model.Summary) ([]int64, []float64, []model.Summary, error) {
+	times, values, err := v.Samples(nil, nil)
+	if err != nil {
+		return ts, vs, sums, err
+	}
+	for n := range slices.Chunk(times, 5) {
+		part := values[:len(n)]
+		values = values[len(n):]
+		if s, ok := model.Summarize(n, part); ok && len(n) == 5 && whole(n[0], n[4]) {
+			sums = append(sums, s)
+			continue
+		}
+		ts, vs = append(ts, n...), append(vs, part...)
+	}
+	return ts, vs, sums, nil
+}
+
 func (v *seriesView) Price() (chunks int, bytes int64) { return 1, 16 * int64(len(v.times)) }
 
 func (v *seriesView) Histograms(dst []store.HistogramSample) ([]store.HistogramSample, error) {
