@@ -14,7 +14,10 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
+	collectorlogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
+	collectormetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/pharos-o11y/pharos/internal/ingest/logrules"
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -77,9 +80,13 @@ func TestMetricsMatchReference(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 2))
 			p := newPair(Options{ScopeLabels: seed%2 == 1, MaxDeltaSeries: 40, Promote: []string{"service.name", "host.name"}})
-			for range 20 { // deltas add up
+			for range 40 { // deltas add up
 				md := wildMetrics(r)
-				fast, ref, err := p.convert(metricsBody(t, md), md)
+				body := metricsBody(t, md)
+				if r.IntN(2) == 0 {
+					body = encodeAgain(t, body, new(collectormetrics.ExportMetricsServiceRequest))
+				}
+				fast, ref, err := p.convert(body, md)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -89,6 +96,23 @@ func TestMetricsMatchReference(t *testing.T) {
 			}
 		})
 	}
+}
+
+// encodeAgain encodes a message as SDKs do: protobuf's own encoder writes the fields in
+// order, the Collector's the last one first.
+func encodeAgain(t *testing.T, body []byte, msg proto.Message) []byte {
+	t.Helper()
+	if err := (proto.UnmarshalOptions{AllowPartial: true}).Unmarshal(body, msg); err != nil {
+		if strings.Contains(err.Error(), "UTF-8") { // which the Collector does not mind
+			return body
+		}
+		t.Fatal(err)
+	}
+	out, err := proto.Marshal(msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // wildMetrics makes metrics that are valid protobuf and not much more.
@@ -118,6 +142,9 @@ func wildMetrics(r *rand.Rand) pmetric.Metrics {
 
 // wildAttrs adds attributes of every kind, some of them twice.
 func wildAttrs(r *rand.Rand, attrs pcommon.Map) {
+	if r.IntN(2) == 0 {
+		return
+	}
 	names := []string{"service.name", "service.namespace", "service.instance.id", "host.name", "__name__", "a.b", "a_b", "", "url.scheme", "k\xff"}
 	for range r.IntN(5) {
 		name := names[r.IntN(len(names))]
@@ -162,8 +189,11 @@ type pointOf interface {
 
 func wildPoint(r *rand.Rand, p pointOf) {
 	wildAttrs(r, p.Attributes())
-	p.SetTimestamp([]pcommon.Timestamp{0, 1_700_000_000_000_000_000, math.MaxUint64, pcommon.Timestamp(r.Int64N(1e15))}[r.IntN(4)])
-	p.SetStartTimestamp(pcommon.Timestamp(r.Int64N(2) * 1e9))
+	p.SetTimestamp(pcommon.Timestamp(1_700_000_000_000_000_000 + r.Int64N(1e15)))
+	if r.IntN(8) == 0 {
+		p.SetTimestamp([]pcommon.Timestamp{0, math.MaxUint64, 1e9}[r.IntN(3)])
+	}
+	p.SetStartTimestamp(pcommon.Timestamp(max(r.Int64N(4)-2, 0) * 1e9))
 	p.SetFlags(pmetric.DataPointFlags([]uint32{0, 0, 0, 1, 2, 3}[r.IntN(6)]))
 }
 
@@ -296,7 +326,11 @@ func TestLogsMatchReference(t *testing.T) {
 		var fast, ref logrules.Builder
 		fast.Reset(time.Unix(1, 0))
 		ref.Reset(time.Unix(1, 0))
-		n, err := AppendLogs(&fast, logsBody(t, ld))
+		body := logsBody(t, ld)
+		if seed%2 == 0 {
+			body = encodeAgain(t, body, new(collectorlogs.ExportLogsServiceRequest))
+		}
+		n, err := AppendLogs(&fast, body)
 		if err != nil || n != ld.ResourceLogs().Len() {
 			t.Fatalf("%d resources, error %v", n, err)
 		}

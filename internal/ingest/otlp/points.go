@@ -1,10 +1,13 @@
 package otlp
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/prometheus/otlptranslator"
@@ -201,11 +204,59 @@ func (c *converter) appendAttr(dst []byte, r *wire.Reader) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
+	if out, ok := appendPlain(dst, c.attrKind, m.Rest()); ok {
+		return out, nil
+	}
 	var a attr
 	if err := a.read(m, 0); err != nil {
 		return dst, err
 	}
 	return appendAttr(dst, c.attrKind, &a), nil
+}
+
+// appendPlain does for a KeyValue as nearly all are what the rest of appendAttr does for
+// any: a short key, and a short string or a number that is not negative. A name and its
+// length are written in a record as they are in the message.
+func appendPlain(dst []byte, kind byte, kv []byte) ([]byte, bool) {
+	name, v, ok := splitPlain(kv)
+	if !ok || len(v) < 2 || string(name[1:]) == model.MetricName {
+		return dst, false
+	}
+	switch {
+	case v[0] == 1<<3|byte(wire.Bytes) && int(v[1]) == len(v)-2: // under 0x80, as len(v) is
+		dst = append(append(dst, kind), name...)
+		return append(dst, v[1:]...), true
+	case v[0] == 3<<3|byte(wire.Varint):
+		n, size := binary.Uvarint(v[1:])
+		if size != len(v)-1 || n > math.MaxInt64 {
+			return dst, false
+		}
+		dst = append(append(append(dst, kind), name...), 0)
+		end := len(dst)
+		dst = strconv.AppendUint(dst, n, 10)
+		dst[end-1] = byte(len(dst) - end)
+		return dst, true
+	}
+	return dst, false
+}
+
+// splitPlain returns the key of a KeyValue, its length before it, and its AnyValue, if
+// they are all of it and both are short. Protobuf's own encoders write the key first, the
+// Collector's writes it last.
+func splitPlain(kv []byte) (name, v []byte, ok bool) {
+	const key, val = 1<<3 | byte(wire.Bytes), 2<<3 | byte(wire.Bytes)
+	if len(kv) < 4 || kv[1] >= 0x80 || len(kv) < 4+int(kv[1]) {
+		return nil, nil, false
+	}
+	first, second := kv[:2+kv[1]], kv[2+kv[1]:]
+	switch {
+	case second[1] >= 0x80 || int(second[1]) != len(second)-2:
+	case first[0] == key && second[0] == val:
+		return first[1:], second[2:], true
+	case first[0] == val && second[0] == key:
+		return second[1:], first[2:], true
+	}
+	return nil, nil, false
 }
 
 // number adds a NumberDataPoint, of a gauge or a sum. It is what most data points are: its
