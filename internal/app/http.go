@@ -142,7 +142,7 @@ func (a *App) queryRoutes(mux *http.ServeMux, cfg *config.Config) {
 		Reader: a.metrics, Index: a.metrics, Door: a.door, Tenancy: a.tenancy, Logger: a.logger,
 		MetricsQL: metricsql.New(),
 		Engine: promql.New(promql.Options{
-			Lookback: time.Duration(cfg.Query.Lookback), MaxSamples: cfg.Query.MaxSamples, Logger: a.logger,
+			Lookback: time.Duration(cfg.Query.Lookback), MaxSamples: cfg.Query.MaxSamples, Features: cfg.Query.PromQLFeatures, Logger: a.logger,
 		}),
 		Cache:   a.answers,
 		Writer:  a.meter.Metrics(a.samples),

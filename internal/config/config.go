@@ -8,9 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pharos-o11y/pharos/internal/ingest/derive"
+	"github.com/pharos-o11y/pharos/internal/promql"
 	"github.com/pharos-o11y/pharos/internal/tracestore/sampling"
 )
 
@@ -164,6 +167,8 @@ type Query struct {
 	MaxSamples          int      `yaml:"max_samples" doc:"Samples one PromQL query may hold."`
 	Slow                Duration `yaml:"slow" doc:"Queries longer than this are logged and kept in the list of slow ones."`
 	ResultCache         Bytes    `yaml:"result_cache" doc:"Memory for answers of PromQL range queries, so that a refresh evaluates only the newest steps; 0 keeps none."`
+
+	PromQLFeatures []string `yaml:"promql_features" doc:"Experimental parts of PromQL to switch on, by the names of Prometheus' --enable-feature: promql-experimental-functions, promql-duration-expr, promql-extended-range-selectors, promql-binop-fill-modifiers. MetricsQL has its own functions of these names and needs none."`
 }
 
 // Memory bounds the process.
@@ -269,6 +274,11 @@ func (c *Config) Check() error {
 	} {
 		if n <= 0 {
 			bad(key, "must be positive")
+		}
+	}
+	for _, f := range c.Query.PromQLFeatures {
+		if !slices.Contains(promql.Features(), f) {
+			bad("query.promql_features", "%q; want some of %s", f, strings.Join(promql.Features(), ", "))
 		}
 	}
 	c.checkDownsampling(bad)

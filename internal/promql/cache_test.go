@@ -20,7 +20,7 @@ func TestCacheEqualsEngine(t *testing.T) {
 	m := storetest.NewMetrics()
 	c := NewCache(CacheOptions{Margin: 2 * time.Minute, MaxBytes: 1 << 20, Now: func() time.Time { return now }})
 	w := c.Watch(m)
-	e := New(Options{})
+	e := New(Options{Features: Features()})
 	write := func(at time.Time) {
 		var b store.MetricBatch
 		for inst := range 3 {
@@ -72,7 +72,7 @@ func TestCacheForgets(t *testing.T) {
 	m := load(t)
 	now := time.UnixMilli(1_000_000 + 3_600_000)
 	c := NewCache(CacheOptions{Now: func() time.Time { return now }})
-	e := New(Options{})
+	e := New(Options{Features: Features()})
 	q := Query{Tenant: "t1", Text: "up", Start: time.UnixMilli(1_000_000), End: time.UnixMilli(1_100_000), Step: 10 * time.Second}
 	ask := func(q Query) int {
 		t.Helper()

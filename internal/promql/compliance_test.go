@@ -140,7 +140,7 @@ func complianceStore(t *testing.T) *storetest.Metrics {
 // warnings, infos, and for errors the same text, as a range query and as an instant one.
 func TestCompliance(t *testing.T) {
 	m := complianceStore(t)
-	e := New(Options{})
+	e := New(Options{Features: Features()})
 	queries := complianceQueries()
 	if len(queries) < 500 {
 		t.Errorf("the list has %d queries", len(queries))

@@ -261,7 +261,7 @@ func errorKind(err error) string {
 // the two engines differ.
 func compareEngines(t *testing.T, m *storetest.Metrics, q Query) bool {
 	t.Helper()
-	e := New(Options{})
+	e := New(Options{Features: Features()})
 	got, err := e.Run(t.Context(), m, q, nil)
 	want, wantErr := e.runReference(t.Context(), m, q, nil)
 	if err != nil || wantErr != nil {

@@ -46,6 +46,10 @@ type Options struct {
 	MaxSamples int           // samples one query may hold; 0 means 50 million
 	Logger     *slog.Logger  // nil discards
 
+	// Features are the experimental parts of PromQL that are on, of those that [Features]
+	// names.
+	Features []string
+
 	// Reference sends every query to Prometheus' engine: for tests and comparisons.
 	Reference bool
 }
@@ -54,6 +58,7 @@ type Options struct {
 type Engine struct {
 	engine     *promql.Engine
 	parser     parser.Parser
+	features   []string
 	logger     *slog.Logger
 	lookback   time.Duration
 	maxSamples int
@@ -68,17 +73,11 @@ const noTimeout = 1<<63 - 1
 
 // New returns an Engine.
 func New(opts Options) *Engine {
-	p := parser.NewParser(parser.Options{
-		EnableExperimentalFunctions:  true,
-		ExperimentalDurationExpr:     true,
-		EnableExtendedRangeSelectors: true,
-		EnableBinopFillModifiers:     true,
-	})
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	e := &Engine{
-		parser: p, logger: opts.Logger, lookback: cmp.Or(opts.Lookback, 5*time.Minute),
+		parser: newParser(opts.Features), features: opts.Features, logger: opts.Logger, lookback: cmp.Or(opts.Lookback, 5*time.Minute),
 		maxSamples: cmp.Or(opts.MaxSamples, 50_000_000), reference: opts.Reference,
 	}
 	e.engine = promql.NewEngine(e.engineOptions())
@@ -218,7 +217,7 @@ func parseError(err error) error { return parsing{err} }
 func (e *Engine) Parse(text string) (parser.Expr, error) {
 	expr, err := e.parser.ParseExpr(text)
 	if err != nil {
-		return nil, parseError(err)
+		return nil, parseError(e.disabled(text, err))
 	}
 	return expr, nil
 }

@@ -115,7 +115,7 @@ func scriptEngine(t *testing.T) *promql.Engine {
 		MaxSamples: 50_000_000, Timeout: 100 * time.Second, LookbackDelta: 5 * time.Minute,
 		NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
 		EnableAtModifier:         true, EnableNegativeOffset: true, EnableDelayedNameRemoval: true,
-		Parser: New(Options{}).parser,
+		Parser: New(Options{Features: Features()}).parser,
 	})
 }
 
@@ -190,7 +190,7 @@ func (v vectorFirst) delayed(ctx context.Context, ps *promStorage, query Query, 
 // Prometheus by default and in ours: what it changes is left out.
 func TestPrometheusScriptsVectorised(t *testing.T) {
 	run := skipping{t, []string{"testdata/start_timestamps.test", "testdata/name_label_dropping.test", "testdata/type_and_unit.test"}}
-	promqltest.RunBuiltinTestsWithStorage(run, vectorFirst{scriptEngine(t), New(Options{})}, newPromStorage)
+	promqltest.RunBuiltinTestsWithStorage(run, vectorFirst{scriptEngine(t), New(Options{Features: Features()})}, newPromStorage)
 }
 
 func load(t *testing.T) *storetest.Metrics {
@@ -212,7 +212,7 @@ func load(t *testing.T) *storetest.Metrics {
 
 func TestRun(t *testing.T) {
 	m := load(t)
-	e := New(Options{})
+	e := New(Options{Features: Features()})
 	at := time.UnixMilli(1_000_000 + 9*15_000)
 	res, err := e.Run(t.Context(), m, Query{Tenant: "t1", Text: "sum(up)", Start: at}, nil)
 	if v, ok := res.Value.(promql.Vector); err != nil || !ok || len(v) != 1 || v[0].F != 18 {
