@@ -261,13 +261,13 @@ func (x *selection) latestPieces(ps []piece) []piece {
 
 // decodeMerged appends the samples of pieces that overlap.
 func (s *selected) decodeMerged(ps []piece, ts []int64, vs []float64, dec *sampleDecoder) ([]int64, []float64, error) {
-	runs := make([]run, len(ps))
+	runs := make([]sortedRun, len(ps))
 	for i := range ps {
 		rts, rvs, err := s.decode(&ps[i], nil, nil, dec)
 		if err != nil {
 			return ts, vs, err
 		}
-		runs[i] = run{rts, rvs, ps[i].prio}
+		runs[i] = sortedRun{rts, rvs, ps[i].prio}
 	}
 	ts, vs = mergeRuns(ts, vs, runs, s.x.dedup > 0)
 	return ts, vs, nil

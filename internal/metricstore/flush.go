@@ -365,7 +365,7 @@ func (d *bufferDecoder) samples(b *buffer, interval int64) ([]int64, []float64, 
 	for i, x := range late {
 		lts[i], lvs[i] = x.Time, x.Value
 	}
-	ts, vs = mergeRuns(nil, nil, []run{{ts: ts, vs: vs, prio: 0}, {ts: lts, vs: lvs, prio: 1}}, interval > 0)
+	ts, vs = mergeRuns(nil, nil, []sortedRun{{ts: ts, vs: vs, prio: 0}, {ts: lts, vs: lvs, prio: 1}}, interval > 0)
 	ts, vs = dedup(ts, vs, 0, interval)
 	return ts, vs, nil
 }

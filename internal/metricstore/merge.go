@@ -352,13 +352,13 @@ func (m *merger) rewrite(group []mergeChunk) error {
 		m.ts, m.vs = dedup(m.ts, m.vs, 0, m.dedup)
 		return m.w.samples(m.ts, m.vs, gen)
 	}
-	runs := make([]run, len(spans))
+	runs := make([]sortedRun, len(spans))
 	for i, sp := range spans {
 		to := len(m.ts)
 		if i+1 < len(spans) {
 			to = spans[i+1].from
 		}
-		runs[i] = run{m.ts[sp.from:to], m.vs[sp.from:to], sp.prio}
+		runs[i] = sortedRun{m.ts[sp.from:to], m.vs[sp.from:to], sp.prio}
 	}
 	ts, vs := mergeRuns(nil, nil, runs, m.dedup > 0)
 	ts, vs = dedup(ts, vs, 0, m.dedup)

@@ -36,6 +36,10 @@ type Options struct {
 	HeadAge   time.Duration // longest time between cuts; 0 means 1 hour
 	MaxWAL    int64         // size of the whole log that makes this store cut early; 0 means 1 GiB
 
+	// StopFlush is how long the flush at a stop may take before it is left to the next
+	// start, which replays the log; 0 means 10 s.
+	StopFlush time.Duration
+
 	// BlockCache is the memory for decompressed blocks of parts, kept between queries; 0
 	// means 32 MiB.
 	BlockCache int64
@@ -67,6 +71,7 @@ func (o Options) withDefaults() Options {
 	o.MaxFuture = cmp.Or(o.MaxFuture, 10*time.Minute)
 	o.HeadBytes = cmp.Or(o.HeadBytes, 256<<20)
 	o.BlockCache = cmp.Or(o.BlockCache, 32<<20)
+	o.StopFlush = cmp.Or(o.StopFlush, 10*time.Second)
 	o.HeadAge = cmp.Or(o.HeadAge, time.Hour)
 	o.MaxWAL = cmp.Or(o.MaxWAL, 1<<30)
 	if o.Retention == nil {
@@ -95,6 +100,7 @@ func (o Options) validate() error {
 		{"head age", int64(o.HeadAge)},
 		{"log size", o.MaxWAL},
 		{"merge interval", int64(o.Every)},
+		{"time of the last flush", int64(o.StopFlush)},
 	} {
 		if x.v < 0 {
 			errs = append(errs, fmt.Errorf("%s is negative", x.name))

@@ -6,9 +6,9 @@ import (
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
-// run is samples in order of time. Of samples with one time in several runs, that of the
+// sortedRun is samples in order of time. Of samples with one time in several runs, that of the
 // run with the highest priority counts.
-type run struct {
+type sortedRun struct {
 	ts   []int64
 	vs   []float64
 	prio uint64
@@ -16,8 +16,8 @@ type run struct {
 
 // mergeRuns appends the samples of all runs, in order, without duplicates. If big is set,
 // the biggest value of a time counts, whatever its priority.
-func mergeRuns(ts []int64, vs []float64, runs []run, big bool) ([]int64, []float64) {
-	runs = slices.DeleteFunc(runs, func(r run) bool { return len(r.ts) == 0 })
+func mergeRuns(ts []int64, vs []float64, runs []sortedRun, big bool) ([]int64, []float64) {
+	runs = slices.DeleteFunc(runs, func(r sortedRun) bool { return len(r.ts) == 0 })
 	for len(runs) > 1 {
 		best := 0
 		next := runs[0].ts[0]

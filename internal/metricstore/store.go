@@ -16,6 +16,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/engine/part"
 	"github.com/pharos-o11y/pharos/internal/engine/wal"
 	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/run"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
@@ -211,7 +212,7 @@ func (s *Store) warnLost(acct *store.Account) {
 
 // Run flushes the head when it is big or old, merges parts, drops what is past its
 // retention and releases the log, until ctx is done; then it flushes once more, so that
-// the next start has nothing to replay.
+// the next start has nothing to replay, unless that takes longer than Options.StopFlush.
 func (s *Store) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.set.Run(ctx) })
@@ -223,10 +224,15 @@ func (s *Store) flushLoop(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	trim := s.opts.Now()
+	flushing, end := run.Linger(ctx, s.opts.StopFlush)
+	defer end()
 	for {
 		select {
 		case <-ctx.Done():
-			if err := s.Flush(context.WithoutCancel(ctx)); err != nil {
+			switch err := s.Flush(flushing); {
+			case err != nil && flushing.Err() != nil:
+				s.opts.Logger.Info("the last flush of metrics would take too long; the next start reads them from the write-ahead log", "limit", s.opts.StopFlush)
+			case err != nil:
 				s.opts.Logger.Error("flush metrics", "err", err) // they are in the wal
 			}
 			if err := s.queried.save(s.dir); err != nil {
@@ -235,7 +241,7 @@ func (s *Store) flushLoop(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		if err := s.flushIfDue(ctx); err != nil && ctx.Err() == nil {
+		if err := s.flushIfDue(flushing); err != nil && ctx.Err() == nil {
 			s.opts.Logger.Error("flush metrics", "err", err)
 		}
 		if now := s.opts.Now(); now.Sub(trim) > tableIdle/2 {
