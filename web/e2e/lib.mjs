@@ -1,7 +1,7 @@
 // What the browser tests share: a running server, a browser, and the checks that hold on every page.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -32,11 +32,13 @@ async function freePort() {
 }
 
 /** Starts `pharos demo` or `pharos serve` on free ports and waits until it is ready. */
-export async function startServer(command) {
+export async function startServer(command, { config } = {}) {
   if (command === 'demo' && process.env.BASE_URL) return { url: process.env.BASE_URL, stop: async () => {} };
   const data = mkdtempSync(join(tmpdir(), 'pharos-e2e-'));
   const [port, grpc, http] = [await freePort(), await freePort(), await freePort()];
-  const child = spawn(process.env.PHAROS_BIN, [command, '--data', data, '--listen', `127.0.0.1:${port}`, '--otlp-grpc', `127.0.0.1:${grpc}`, '--otlp-http', `127.0.0.1:${http}`], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const file = join(data, 'pharos.yaml');
+  if (config) writeFileSync(file, config);
+  const child = spawn(process.env.PHAROS_BIN, [command, ...(config ? ['--config', file] : []), '--data', data, '--listen', `127.0.0.1:${port}`, '--otlp-grpc', `127.0.0.1:${grpc}`, '--otlp-http', `127.0.0.1:${http}`], { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   let exited;
   child.stdout.on('data', (d) => (output += d));
@@ -61,6 +63,28 @@ export async function startServer(command) {
     }
     await delay(150);
   }
+}
+
+/** A program of a Debian package: installed, or unpacked to where the compatibility tests keep theirs; undefined without one. */
+export function debian(pkg, program) {
+  const installed = join('/', program);
+  if (existsSync(installed)) return installed;
+  const dir = join(tmpdir(), `pharos-${pkg}`);
+  const bin = join(dir, program);
+  if (existsSync(bin)) return bin;
+  mkdirSync(dir, { recursive: true });
+  const run = (...args) => spawnSync(args[0], args.slice(1), { cwd: dir, encoding: 'utf8' }).status === 0;
+  if (!run('apt-get', 'download', pkg) && !(process.getuid() === 0 && run('apt-get', 'update') && run('apt-get', 'download', pkg))) return undefined;
+  const deb = readdirSync(dir).filter((f) => f.endsWith('.deb')).sort().pop();
+  return deb && run('dpkg-deb', '-x', deb, '.') ? bin : undefined;
+}
+
+/** Starts a program that answers HTTP at a free port. */
+export async function startExporter(bin, args) {
+  const address = `127.0.0.1:${await freePort()}`;
+  const child = spawn(bin, args(address), { stdio: 'ignore' });
+  await until(`${bin} answers`, () => fetch(`http://${address}/metrics`).then((r) => r.ok));
+  return { address, stop: () => child.kill() };
 }
 
 /** The demo shop with all three signals up to this moment; one server for all files of a run. */

@@ -30,6 +30,9 @@ export function cssColor(name: string | undefined): string {
   return name;
 }
 
+/** The colour for text on a panel: an author's dark red is as light as it must be to be read on a dark page, and the other way round. */
+export const textColor = (css: string): string => (/^var\(--(text|muted)\)$/.test(css) ? css : `oklch(from ${css} clamp(var(--g-text-min), l, var(--g-text-max)) c h)`);
+
 /** Colours of the schemes by name, from low to high. */
 const schemes: Record<string, string[]> = {
   GrYlRd: ['green', 'yellow', 'red'],

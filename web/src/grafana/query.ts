@@ -140,11 +140,9 @@ export function windowOf(ask: Ask, t: Target): Window {
   const range = panelRange(ask.panel, ask.range);
   const points = Math.max(50, Math.min(ask.panel.maxDataPoints ?? ask.width, 2000));
   const own = least(str(t.raw['interval']), ask.values) ?? least(ask.panel.interval, ask.values);
-  const fixed = num(t.raw['step']);
   const min = own ?? 0;
   let ms = intervalFor(range, points, Math.max(1000, min, Math.min(scrapeInterval, range.to - range.from)));
-  // `step` and `intervalFactor` come from old targets: they ask for coarser points.
-  if (own === undefined && fixed && fixed * 1000 > ms) ms = Math.min(fixed * 1000, Math.max(ms, 60_000));
+  // `intervalFactor` comes from old targets and asks for coarser points; their `step` only says what was once computed.
   ms *= Math.max(1, num(t.raw['intervalFactor']) ?? 1);
   return { range, step: ms / 1000, values: { ...ask.values, ...intervals(ms, own ?? scrapeInterval) } };
 }

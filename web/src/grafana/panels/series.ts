@@ -49,7 +49,8 @@ export function linesOf(frames: Frame[]): Line[] {
       frame,
       scale: [f.unit ?? '', placement === 'right' ? 'right' : '', log ? 'log' : '', f.min ?? '', f.max ?? '', stackMode === 'percent' ? '%' : ''].join('|'),
       right: placement === 'right',
-      stack: stackMode === 'none' ? undefined : `${str(stacking['group']) ?? 'A'}`,
+      // `false` is a group of its own: old dashboards keep a line out of the stack with it.
+      stack: stackMode === 'none' ? undefined : String(stacking['group'] ?? 'A'),
       percent: stackMode === 'percent',
       hidden: hideFrom(c, 'viz'),
       inLegend: !hideFrom(c, 'legend'),

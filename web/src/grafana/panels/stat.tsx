@@ -3,7 +3,7 @@ import type { JSX } from 'react';
 import { assign } from '@/core/palette/palette';
 import { isNull, timeField } from '../frames';
 import { obj, str } from '../model';
-import { cssColor, thresholdColor, valueColor } from '../color';
+import { cssColor, textColor, thresholdColor, valueColor } from '../color';
 import { unitText } from '../units';
 import { Linked, singles } from './parts';
 import type { Single } from './parts';
@@ -65,7 +65,7 @@ export function Stat(props: PanelProps): JSX.Element {
             )}
             {valued && (
               <Linked links={s.links} className="g-statvalue">
-                <span style={{ color: mode === 'value' ? s.shown.color : 'var(--text)' }}>
+                <span style={{ color: mode === 'value' ? textColor(s.shown.color) : 'var(--text)' }}>
                   <Value s={s} size={size} />
                 </span>
               </Linked>
@@ -142,7 +142,7 @@ export function Gauge(props: PanelProps): JSX.Element {
             </svg>
             <div className="g-gaugetext">
               <Linked links={s.links} className="g-statvalue">
-                <span style={{ color: s.shown.color }}>
+                <span style={{ color: textColor(s.shown.color) }}>
                   <Value s={s} size={Math.max(13, Math.min(h * 0.2, 34, (width / cols) * 0.16))} />
                 </span>
               </Linked>
@@ -196,7 +196,7 @@ export function BarGauge(props: PanelProps): JSX.Element {
               )}
             </span>
             <Linked links={s.links} className="g-barvalue num">
-              <span style={{ color: s.shown.color }}>{`${s.shown.prefix}${s.shown.text}${s.shown.suffix}`}</span>
+              <span style={{ color: textColor(s.shown.color) }}>{`${s.shown.prefix}${s.shown.text}${s.shown.suffix}`}</span>
             </Linked>
           </div>
         );

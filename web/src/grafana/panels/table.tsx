@@ -2,6 +2,7 @@
 import { useMemo, useState } from 'react';
 import type { JSX } from 'react';
 import { Button, Spark } from '@/ui/kit';
+import { textColor } from '../color';
 import { extent, show, shownText } from '../display';
 import { isNull, nameOf, reduce, rowsOf } from '../frames';
 import type { Field, Frame } from '../frames';
@@ -162,7 +163,7 @@ function Cell({ field: f, row, frame, all, values, ends }: CellProps): JSX.Eleme
   const shown = show(f.config, raw, 'var(--text)', lo, hi);
   const text = shownText(shown);
   const style: Record<string, string> = {};
-  if (type === 'color-text') style['color'] = shown.color;
+  if (type === 'color-text') style['color'] = textColor(shown.color);
   if (type.startsWith('color-background')) style['background'] = `color-mix(in srgb, ${shown.color} 34%, transparent)`;
   const bar = type.endsWith('gauge') && typeof raw === 'number' && hi !== undefined && lo !== undefined && hi > lo;
   const mapped = shown.color !== 'var(--muted)' && f.config.mappings && f.config.mappings.length > 0 && type === 'auto' && isNull(raw) === false && f.type !== 'number';
