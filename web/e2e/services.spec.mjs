@@ -28,6 +28,8 @@ describe('services', { timeout: 600_000 }, () => {
     await until('calls between them', async () => (await page.locator('.gedge').count()) >= 8, 60_000);
     assert.deepEqual(await axe(page), []);
     await shot(page, 'services-map');
+    const sticking = await page.locator('.gnode').evaluateAll((nodes) => nodes.filter((g) => [...g.querySelectorAll('.gname, .gdetail')].some((t) => t.getBoundingClientRect().right > g.querySelector('.body').getBoundingClientRect().right - 1)).map((g) => g.textContent));
+    assert.deepEqual(sticking, [], 'texts end inside their nodes');
     const all = await nodes.count();
     await page.getByRole('button', { name: /^checkout/ }).click();
     const drawer = page.getByTestId('node-drawer');

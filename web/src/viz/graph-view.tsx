@@ -6,6 +6,7 @@ import './graph.css';
 import { graphlib, layout } from '@dagrejs/dagre';
 import { useEffect, useMemo, useRef, useState } from 'react';
 import type { JSX, PointerEvent } from 'react';
+import { token } from '@/app/theme';
 import { serviceColor } from '@/core/palette/palette';
 import type { Edge, Graph, Node } from '@/core/services/graph';
 import { formatValue, seconds } from '@/core/units/units';
@@ -210,12 +211,37 @@ interface NodeProps {
 }
 
 const ring = 2 * Math.PI * 14;
+const textX = 46;
+
+let pen: CanvasRenderingContext2D | null | undefined;
+
+/** Pixels of a text; a guess where there is no canvas. */
+function textWidth(text: string, size: number, weight = 400): number {
+  pen ??= document.createElement('canvas').getContext('2d');
+  if (!pen) return text.length * size * 0.56;
+  pen.font = `${weight} ${size}px ${token('--font')}`;
+  return pen.measureText(text).width;
+}
+
+/** A text with its end cut off where it would not fit. */
+function clipped(text: string, room: number, size: number, weight = 400): string {
+  if (textWidth(text, size, weight) <= room) return text;
+  let n = text.length - 1;
+  while (n > 1 && textWidth(`${text.slice(0, n)}…`, size, weight) > room) n--;
+  return `${text.slice(0, n)}…`;
+}
 
 function NodeShape({ n, x, y, detail, selected, dim, onHover, onSelect }: NodeProps): JSX.Element {
   const name = n.kind === 'group' ? n.namespace : n.id;
-  const text = detail?.(n) ?? `${formatValue(n.rate, 'perSecond')}${n.p95 !== undefined ? ` · ${seconds(n.p95)}` : ''}`;
   const share = Math.min(1, Math.max(0, n.errors));
-  const shown = name.length > 17 ? `${name.slice(0, 16)}…` : name;
+  const bad = share >= 0.001 ? ` ${Number((share * 100).toPrecision(2))}%` : '';
+  const rate = formatValue(n.rate, 'perSecond');
+  const whole = detail?.(n) ?? `${rate}${n.p95 !== undefined ? ` · ${seconds(n.p95)}` : ''}`;
+  // The share of errors is always there to read; what does not fit beside it goes.
+  const room = nodeW - textX - 10;
+  const left = room - textWidth(bad, 11.5, 600);
+  const text = textWidth(whole, 11.5) <= left ? whole : detail ? clipped(whole, left, 11.5) : rate;
+  const shown = clipped(name, room, 13, 550);
   return (
     <g
       className="gnode"
@@ -242,13 +268,14 @@ function NodeShape({ n, x, y, detail, selected, dim, onHover, onSelect }: NodePr
       <circle className="ring" cx={24} cy={23} r={14} />
       {share > 0.0005 && <circle className="ringbad" cx={24} cy={23} r={14} strokeDasharray={`${Math.max(2, share * ring)} ${ring}`} transform="rotate(-90 24 23)" />}
       <Glyph kind={n.kind} color={n.kind === 'service' ? `var(--s${serviceColor(n.id)})` : 'var(--muted)'} count={n.members.length} />
-      <text className="gname" x={46} y={20}>
+      <text className="gname" x={textX} y={20}>
         {shown}
         {shown !== name && <title>{name}</title>}
       </text>
-      <text className="gdetail" x={46} y={35}>
+      <text className="gdetail" x={textX} y={35}>
         {text}
-        {share >= 0.001 && <tspan className="gbad"> {Number((share * 100).toPrecision(2))}%</tspan>}
+        {bad && <tspan className="gbad">{bad}</tspan>}
+        {text !== whole && <title>{whole + bad}</title>}
       </text>
     </g>
   );
