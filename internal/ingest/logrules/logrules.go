@@ -117,7 +117,14 @@ type Builder struct {
 	stream   *Stream
 	first    int // where the entries of the stream begin
 	replaced strings.Builder
+	names    map[string]string // what normalise made of names; they repeat in every entry
 }
+
+// Bounds of the names that a Builder remembers.
+const (
+	maxNames     = 5_000
+	maxNameBytes = 200
+)
 
 // Reset empties b for the next batch. now is when it was received.
 func (b *Builder) Reset(now time.Time) {
@@ -127,6 +134,9 @@ func (b *Builder) Reset(now time.Time) {
 	b.batch.Streams, b.entries, b.meta = b.batch.Streams[:0], b.entries[:0], b.meta[:0]
 	if cap(b.entries) > 1<<16 || cap(b.meta) > 1<<18 {
 		b.entries, b.meta = nil, nil
+	}
+	if len(b.names) > maxNames {
+		b.names = nil
 	}
 	b.Refused, b.stream, b.total = store.Refused{}, nil, 0
 	b.now = now.UnixNano()
@@ -187,6 +197,17 @@ func (b *Builder) Meta(name, value string) {
 // MetaMark returns where the metadata of the next Entry begins. Pass it to [Builder.Entry].
 func (b *Builder) MetaMark() int { return len(b.meta) }
 
+// TakeMeta moves the pairs appended since mark to dst: what many entries share is
+// normalised once, and given to each of them with [Builder.ShareMeta].
+func (b *Builder) TakeMeta(mark int, dst []model.Label) []model.Label {
+	dst = append(dst, b.meta[mark:]...)
+	b.meta = b.meta[:mark]
+	return dst
+}
+
+// ShareMeta appends pairs from [Builder.TakeMeta] for the next Entry.
+func (b *Builder) ShareMeta(pairs []model.Label) { b.meta = append(b.meta, pairs...) }
+
 // Entry adds an entry of the current stream with the metadata appended since mark.
 func (b *Builder) Entry(mark int, ts int64, line string) {
 	b.total++
@@ -242,6 +263,21 @@ func (b *Builder) normalise(name string) string {
 	if normal(name) {
 		return name
 	}
+	if out, ok := b.names[name]; ok {
+		return out
+	}
+	out := b.replace(name)
+	if b.names == nil {
+		b.names = map[string]string{}
+	}
+	if len(name) <= maxNameBytes && len(b.names) <= maxNames {
+		b.names[strings.Clone(name)] = strings.Clone(out)
+	}
+	return out
+}
+
+// replace normalises a name that is not normal.
+func (b *Builder) replace(name string) string {
 	if len(name) > 4 && strings.HasPrefix(name, "__") && strings.HasSuffix(name, "__") && normal(name[2:len(name)-2]) {
 		return name
 	}

@@ -58,11 +58,10 @@ func AppendLogs(b *logrules.Builder, body []byte) (resources int, err error) {
 // logs feeds log records to a builder.
 type logs struct {
 	b     *logrules.Builder
-	attrs []attr // of the resource, without stream attributes
+	attrs []attr // of the resource or scope or record at hand
 
-	scope       scope
-	scopeAttrs  []attr
-	recordAttrs []attr
+	shared   []model.Label // metadata of each record: of the resource and then of the scope
+	resource int           // how many of them are the resource's
 
 	text   []byte // the end of the texts of numbers and ids
 	joined int    // bytes of names of flattened maps
@@ -100,6 +99,10 @@ func (l *logs) resourceLogs(r wire.Reader) error {
 		return l.refuse(r, scopes, err)
 	}
 	l.b.Stream(stream)
+	mark := l.b.MetaMark()
+	l.metas(l.attrs)
+	l.shared = l.b.TakeMeta(mark, l.shared[:0])
+	l.resource = len(l.shared)
 	return each(r, "ResourceLogs", scopes, l.scopeLogs)
 }
 
@@ -132,17 +135,29 @@ func (l *logs) refuse(r wire.Reader, scopes int, reason error) error {
 
 // scopeLogs feeds a ScopeLogs.
 func (l *logs) scopeLogs(r wire.Reader) error {
-	l.scope, l.scopeAttrs = scope{}, l.scopeAttrs[:0]
+	var s scope
+	l.attrs = l.attrs[:0]
 	err := each(r, "ScopeLogs", 1, func(r wire.Reader) (err error) {
-		l.scopeAttrs, err = l.scope.read(r, l.scopeAttrs)
+		l.attrs, err = s.read(r, l.attrs)
 		return err
 	})
 	if err != nil {
 		return err
 	}
+	mark := l.b.MetaMark()
+	l.b.Meta("scope_name", s.name)
+	l.b.Meta("scope_version", s.version)
+	l.metas(l.attrs)
+	if s.dropped != 0 {
+		l.b.Meta("scope_dropped_attributes_count", l.number(int64(s.dropped)))
+	}
+	l.shared = l.b.TakeMeta(mark, l.shared[:l.resource])
 	return each(r, "ScopeLogs", 2, func(r wire.Reader) error {
 		if err := l.record(r); err != nil {
 			return err
+		}
+		if l.joined > maxJoined {
+			return fmt.Errorf("write logs: %w: the names of attributes in maps of the request, written out, have more than %d bytes; send smaller batches", store.ErrLimit, maxJoined)
 		}
 		if l.b.MetaMark() > maxMeta {
 			return fmt.Errorf("write logs: %w: the entries of the request have more than %d attributes; send smaller batches", store.ErrLimit, maxMeta)
@@ -216,7 +231,7 @@ func (rec *record) read(r wire.Reader, attrs []attr) ([]attr, error) {
 // record feeds a LogRecord.
 func (l *logs) record(r wire.Reader) (err error) {
 	var rec record
-	if l.recordAttrs, err = rec.read(r, l.recordAttrs[:0]); err != nil {
+	if l.attrs, err = rec.read(r, l.attrs[:0]); err != nil {
 		return err
 	}
 	b := l.b
@@ -244,30 +259,22 @@ func (l *logs) record(r wire.Reader) (err error) {
 		b.Meta("dropped_attributes_count", l.number(int64(rec.dropped)))
 	}
 	b.Meta("event_name", rec.event)
-	for i := range l.recordAttrs {
-		l.meta(l.recordAttrs[i].key, &l.recordAttrs[i].anyValue)
-	}
-	for i := range l.attrs {
-		l.meta(l.attrs[i].key, &l.attrs[i].anyValue)
-	}
-	b.Meta("scope_name", l.scope.name)
-	b.Meta("scope_version", l.scope.version)
-	for i := range l.scopeAttrs {
-		l.meta(l.scopeAttrs[i].key, &l.scopeAttrs[i].anyValue)
-	}
-	if l.scope.dropped != 0 {
-		b.Meta("scope_dropped_attributes_count", l.number(int64(l.scope.dropped)))
-	}
+	l.metas(l.attrs)
+	b.ShareMeta(l.shared)
 	b.Entry(mark, ts, rec.body.String())
-	if l.joined > maxJoined {
-		return fmt.Errorf("write logs: %w: the names of attributes in maps of the request, written out, have more than %d bytes; send smaller batches", store.ErrLimit, maxJoined)
-	}
 	return nil
 }
 
 // maxJoined bounds the names that the maps of a request are flattened to: a name is
 // written again for each of the values below it.
 const maxJoined = 64 << 20
+
+// metas adds attributes as structured metadata.
+func (l *logs) metas(attrs []attr) {
+	for i := range attrs {
+		l.meta(attrs[i].key, &attrs[i].anyValue)
+	}
+}
 
 // meta adds an attribute as structured metadata; maps are flattened, joined by _.
 func (l *logs) meta(name string, v *anyValue) {
