@@ -229,7 +229,7 @@ func wildData(r *rand.Rand, m pmetric.Metric) {
 		for range n {
 			p := h.DataPoints().AppendEmpty()
 			wildPoint(r, p)
-			p.ExplicitBounds().FromRaw([]float64{0.005, 1, 2.5, 1e6}[:r.IntN(5)])
+			p.ExplicitBounds().FromRaw([][]float64{{0.005, 1, 2.5, 1e6}, {0, math.Inf(1)}, {math.Copysign(0, -1), 1e300}, {math.NaN(), 1}}[r.IntN(4)][:r.IntN(3)])
 			p.BucketCounts().FromRaw([]uint64{1, 0, 3, 4, 5}[:r.IntN(6)])
 			p.SetCount(r.Uint64N(100))
 			if r.IntN(2) == 0 {

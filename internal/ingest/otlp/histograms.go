@@ -140,9 +140,10 @@ func (c *converter) histogram(name string, p *point, delta bool) {
 	}
 	ts := millis(p.ts)
 	if hasSum {
-		c.sub(p, name, "_sum", "", "", ts, sum, len(c.exemplars))
+		c.sub(p, name, "_sum", nil, ts, sum, len(c.exemplars))
 	}
-	c.sub(p, name, "_count", "", "", ts, float64(count), len(c.exemplars))
+	c.sub(p, name, "_count", nil, ts, float64(count), len(c.exemplars))
+	c.les.set(p.bounds)
 	rest := p.exemplars
 	take := func(upTo float64) (first int) { // exemplars come in order of value
 		first = len(c.exemplars)
@@ -154,10 +155,47 @@ func (c *converter) histogram(name string, p *point, delta bool) {
 	var below uint64
 	for i := range min(len(p.bounds), len(counts)) {
 		below += counts[i]
-		c.text = strconv.AppendFloat(c.text[:0], p.bounds[i], 'f', -1, 64)
-		c.sub(p, name, "_bucket", "le", wire.AsString(c.text), ts, float64(below), take(p.bounds[i]))
+		c.sub(p, name, "_bucket", c.les.rec(i), ts, float64(below), take(p.bounds[i]))
 	}
-	c.sub(p, name, "_bucket", "le", "+Inf", ts, float64(count), take(math.Inf(1)))
+	c.sub(p, name, "_bucket", c.les.rec(len(p.bounds)), ts, float64(count), take(math.Inf(1)))
+}
+
+// les is the records of the label le for the bounds of a histogram and +Inf. They are
+// kept: the next histogram nearly always has the same bounds, and writing numbers is slow.
+type les struct {
+	bounds []float64
+	recs   []byte
+	ends   []int // where in recs the record of each bound ends
+}
+
+// set makes the records of bounds, unless they are there.
+func (l *les) set(bounds []float64) {
+	same := func(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) } // 0 is not -0 as text
+	if len(l.ends) > 0 && slices.EqualFunc(l.bounds, bounds, same) {
+		return
+	}
+	l.bounds, l.recs, l.ends = append(l.bounds[:0], bounds...), l.recs[:0], l.ends[:0]
+	for _, b := range bounds {
+		l.recs = appendNumber(l.recs, "le", b)
+		l.ends = append(l.ends, len(l.recs))
+	}
+	l.recs = appendRec(l.recs, recFinal, "le", "+Inf")
+	l.ends = append(l.ends, len(l.recs))
+}
+
+// rec returns the record of bound i, or of +Inf after the last.
+func (l *les) rec(i int) []byte {
+	from := 0
+	if i > 0 {
+		from = l.ends[i-1]
+	}
+	return l.recs[from:l.ends[i]]
+}
+
+// appendNumber appends the record of a label whose value is a number.
+func appendNumber(dst []byte, name string, v float64) []byte {
+	var buf [32]byte
+	return appendRec(dst, recFinal, name, wire.AsString(strconv.AppendFloat(buf[:0], v, 'f', -1, 64)))
 }
 
 // deltaHistogram adds p to the state of its series.
@@ -171,16 +209,14 @@ func (c *converter) deltaHistogram(name string, p *point) (*deltaState, error) {
 	return s, err
 }
 
-// sub adds one of the series of a data point, with the exemplars appended since first.
-func (c *converter) sub(p *point, name, suffix, label, labelValue string, ts int64, v float64, first int) {
+// sub adds one of the series of a data point, with a record of its own and the exemplars
+// appended since first.
+func (c *converter) sub(p *point, name, suffix string, rec []byte, ts int64, v float64, first int) {
 	if !c.room(p.key) {
 		return
 	}
 	key := len(c.keys)
-	c.keys = appendName(append(c.keys, p.key...), name, suffix)
-	if label != "" {
-		c.keys = appendRec(c.keys, recFinal, label, labelValue)
-	}
+	c.keys = append(appendName(append(c.keys, p.key...), name, suffix), rec...)
 	c.sample(key, ts, stale(p.flags, v), first)
 }
 
@@ -247,12 +283,12 @@ func (q *quantile) read(r wire.Reader) error {
 // summary adds a summary's data point.
 func (c *converter) summary(name string, p *point) {
 	ts := millis(p.ts)
-	c.sub(p, name, "_sum", "", "", ts, p.sum, len(c.exemplars))
-	c.sub(p, name, "_count", "", "", ts, float64(p.count), len(c.exemplars))
+	c.sub(p, name, "_sum", nil, ts, p.sum, len(c.exemplars))
+	c.sub(p, name, "_count", nil, ts, float64(p.count), len(c.exemplars))
 	c.start = 0
 	for _, q := range p.quantiles {
-		c.text = strconv.AppendFloat(c.text[:0], q.quantile, 'f', -1, 64)
-		c.sub(p, name, "", "quantile", wire.AsString(c.text), ts, q.value, len(c.exemplars))
+		c.text = appendNumber(c.text[:0], "quantile", q.quantile)
+		c.sub(p, name, "", c.text, ts, q.value, len(c.exemplars))
 	}
 }
 

@@ -56,8 +56,9 @@ type converter struct {
 	attrKind   byte   // of records of data point attributes
 
 	scratch []byte
-	text    []byte // scratch for le, quantile and the keys of deltas
+	text    []byte // scratch for quantiles and the keys of deltas
 	point   point  // scratch for the data point at hand
+	les     les
 }
 
 type metricID struct {
@@ -86,7 +87,9 @@ func (c *converter) release() {
 	clear(c.batch.Metadata)
 	c.batch.Reset()
 	c.refused, c.points, c.over = store.Refused{}, 0, false
-	if cap(c.keys)+8*cap(c.point.counts)+8*cap(c.point.positive.counts)+8*cap(c.point.negative.counts) > keepMemory {
+	p := &c.point
+	if max(cap(c.keys), cap(c.les.recs), cap(p.key), 8*max(cap(p.counts), cap(p.positive.counts), cap(p.negative.counts)),
+		32*max(cap(c.labels), cap(c.attrs), cap(c.scopeAttrs), cap(p.attrs), cap(p.exemplars))) > keepMemory {
 		*c = converter{opts: c.opts, deltas: c.deltas, names: c.names}
 		return
 	}
@@ -96,7 +99,7 @@ func (c *converter) release() {
 	clear(c.undo)
 	clear(c.attrs)
 	clear(c.scopeAttrs)
-	c.point.release()
+	p.release()
 	c.keys, c.samples, c.histos = c.keys[:0], c.samples[:0], c.histos[:0]
 	c.exemplars, c.labels, c.undo = c.exemplars[:0], c.labels[:0], c.undo[:0]
 }

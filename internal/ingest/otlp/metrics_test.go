@@ -578,38 +578,63 @@ func FuzzDecodeKey(f *testing.F) {
 }
 
 func BenchmarkMetrics(b *testing.B) {
-	md := pmetric.NewMetrics()
-	rm := md.ResourceMetrics().AppendEmpty()
-	rm.Resource().Attributes().PutStr("service.name", "checkout")
-	rm.Resource().Attributes().PutStr("service.instance.id", "0123456789")
-	ms := rm.ScopeMetrics().AppendEmpty().Metrics()
-	for i := range 100 {
-		m := ms.AppendEmpty()
-		m.SetName(fmt.Sprintf("http.server.metric_%d", i))
-		m.SetUnit("s")
+	bench := func(name string, fill func(m pmetric.Metric)) {
+		md := pmetric.NewMetrics()
+		rm := md.ResourceMetrics().AppendEmpty()
+		rm.Resource().Attributes().PutStr("service.name", "checkout")
+		rm.Resource().Attributes().PutStr("service.instance.id", "0123456789")
+		ms := rm.ScopeMetrics().AppendEmpty().Metrics()
+		for i := range 100 {
+			m := ms.AppendEmpty()
+			m.SetName(fmt.Sprintf("http.server.metric_%d", i))
+			m.SetUnit("s")
+			fill(m)
+		}
+		b.Run(name, func(b *testing.B) {
+			out := new(discard)
+			w := New(Options{Metrics: out})
+			body := metricsBody(b, md)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := w.WriteMetrics(b.Context(), "t", body); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(out.series), "ns/series")
+		})
+	}
+	attrs := func(p pointOf, j int) {
+		p.SetTimestamp(1_700_000_000_000_000_000)
+		p.Attributes().PutStr("http.route", fmt.Sprintf("/api/users/%d", j))
+		p.Attributes().PutStr("http.request.method", "GET")
+		p.Attributes().PutInt("http.response.status_code", 200)
+	}
+	bench("sums", func(m pmetric.Metric) {
 		s := m.SetEmptySum()
 		s.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
 		s.SetIsMonotonic(true)
 		for j := range 10 {
 			p := s.DataPoints().AppendEmpty()
-			p.SetTimestamp(1_700_000_000_000_000_000)
 			p.SetIntValue(int64(j))
-			p.Attributes().PutStr("http.route", fmt.Sprintf("/api/users/%d", j))
-			p.Attributes().PutStr("http.request.method", "GET")
-			p.Attributes().PutInt("http.response.status_code", 200)
+			attrs(p, j)
 		}
-	}
-	w := New(Options{Metrics: discard{}})
-	body := metricsBody(b, md)
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := w.WriteMetrics(b.Context(), "t", body); err != nil {
-			b.Fatal(err)
+	})
+	bench("histograms", func(m pmetric.Metric) {
+		h := m.SetEmptyHistogram()
+		h.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+		for j := range 10 {
+			p := h.DataPoints().AppendEmpty()
+			p.ExplicitBounds().FromRaw([]float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10})
+			p.BucketCounts().FromRaw(make([]uint64, 15))
+			attrs(p, j)
 		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/sample")
+	})
 }
 
-type discard struct{}
+// discard is a MetricWriter that only counts the series of the last batch.
+type discard struct{ series int }
 
-func (discard) Append(context.Context, model.Tenant, *store.MetricBatch) error { return nil }
+func (d *discard) Append(_ context.Context, _ model.Tenant, b *store.MetricBatch) error {
+	d.series = len(b.Series)
+	return nil
+}
