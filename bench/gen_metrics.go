@@ -16,7 +16,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/klauspost/compress/snappy"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -198,29 +197,25 @@ func (l *metricLoad) send(ctx context.Context, c config, p *proc) (int, int64, e
 					series, rngs = append(series, s), append(rngs, trng)
 				}
 			}
-			var body, packed []byte
-			n := 0
+			req := writeRequest{v2: c.write2}
 			flush := func() error {
-				packed = snappy.Encode(packed[:cap(packed)], body)
-				raw.Add(int64(len(body)))
-				sent.Add(int64(n))
-				body, n = body[:0], 0
-				return post(ctx, p.base+p.writePath, packed, "application/x-protobuf", map[string]string{
-					"Content-Encoding": "snappy", "X-Prometheus-Remote-Write-Version": "0.1.0",
-				})
+				sent.Add(int64(req.n))
+				size, err := req.post(ctx, p.base+p.writePath)
+				raw.Add(int64(size))
+				return err
 			}
 			for k := range l.scrapes {
 				ms := l.first.Add(time.Duration(k) * l.every).UnixMilli()
 				for i := range series {
-					body = appendSeries(body, series[i].labels, series[i].next(rngs[i]), ms)
-					if n++; n == samplesAWrite {
+					req.add(series[i].labels, series[i].next(rngs[i]), ms)
+					if req.n == samplesAWrite {
 						if err := flush(); err != nil {
 							return err
 						}
 					}
 				}
 			}
-			if n > 0 {
+			if req.n > 0 {
 				return flush()
 			}
 			return nil

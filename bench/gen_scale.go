@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/klauspost/compress/snappy"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -52,23 +51,19 @@ func (l *seriesLoad) send(ctx context.Context, c config, p *proc) (int, int64, e
 	g, ctx := errgroup.WithContext(ctx)
 	for w := range c.senders {
 		g.Go(func() error {
-			var body, packed []byte
-			n := 0
+			req := writeRequest{v2: c.write2}
 			flush := func() error {
-				packed = snappy.Encode(packed[:cap(packed)], body)
-				raw.Add(int64(len(body)))
-				sent.Add(int64(n))
-				body, n = body[:0], 0
-				return post(ctx, p.base+p.writePath, packed, "application/x-protobuf", map[string]string{
-					"Content-Encoding": "snappy", "X-Prometheus-Remote-Write-Version": "0.1.0",
-				})
+				sent.Add(int64(req.n))
+				size, err := req.post(ctx, p.base+p.writePath)
+				raw.Add(int64(size))
+				return err
 			}
 			for k := range l.scrapes * l.generations {
 				ms := l.first.Add(time.Duration(k) * scrapeEvery).UnixMilli()
 				for pod := w; pod < pods; pod += c.senders {
 					for i := range seriesAPod {
-						body = appendSeries(body, podSeries(k/l.scrapes, pod, i), float64(1000*i+k*i), ms)
-						if n++; n == samplesAWrite {
+						req.add(podSeries(k/l.scrapes, pod, i), float64(1000*i+k*i), ms)
+						if req.n == samplesAWrite {
 							if err := flush(); err != nil {
 								return err
 							}
@@ -76,7 +71,7 @@ func (l *seriesLoad) send(ctx context.Context, c config, p *proc) (int, int64, e
 					}
 				}
 			}
-			if n > 0 {
+			if req.n > 0 {
 				return flush()
 			}
 			return nil

@@ -34,6 +34,7 @@ type config struct {
 	keep                     bool
 	repeat                   int
 	senders                  int
+	write2                   bool
 	settle                   time.Duration
 	metrics, month           metricLoad
 	churn, million           seriesLoad
@@ -53,6 +54,7 @@ func parseFlags() config {
 	flag.BoolVar(&c.keep, "keep", false, "keep the data directories")
 	flag.IntVar(&c.repeat, "repeat", 5, "how often each query is asked")
 	flag.IntVar(&c.senders, "senders", 4, "concurrent connections that send")
+	flag.BoolVar(&c.write2, "remote-write-2", false, "send metrics as remote write 2.0")
 	flag.DurationVar(&c.settle, "settle", 90*time.Second, "longest wait for background work to end")
 	c.metrics = metricLoad{title: "metrics", every: scrapeEvery}
 	c.month = metricLoad{title: month, every: 2 * time.Minute, targets: 4, scrapes: 29 * 24 * 30}

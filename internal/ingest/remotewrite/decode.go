@@ -28,12 +28,15 @@ type decoder struct {
 	labels     model.Labels
 	keys       []byte
 
-	symbols    [][]byte // version 2.0: the string table
-	seriesRefs []uint32 // scratch, for the labels of a series
-	refs       []uint32 // scratch, for those of an exemplar
-	start      int64    // start timestamp of the series being read, 0 for none
-	lastMeta   metaRefs // version 2.0: the metadata emitted last
-	expanded   int      // version 2.0: bytes that references to symbols stand for
+	symbols    [][]byte   // version 2.0: the string table
+	seriesRefs []uint32   // scratch, for the labels of a series
+	refs       []uint32   // scratch, for those of an exemplar
+	start      int64      // start timestamp of the series being read, 0 for none
+	pairs      []pair     // version 2.0: by symbol, the label that has it as its value
+	pairBytes  []byte     // their encodings
+	metas      []metaRefs // version 2.0: by symbol, the metadata of the metric that it names
+	lastMeta   metaRefs   // version 2.0: the metadata emitted last
+	expanded   int        // version 2.0: bytes that references to symbols stand for
 }
 
 // keepArena is the largest number of elements of an arena that is kept.
@@ -42,7 +45,8 @@ const keepArena = 1 << 17
 func (d *decoder) reset() {
 	d.batch.Reset()
 	d.counts, d.refused = counts{}, store.Refused{}
-	d.samples, d.keys = keepPlain(d.samples), keepPlain(d.keys)
+	d.samples, d.keys = keepPlain(d.samples), keepBytes(d.keys)
+	d.pairs, d.metas, d.pairBytes = d.pairs[:0], d.metas[:0], keepBytes(d.pairBytes)
 	d.histograms, d.exemplars = keep(d.histograms), keep(d.exemplars)
 	d.labels, d.symbols = keep(d.labels), keep(d.symbols)
 	d.lastMeta, d.expanded = metaRefs{}, 0
@@ -60,6 +64,14 @@ func keep[T any](s []T) []T {
 // keepPlain is keep for elements without pointers.
 func keepPlain[T any](s []T) []T {
 	if cap(s) > keepArena {
+		return nil
+	}
+	return s[:0]
+}
+
+// keepBytes is keep for bytes: the keys of a request of version 2.0.
+func keepBytes(s []byte) []byte {
+	if cap(s) > 8*keepArena {
 		return nil
 	}
 	return s[:0]
@@ -141,8 +153,23 @@ func (d *decoder) plainSeries(r *wire.Reader) bool {
 		at += n
 	}
 	key, had := body[:at:at], len(d.samples)
-	for at < len(body) {
-		msg, n := plainField(body[at:], 0x12)
+	at += d.plainSamples(body[at:])
+	if at < len(body) || len(key) == 0 {
+		d.samples = d.samples[:had]
+		return false
+	}
+	r.Advance(size)
+	n := len(d.samples)
+	d.batch.Series = append(d.batch.Series, store.SeriesWrite{Key: key, Samples: d.samples[had:n:n]})
+	d.counts.samples += n - had
+	return true
+}
+
+// plainSamples decodes the samples of the usual form that b begins with and returns their
+// size. They are fields of the same number in either version.
+func (d *decoder) plainSamples(b []byte) (size int) {
+	for size < len(b) {
+		msg, n := plainField(b[size:], 0x12)
 		if n == 0 {
 			break
 		}
@@ -160,17 +187,9 @@ func (d *decoder) plainSeries(r *wire.Reader) bool {
 		}
 		s.Time = int64(t)
 		d.samples = append(d.samples, s)
-		at += n
+		size += n
 	}
-	if at < len(body) || len(key) == 0 {
-		d.samples = d.samples[:had]
-		return false
-	}
-	r.Advance(size)
-	n := len(d.samples)
-	d.batch.Series = append(d.batch.Series, store.SeriesWrite{Key: key, Samples: d.samples[had:n:n]})
-	d.counts.samples += n - had
-	return true
+	return size
 }
 
 // plainField returns the content of the length-delimited field at the start of b and the

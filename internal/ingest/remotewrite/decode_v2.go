@@ -17,6 +17,15 @@ import (
 func (d *decoder) v2(body []byte) error {
 	r := wire.NewReader(body)
 	for r.More() {
+		if s, n := plainField(r.Rest(), 0x22); n > 0 {
+			d.symbols = append(d.symbols, s)
+			r.Advance(n)
+			continue
+		}
+		if _, n := plainField(r.Rest(), 0x2a); n > 0 {
+			r.Advance(n)
+			continue
+		}
 		num, typ, err := r.Field()
 		if err != nil {
 			return err
@@ -32,8 +41,15 @@ func (d *decoder) v2(body []byte) error {
 			return err
 		}
 	}
+	d.pairs = append(d.pairs, make([]pair, len(d.symbols))...)
+	d.metas = append(d.metas, make([]metaRefs, len(d.symbols))...)
 	r = wire.NewReader(body)
 	for r.More() {
+		if done, err := d.plainSeriesV2(&r); err != nil {
+			return err
+		} else if done {
+			continue
+		}
 		num, typ, err := r.Field()
 		if err != nil {
 			return err
@@ -56,6 +72,46 @@ func (d *decoder) v2(body []byte) error {
 		}
 	}
 	return nil
+}
+
+// plainSeriesV2 decodes a TimeSeries of the usual form: labels, samples, metadata, in this
+// order. It returns false, and has done nothing, when the next field is anything else.
+func (d *decoder) plainSeriesV2(r *wire.Reader) (bool, error) {
+	body, size := plainField(r.Rest(), 0x2a)
+	labels, at := plainField(body, 0x0a)
+	if at == 0 {
+		return false, nil
+	}
+	d.seriesRefs = d.seriesRefs[:0]
+	for len(labels) > 0 {
+		v, n := binary.Uvarint(labels)
+		if n <= 0 {
+			return false, nil
+		}
+		d.seriesRefs = append(d.seriesRefs, uint32(v))
+		labels = labels[n:]
+	}
+	had := len(d.samples)
+	at += d.plainSamples(body[at:])
+	var meta metaRefs
+	if at < len(body) {
+		m, n := plainField(body[at:], 0x2a)
+		var err error
+		if meta, err = readMetaRefs(wire.NewReader(m)); n == 0 || at+n < len(body) || err != nil {
+			d.samples = d.samples[:had]
+			return false, nil //nolint:nilerr // it is found again, with its place
+		}
+	}
+	key := len(d.keys)
+	metric, err := d.appendKey(r)
+	if err != nil {
+		return false, err
+	}
+	r.Advance(size)
+	n := len(d.samples)
+	d.batch.Series = append(d.batch.Series, store.SeriesWrite{Key: d.keys[key:len(d.keys):len(d.keys)], Samples: d.samples[had:n:n]})
+	d.counts.samples += n - had
+	return true, d.addMeta(r, meta, metric)
 }
 
 // seriesV2 decodes a version 2.0 TimeSeries.
@@ -95,11 +151,12 @@ func (d *decoder) seriesV2(r wire.Reader) error {
 			return err
 		}
 	}
-	if err := d.appendKey(&r); err != nil {
+	metric, err := d.appendKey(&r)
+	if err != nil {
 		return err
 	}
 	d.add(m, d.keys[key:len(d.keys):len(d.keys)])
-	return d.addMeta(&r, meta, d.keys[key:])
+	return d.addMeta(&r, meta, metric)
 }
 
 // appendRefs appends the numbers of a repeated uint32 field, packed or not.
@@ -141,30 +198,74 @@ func errExpanded() error {
 	return ingest.Errorf(http.StatusRequestEntityTooLarge, "the symbols of the request stand for more than %d bytes; send smaller batches", maxExpanded)
 }
 
+// pair is a label in the encoding of version 1.0, which series of a request share.
+type pair struct {
+	name     uint32 // symbol
+	from, to uint32 // in decoder.pairBytes; nothing if equal
+	metric   bool   // it is the metric name
+}
+
+// maxPair is the size of labels that are kept as pairs.
+const maxPair = 512
+
 // appendKey appends the label pairs that d.seriesRefs names to the key of the series, in the
-// encoding of version 1.0.
-func (d *decoder) appendKey(r *wire.Reader) error {
-	if len(d.seriesRefs)%2 != 0 {
-		return r.Errorf("a series has %d label references, an odd number", len(d.seriesRefs))
+// encoding of version 1.0. It returns the symbol of the metric name, 0 if there is none.
+func (d *decoder) appendKey(r *wire.Reader) (metric uint32, err error) {
+	refs := d.seriesRefs
+	if len(refs)%2 != 0 {
+		return 0, r.Errorf("a series has %d label references, an odd number", len(refs))
 	}
-	for i := 0; i < len(d.seriesRefs); i += 2 {
-		name, err := d.symbol(d.seriesRefs[i])
-		if err != nil && !errors.Is(err, errSymbol) {
-			return err
+	for i := 0; i < len(refs); i += 2 {
+		name, value := refs[i], refs[i+1]
+		if uint64(value) < uint64(len(d.pairs)) {
+			if p := &d.pairs[value]; p.name == name && p.from < p.to {
+				if d.expanded += int(p.to - p.from); d.expanded > maxExpanded {
+					return 0, errExpanded()
+				}
+				d.keys = append(d.keys, d.pairBytes[p.from:p.to]...)
+				if p.metric {
+					metric = value
+				}
+				continue
+			}
 		}
+		isName, err := d.appendPair(r, name, value)
 		if err != nil {
-			return r.Errorf("a label name refers to symbol %d of %d", d.seriesRefs[i], len(d.symbols))
+			return 0, err
 		}
-		value, err := d.symbol(d.seriesRefs[i+1])
-		if err != nil && !errors.Is(err, errSymbol) {
-			return err
+		if isName {
+			metric = value
 		}
-		if err != nil {
-			return r.Errorf("a label value refers to symbol %d of %d", d.seriesRefs[i+1], len(d.symbols))
-		}
-		d.keys = appendLabel(d.keys, name, value)
 	}
-	return nil
+	return metric, nil
+}
+
+// appendPair appends one label to the keys and remembers its encoding. It reports whether
+// it is the metric name.
+func (d *decoder) appendPair(r *wire.Reader, name, value uint32) (metric bool, err error) {
+	n, err := d.symbol(name)
+	if err != nil && !errors.Is(err, errSymbol) {
+		return false, err
+	}
+	if err != nil {
+		return false, r.Errorf("a label name refers to symbol %d of %d", name, len(d.symbols))
+	}
+	v, err := d.symbol(value)
+	if err != nil && !errors.Is(err, errSymbol) {
+		return false, err
+	}
+	if err != nil {
+		return false, r.Errorf("a label value refers to symbol %d of %d", value, len(d.symbols))
+	}
+	from := len(d.keys)
+	d.keys = appendLabel(d.keys, n, v)
+	metric = string(n) == model.MetricName
+	if one := d.keys[from:]; len(one) <= maxPair {
+		at := uint32(len(d.pairBytes))
+		d.pairBytes = append(d.pairBytes, one...)
+		d.pairs[value] = pair{name: name, from: at, to: at + uint32(len(one)), metric: metric}
+	}
+	return metric, nil
 }
 
 // appendLabel appends a labels field of a version 1.0 TimeSeries.
@@ -226,22 +327,25 @@ func readMetaRefs(r wire.Reader) (m metaRefs, err error) {
 	return m, nil
 }
 
-// addMeta adds the metadata of a series' family to the batch. Senders repeat it with
-// every series, family by family, so it is enough to compare with the last.
-func (d *decoder) addMeta(r *wire.Reader, m metaRefs, key []byte) error {
+// addMeta adds the metadata of the series of a metric to the batch. Senders repeat it with
+// every series.
+func (d *decoder) addMeta(r *wire.Reader, m metaRefs, metric uint32) error {
+	if m == (metaRefs{}) || uint64(metric) < uint64(len(d.metas)) && d.metas[metric] == m {
+		return nil
+	}
 	help, err1 := d.symbol(m.help)
 	unit, err2 := d.symbol(m.unit)
 	if d.expanded > maxExpanded {
 		return errExpanded()
 	}
-	if m.help == 0 && m.unit == 0 {
-		if m.typ == 0 {
-			return nil
-		}
-	} else if err1 != nil || err2 != nil {
+	if (m.help != 0 || m.unit != 0) && (err1 != nil || err2 != nil) {
 		return r.Errorf("metadata refers to symbol %d or %d of %d", m.help, m.unit, len(d.symbols))
 	}
-	m.name = family(keyMetric(key), m.typ)
+	if metric == 0 {
+		return nil // it has no name
+	}
+	d.metas[metric] = m
+	m.name = family(wire.AsString(d.symbols[metric]), m.typ)
 	if m == d.lastMeta || m.name == "" {
 		return nil
 	}
@@ -250,22 +354,6 @@ func (d *decoder) addMeta(r *wire.Reader, m metaRefs, key []byte) error {
 		Metric: m.name, Type: typeName(m.typ), Help: wire.AsString(help), Unit: wire.AsString(unit),
 	})
 	return nil
-}
-
-// keyMetric returns the metric name in a key. It sorts before all usual label names, so
-// it is found at once.
-func keyMetric(key []byte) string {
-	r := wire.NewReader(key)
-	for r.More() {
-		if _, _, err := r.Field(); err != nil {
-			return ""
-		}
-		l, err := label(&r)
-		if err != nil || l.Name == model.MetricName {
-			return l.Value
-		}
-	}
-	return ""
 }
 
 // family strips what the series of a histogram or summary add to the family's name.
