@@ -78,6 +78,7 @@ var statuses = []struct {
 	{store.ErrOverloaded, http.StatusServiceUnavailable},
 	{store.ErrReadOnly, http.StatusServiceUnavailable},
 	{dashboard.ErrInvalid, http.StatusBadRequest},
+	{dashboard.ErrLink, http.StatusBadRequest},
 	{dashboard.ErrProvisioned, http.StatusBadRequest},
 	{dashboard.ErrTitleTaken, http.StatusPreconditionFailed},
 	{meta.ErrVersion, http.StatusPreconditionFailed},

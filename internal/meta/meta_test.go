@@ -225,6 +225,24 @@ func TestStarsAndFolders(t *testing.T) {
 	})
 }
 
+// TestLinks keeps addresses by tenant.
+func TestLinks(t *testing.T) {
+	backends(t, func(t *testing.T, db *DB) {
+		ctx := t.Context()
+		for range 2 {
+			if err := db.SaveLink(ctx, tenant, "x", "logs?q=1"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if path, err := db.Link(ctx, tenant, "x"); path != "logs?q=1" || err != nil {
+			t.Errorf("%q, %v", path, err)
+		}
+		if _, err := db.Link(ctx, "other", "x"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("another tenant sees it: %v", err)
+		}
+	})
+}
+
 // TestConcurrentSaves lets many writers race: versions count up without gaps.
 func TestConcurrentSaves(t *testing.T) {
 	backends(t, func(t *testing.T, db *DB) {
@@ -245,6 +263,33 @@ func TestConcurrentSaves(t *testing.T) {
 			t.Errorf("%d versions, %v", len(vs), err)
 		}
 	})
+}
+
+// TestOlderDatabaseIsUpgraded opens a database of version 1, which had no links.
+func TestOlderDatabaseIsUpgraded(t *testing.T) {
+	dir := t.TempDir()
+	db, err := Open(t.Context(), Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.SaveDashboard(t.Context(), tenant, Save{Dashboard: Dashboard{UID: "a", Body: "{}"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, stmt := range []string{"DROP TABLE links", "DELETE FROM meta_version WHERE version > 1"} {
+		if _, err := db.sql.ExecContext(t.Context(), stmt); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = open(t, Options{Dir: dir})
+	if _, err := db.Dashboard(t.Context(), tenant, "a"); err != nil {
+		t.Errorf("a dashboard of before: %v", err)
+	}
+	if err := db.SaveLink(t.Context(), tenant, "x", "logs"); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestNewerDatabaseIsRefused(t *testing.T) {

@@ -56,6 +56,8 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 	handle("GET", "/api/dashboards/tags", a.tags)
 	handle("POST", "/api/user/stars/dashboard/uid/{uid}", a.star(true))
 	handle("DELETE", "/api/user/stars/dashboard/uid/{uid}", a.star(false))
+	handle("POST", "/api/short-urls", a.shorten)
+	handle("GET", "/goto/{uid}", a.follow)
 	handle("GET", "/api/folders", a.folders)
 	handle("POST", "/api/folders", a.createFolder)
 	handle("GET", "/api/folders/{uid}", a.folder)

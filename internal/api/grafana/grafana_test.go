@@ -110,3 +110,34 @@ func TestStory(t *testing.T) {
 		}
 	}
 }
+
+// TestShortLinks keeps an address and follows it; addresses of other servers are refused.
+func TestShortLinks(t *testing.T) {
+	srv := server(t)
+	srv.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	long := "logs?q=" + strings.Repeat("%7Ba%3D%22b%22%7D", 500)
+	code, body := ask(t, srv, "POST", "/api/short-urls", `{"path":"/`+long+`"}`)
+	var link struct{ UID, URL string }
+	if err := json.Unmarshal([]byte(body), &link); err != nil || code != 200 || !strings.HasSuffix(link.URL, "/goto/"+link.UID) {
+		t.Fatalf("%d %s: %v", code, body, err)
+	}
+	if _, again := ask(t, srv, "POST", "/api/short-urls", `{"path":"`+long+`"}`); again != body {
+		t.Errorf("the same address has another link: %s, %s", body, again)
+	}
+	resp, err := srv.Client().Get(srv.URL + "/goto/" + link.UID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if got := resp.Header.Get("Location"); resp.StatusCode != http.StatusFound || got != "/"+long {
+		t.Errorf("%d, Location %.40q", resp.StatusCode, got)
+	}
+	if code, body := ask(t, srv, "GET", "/goto/nothing", ""); code != 404 || !strings.Contains(body, "short link nothing") {
+		t.Errorf("unknown link: %d %s", code, body)
+	}
+	for _, path := range []string{"", "/", "//evil.example", `/\\evil.example`, "a\nb", strings.Repeat("a", 70_000)} {
+		if code, body := ask(t, srv, "POST", "/api/short-urls", `{"path":"`+path+`"}`); code != 400 {
+			t.Errorf("%.30q: %d %s", path, code, body)
+		}
+	}
+}

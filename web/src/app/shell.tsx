@@ -12,7 +12,7 @@ import { CommandPalette } from './command';
 import { focusQuery, useKeys } from './keys';
 import { useStatus } from './queries';
 import { navigation } from './navigation';
-import { useAbsoluteLink, TopBar } from './topbar';
+import { shareable, useAbsoluteLink, TopBar } from './topbar';
 import { TimeProvider, useTime } from './time';
 import { GoLink, useUrl } from './url';
 import { useAddressZone, useZone } from './zone';
@@ -56,7 +56,7 @@ function Frame(): JSX.Element {
     '[': () => time.shift(-1),
     ']': () => time.shift(1),
     r: time.refresh,
-    y: () => void copyText(link()),
+    y: () => void shareable(link()).then(copyText),
     '{': time.previous,
     '}': time.next,
     f: time.freeze,

@@ -119,6 +119,18 @@ export function useAbsoluteLink(): () => string {
   };
 }
 
+/** Longer than this, chats and mail programs cut addresses off. */
+const longest = 4096;
+
+/** The address itself, or a short one that the server keeps where it is too long. */
+export async function shareable(url: string): Promise<string> {
+  if (url.length <= longest) return url;
+  const u = new URL(url);
+  const res = await fetch('/api/short-urls', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ path: u.pathname + u.search }) });
+  if (!res.ok) return url;
+  return `${u.origin}/goto/${((await res.json()) as { uid: string }).uid}`;
+}
+
 function Share({ open, onOpenChange }: { open: boolean; onOpenChange: (o: boolean) => void }): JSX.Element {
   const absolute = useAbsoluteLink();
   const [done, setDone] = useState('');
@@ -126,7 +138,7 @@ function Share({ open, onOpenChange }: { open: boolean; onOpenChange: (o: boolea
     ['This moment', 'Absolute times: shows the same to everyone, also tomorrow.', absolute],
     ['This view', 'Relative times: shows the newest data when opened.', () => location.href],
   ];
-  const copy = (name: string, text: string) => void copyText(text).then(() => setDone(name));
+  const copy = (name: string, text: string) => void shareable(text).then(copyText).then(() => setDone(name));
   return (
     <Popover
       label="Share"
@@ -147,7 +159,7 @@ function Share({ open, onOpenChange }: { open: boolean; onOpenChange: (o: boolea
                 {done === name ? 'Copied' : 'Copy'}
               </Button>
             </div>
-            <span className="muted">{what}</span>
+            <span className="muted">{what + (text().length > longest ? ' The copy is a short link, kept on the server.' : '')}</span>
             <input className="input mono" readOnly value={text()} aria-label={`Link to ${name.toLowerCase()}`} onFocus={(e) => e.currentTarget.select()} />
           </div>
         ))}
