@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -135,6 +136,8 @@ func (a *App) ingestRoutes(mux *http.ServeMux, cfg *config.Config) {
 	for _, signal := range []string{"traces", "metrics", "logs"} {
 		mux.Handle("POST /v1/"+signal, otlp)
 	}
+	mux.Handle("POST /api/v1/otlp/v1/metrics", http.StripPrefix("/api/v1/otlp", otlp))     // Prometheus' path
+	mux.Handle("POST /opentelemetry/v1/metrics", http.StripPrefix("/opentelemetry", otlp)) // VictoriaMetrics'
 }
 
 func (a *App) queryRoutes(mux *http.ServeMux, cfg *config.Config) {
@@ -151,6 +154,7 @@ func (a *App) queryRoutes(mux *http.ServeMux, cfg *config.Config) {
 		Build:   prom.BuildInfo{Version: prometheusVersion, Revision: a.version, Branch: "pharos", GoVersion: runtime.Version()},
 		Config:  a.configText,
 		Targets: a.targets,
+		Flags:   prometheusFlags(cfg),
 	}
 	if cfg.Admin() {
 		opts.Admin, opts.Snapshots = a.metrics, &snapshots{a: a}
@@ -173,6 +177,23 @@ func (a *App) queryRoutes(mux *http.ServeMux, cfg *config.Config) {
 	streaming := t.GRPC()
 	mux.Handle("POST /tempopb.StreamingQuerier/", streaming)
 	mux.Handle("POST /grpc.health.v1.Health/", streaming)
+}
+
+// prometheusFlags is the configuration as far as Prometheus has flags for it: clients look
+// there for what a server can do.
+func prometheusFlags(cfg *config.Config) map[string]string {
+	return map[string]string{
+		"enable-feature":                   strings.Join(cfg.Query.PromQLFeatures, ","),
+		"query.lookback-delta":             cfg.Query.Lookback.String(),
+		"query.max-samples":                strconv.Itoa(cfg.Query.MaxSamples),
+		"query.timeout":                    cfg.Query.Timeout.String(),
+		"storage.tsdb.path":                cfg.Data,
+		"storage.tsdb.retention.time":      cfg.Retention.Metrics.String(),
+		"web.enable-admin-api":             strconv.FormatBool(cfg.Admin()),
+		"web.enable-otlp-receiver":         "true",
+		"web.enable-remote-write-receiver": "true",
+		"web.listen-address":               cfg.Listen,
+	}
 }
 
 // configText is the configuration in force, as YAML.

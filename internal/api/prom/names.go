@@ -138,7 +138,7 @@ func (a *API) exemplars(w http.ResponseWriter, r *http.Request) error {
 	text := r.FormValue("query")
 	expr, err := a.Engine.Parse(text)
 	if err != nil {
-		return err
+		return inQuery(err)
 	}
 	sets, err := promql.Selectors(expr)
 	if err != nil {

@@ -7,6 +7,8 @@ package prom
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -41,8 +43,9 @@ type Options struct {
 	Admin     Deleter
 	Snapshots Snapshotter
 	Build     BuildInfo
-	Config    func() string // the configuration in force, as YAML; nil means ""
-	Logger    *slog.Logger  // nil discards
+	Config    func() string     // the configuration in force, as YAML; nil means ""
+	Flags     map[string]string // settings by the names that Prometheus' command line has for them
+	Logger    *slog.Logger      // nil discards
 	Now       func() time.Time
 }
 
@@ -102,6 +105,7 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		"format_query":        a.formatQuery,
 		"parse_query":         a.parseQuery,
 		"targets":             a.targets,
+		"scrape_pools":        a.scrapePools,
 		"status/buildinfo":    a.buildInfo,
 		"status/runtimeinfo":  a.runtimeInfo,
 		"status/config":       a.config,
@@ -118,6 +122,7 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		mux.Handle("GET "+prefix+"/api/v1/"+path, handler)
 		mux.Handle("POST "+prefix+"/api/v1/"+path, handler)
 	}
+	mux.Handle("POST "+prefix+"/api/v1/read", d.Handle(a.read))
 	a.registerAdmin(mux, prefix, d)
 	a.registerBulk(mux, prefix, d)
 }
@@ -139,13 +144,21 @@ func (a *API) do(w http.ResponseWriter, r *http.Request, text string, run func(c
 		return run(ctx, tenant, acct, &resp)
 	})
 	if err != nil {
-		return err
+		return inQuery(err)
 	}
 	resp.warnings = append(resp.warnings, st.Warnings...)
 	if r.FormValue("stats") != "" {
 		resp.stats = &st
 	}
 	return resp.write(w)
+}
+
+// inQuery adds to an error about the text of a query which parameter that is.
+func inQuery(err error) error {
+	if errors.Is(err, promql.ErrParse) {
+		return fmt.Errorf("invalid parameter %q: %w", "query", err)
+	}
+	return err
 }
 
 func timeParam(r *http.Request, name string, def time.Time) (time.Time, error) {
@@ -303,7 +316,7 @@ func (a *API) explain(ctx context.Context, q promql.Query, acct *store.Account, 
 func (a *API) formatQuery(w http.ResponseWriter, r *http.Request) error {
 	expr, err := a.Engine.Parse(r.FormValue("query"))
 	if err != nil {
-		return err
+		return inQuery(err)
 	}
 	return (&response{data: expr.Pretty(0)}).write(w)
 }
@@ -312,7 +325,7 @@ func (a *API) formatQuery(w http.ResponseWriter, r *http.Request) error {
 func (a *API) parseQuery(w http.ResponseWriter, r *http.Request) error {
 	expr, err := a.Engine.Parse(r.FormValue("query"))
 	if err != nil {
-		return err
+		return inQuery(err)
 	}
 	return (&response{data: syntaxTree(expr)}).write(w)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"time"
 
@@ -27,7 +28,7 @@ func (a *API) runtimeInfo(w http.ResponseWriter, _ *http.Request) error {
 		"serverTime": a.Now().UTC().Format(time.RFC3339Nano), "reloadConfigSuccess": true,
 		"lastConfigTime": a.start.UTC().Format(time.RFC3339Nano), "corruptionCount": 0,
 		"goroutineCount": runtime.NumGoroutine(), "GOMAXPROCS": runtime.GOMAXPROCS(0),
-		"GOMEMLIMIT": debug.SetMemoryLimit(-1), "GOGC": "", "GODEBUG": "", "storageRetention": "",
+		"GOMEMLIMIT": debug.SetMemoryLimit(-1), "GOGC": "", "GODEBUG": "", "storageRetention": a.Flags["storage.tsdb.retention.time"],
 	}}).write(w)
 }
 
@@ -40,7 +41,31 @@ func (a *API) config(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (a *API) flags(w http.ResponseWriter, _ *http.Request) error {
-	return (&response{data: map[string]string{}}).write(w)
+	flags := a.Flags
+	if flags == nil {
+		flags = map[string]string{}
+	}
+	return (&response{data: flags}).write(w)
+}
+
+// scrapePools lists the jobs of the targets.
+func (a *API) scrapePools(w http.ResponseWriter, r *http.Request) error {
+	tenant, err := a.Tenancy.Of(r)
+	if err != nil {
+		return err
+	}
+	pools := []string{}
+	if a.Targets != nil {
+		list, err := a.Targets(r.Context(), tenant)
+		if err != nil {
+			return err
+		}
+		for _, t := range list {
+			pools = append(pools, t.Job)
+		}
+	}
+	slices.Sort(pools)
+	return (&response{data: map[string]any{"scrapePools": slices.Compact(pools)}}).write(w)
 }
 
 func (a *API) walReplay(w http.ResponseWriter, _ *http.Request) error {
