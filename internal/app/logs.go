@@ -133,7 +133,7 @@ func (a *App) findTraces(ctx context.Context, tenant model.Tenant, query string,
 		return nil, fmt.Errorf("TraceQL in a label filter: %w", err)
 	}
 	if res.Matched > limit {
-		return nil, fmt.Errorf("%w: %s selects %d traces, at most %d can be a filter of logs", store.ErrTooBroad, query, res.Matched, limit)
+		return nil, fmt.Errorf("%w: %s selects more than %d traces, the most that can be a filter of logs", store.ErrTooBroad, query, limit)
 	}
 	ids := make([]string, len(res.Traces))
 	for i := range res.Traces {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"iter"
+	"sync/atomic"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -118,6 +119,10 @@ type SpanSelector struct {
 	AllAttrs bool
 	Events   bool
 	Links    bool
+
+	// Newer, if set, is raised by the reader while it reads: a trace that has a span that
+	// starts before it is of no more use, and need not be yielded.
+	Newer *atomic.Int64
 
 	Account *Account
 }

@@ -56,6 +56,9 @@ func orderOf(e *Expr) (order, error) {
 	return o, nil
 }
 
+// newest reports whether the traces that start last come first.
+func (o *order) newest() bool { return o.attr == nil && !o.matched && !o.oldest }
+
 // bind makes p read what o looks at.
 func (o *order) bind(p *plan) {
 	if o.attr == nil {

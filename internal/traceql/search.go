@@ -5,8 +5,10 @@ import (
 	"container/heap"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
@@ -23,7 +25,7 @@ type Params struct {
 // SearchResult is what a search found.
 type SearchResult struct {
 	Traces    []Trace // newest first, unless the query says order_by
-	Matched   int     // traces that matched, returned or not
+	Matched   int     // traces that matched; more than Limit says that there are more, not how many
 	Inspected int     // traces looked at
 }
 
@@ -94,6 +96,10 @@ func Search(ctx context.Context, r store.TraceReader, tenant model.Tenant, e *Ex
 		return SearchResult{}, nil
 	}
 	s := &searcher{plan: pl, params: p, order: by, bare: e.bare}
+	if by.newest() {
+		pl.sel.Newer = new(atomic.Int64)
+		pl.sel.Newer.Store(math.MinInt64)
+	}
 	defer func() { p.Account.Drop(s.held) }()
 	if pl.twoScans() && !e.bare {
 		return s.twice(ctx, r, tenant)
@@ -134,7 +140,7 @@ func (s *searcher) twice(ctx context.Context, r store.TraceReader, tenant model.
 		ids = append(ids, s.best[i].ID)
 	}
 	s.plan.sel.TraceIDs = sortIDs(ids)
-	s.plan.sel.Where = nil
+	s.plan.sel.Where, s.plan.sel.Newer = nil, nil
 	s.plan.wantLater()
 	s.best, s.idsOnly = s.best[:0], false
 	if err := s.scan(ctx, r, tenant); err != nil {
@@ -216,6 +222,9 @@ func (s *searcher) found(f *frame, t int, sets []set) error {
 	s.params.Account.Matched(rows)
 	start := f.info(t).start
 	tr := ranked{Trace{ID: f.rows.TraceID[f.bounds[t]], Start: start}, s.order.rank(f, sets), s.order.oldest}
+	if s.plan.sel.Newer != nil && s.matched > s.params.Limit { // from here on it is known that there are more
+		defer func() { s.plan.sel.Newer.Store(s.best[0].Start) }()
+	}
 	if len(s.best) == s.params.Limit && compareRanked(&tr, &s.best[0]) <= 0 {
 		return nil
 	}

@@ -166,14 +166,11 @@ func before(s int) []int {
 	return nil
 }
 
-// needColumn reads a column of attributes, and the shapes of its set.
+// needColumn reads a column of attributes. Which rows have its values, the shapes say.
 func (g *group) needColumn(d domain, i int) error {
 	c := &g.sets[d].cols[i]
 	if g.src == nil || c.loaded {
 		return nil
-	}
-	if err := g.need(secShapes + int(d)); err != nil {
-		return err
 	}
 	b, err := g.section(c.ref)
 	if err != nil {

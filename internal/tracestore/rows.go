@@ -202,6 +202,9 @@ func newRowSource(g *group, want *wanted) (*rowSource, error) {
 }
 
 func (s *rowSource) needSet(d domain, scope store.AttrScope, want *wanted) error {
+	if err := s.g.need(secShapes + int(d)); err != nil {
+		return err
+	}
 	set := &s.g.sets[d]
 	out := setSource{want: make([]bool, len(set.cols)), binding: binding{to: make([]int32, len(set.cols))}}
 	for i := range set.cols {

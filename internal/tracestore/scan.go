@@ -1,6 +1,7 @@
 package tracestore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -17,8 +18,12 @@ import (
 // near is how far from the range of a Scan spans are looked at to judge Where.
 const near = 6 * time.Hour
 
-// batchRows is about how many spans a batch of a Scan holds.
-const batchRows = 4096
+// batchRows is about how many spans a batch of a Scan holds. The first ones of a scan
+// that the reader may cut short ([store.SpanSelector.Newer]) are smaller.
+const (
+	batchRows      = 4096
+	batchRowsFirst = 256
+)
 
 // Caps implements [store.TraceReader].
 func (s *Store) Caps() store.TraceCaps { return store.TraceCaps{} }
@@ -57,25 +62,50 @@ func (s *Store) scanShard(ctx context.Context, snap *snapshot, sel store.SpanSel
 		return err
 	}
 	defer q.release()
-	for more := true; more; {
-		if more, err = q.window(); err != nil {
+	for {
+		ids, more, err := q.window()
+		if err != nil {
 			return err
+		}
+		for _, c := range ids {
+			if q.tooOld(c.start) {
+				continue
+			}
+			if err := q.gather(c.id); err != nil {
+				return err
+			}
+			if !q.handOut(emit) {
+				return nil
+			}
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if !more {
 			q.cut()
+			q.handOut(emit)
+			return nil
 		}
-		for _, rows := range q.full {
-			sel.Account.Matched(int64(rows.Len()))
-			if !emit(rows) {
-				return nil
-			}
-		}
-		q.full = q.full[:0]
+		q.advance()
 	}
-	return nil
+}
+
+// handOut hands the complete batches to emit; false means that it wants no more.
+func (q *scan) handOut(emit func(*store.SpanRows) bool) bool {
+	for _, rows := range q.full {
+		q.sel.Account.Matched(int64(rows.Len()))
+		if !emit(rows) {
+			return false
+		}
+	}
+	q.full = q.full[:0]
+	return true
+}
+
+// tooOld reports whether the reader has no use for a trace with a span that starts at
+// start.
+func (q *scan) tooOld(start int64) bool {
+	return q.sel.Newer != nil && start < q.sel.Newer.Load()
 }
 
 // scan is a Scan in progress.
@@ -87,6 +117,8 @@ type scan struct {
 	out     *rowBuilder
 	full    []*store.SpanRows // complete batches
 	sources []*scanSource
+	batch   int           // spans after which a batch ends
+	high    model.TraceID // the end of the window
 	floor   model.TraceID // ids up to it are done, if begun
 	begun   bool
 	ceil    model.TraceID // the last id to look at, if bounded
@@ -124,12 +156,16 @@ type scanGroup struct {
 
 func (s *Store) newScan(snap *snapshot, sel store.SpanSelector, sh shard) (*scan, error) {
 	q := &scan{
+		batch: batchRows,
 		store: s, sel: sel, res: newResources(),
 		floor: sh.after, begun: !sh.first, ceil: sh.upTo, bounded: !sh.last,
 	}
 	var err error
 	if q.where, err = compileWhere(sel.Where, q.res); err != nil {
 		return nil, err
+	}
+	if sel.Newer != nil {
+		q.batch = batchRowsFirst
 	}
 	q.out = newRowBuilder(wantedOf(sel), q.res)
 	if sel.Range.Empty() {
@@ -181,34 +217,32 @@ func (q *scan) release() {
 // done reports whether the source has no groups left.
 func (src *scanSource) done() bool { return src.i >= len(src.metas) }
 
-// window does the next window of trace ids. It reports whether more may follow.
-func (q *scan) window() (bool, error) {
+// window returns the traces that qualify in the next window of trace ids; false means
+// that there is none.
+func (q *scan) window() ([]candidate, bool, error) {
 	if q.sel.TraceIDs != nil && !q.seek() {
-		return false, nil
+		return nil, false, nil
 	}
-	hi, ok := q.high()
+	hi, ok := q.windowEnd()
 	if !ok || q.bounded && q.begun && q.floor.Compare(q.ceil) >= 0 {
-		return false, nil
+		return nil, false, nil
 	}
 	if q.bounded && hi.Compare(q.ceil) > 0 {
 		hi = q.ceil
 	}
-	ids, err := q.candidates(hi)
-	if err != nil {
-		return false, err
-	}
-	for _, id := range ids {
-		if err := q.gather(id); err != nil {
-			return false, err
-		}
-	}
-	q.floor, q.begun = hi, true
+	q.high = hi
+	found, err := q.candidates(hi)
+	return found, true, err
+}
+
+// advance ends the window.
+func (q *scan) advance() {
+	q.floor, q.begun = q.high, true
 	for _, src := range q.sources {
-		for !src.done() && src.metas[src.i].last.Compare(hi) <= 0 {
+		for !src.done() && src.metas[src.i].last.Compare(q.high) <= 0 {
 			q.next(src)
 		}
 	}
-	return true, nil
 }
 
 // next closes the current group of src.
@@ -251,8 +285,8 @@ func (q *scan) seekTo(src *scanSource, id model.TraceID) {
 	src.i = to
 }
 
-// high returns the end of the next window; false when no source in the range has more.
-func (q *scan) high() (hi model.TraceID, ok bool) {
+// windowEnd returns the end of the next window; false when no source in the range has more.
+func (q *scan) windowEnd() (hi model.TraceID, ok bool) {
 	alive := false
 	for _, src := range q.sources {
 		if !src.near || src.done() {
@@ -266,10 +300,21 @@ func (q *scan) high() (hi model.TraceID, ok bool) {
 	return hi, alive
 }
 
-// candidates returns the sorted ids in the window up to hi of the traces that qualify:
-// some span satisfies Where, and some span overlaps the range.
-func (q *scan) candidates(hi model.TraceID) ([]model.TraceID, error) {
-	var matching []model.TraceID
+// candidate is a trace that may qualify. start is that of one of its spans, and before or
+// at those of the others that lie in the same group.
+type candidate struct {
+	id    model.TraceID
+	start int64
+}
+
+func compareCandidates(a, b candidate) int {
+	return cmp.Or(a.id.Compare(b.id), cmp.Compare(a.start, b.start))
+}
+
+// candidates returns, sorted, the traces in the window up to hi that qualify: some span
+// satisfies Where, and some span overlaps the range.
+func (q *scan) candidates(hi model.TraceID) ([]candidate, error) {
+	var matching []candidate
 	all := len(q.where.any) == 0
 	if !all {
 		err := q.each(hi, q.nearby, q.judge, func(sg *scanGroup, t int) bool {
@@ -280,12 +325,18 @@ func (q *scan) candidates(hi model.TraceID) ([]model.TraceID, error) {
 			return nil, err
 		}
 	}
-	var ids []model.TraceID
+	var found []candidate
 	err := q.each(hi, q.sel.Range, q.locate, func(sg *scanGroup, t int) bool {
-		if _, ok := slices.BinarySearchFunc(matching, sg.g.traces[t], model.TraceID.Compare); !all && !ok {
+		from, to := sg.g.run(t)
+		if q.tooOld(intAt(sg.g.ints[iStart], from)) {
 			return false
 		}
-		from, to := sg.g.run(t)
+		if !all {
+			_, ok := slices.BinarySearchFunc(matching, sg.g.traces[t], func(c candidate, id model.TraceID) int { return c.id.Compare(id) })
+			if !ok {
+				return false
+			}
+		}
 		for i := from; i < to; i++ {
 			start := intAt(sg.g.ints[iStart], i)
 			if q.sel.Range.Overlaps(start, endOf(start, sg.g.duration(i))) {
@@ -293,15 +344,15 @@ func (q *scan) candidates(hi model.TraceID) ([]model.TraceID, error) {
 			}
 		}
 		return false
-	}, &ids)
-	return ids, err
+	}, &found)
+	return found, err
 }
 
-// each appends to ids, sorted, the traces in the window up to hi for which want is true,
+// each appends to out, sorted, the traces in the window up to hi for which want is true,
 // in groups that overlap times. prepare reads what want needs of a group; false means that
 // it wants none of the group.
 func (q *scan) each(hi model.TraceID, times model.TimeRange, prepare func(*group, *scanGroup) (bool, error),
-	want func(*scanGroup, int) bool, ids *[]model.TraceID,
+	want func(*scanGroup, int) bool, out *[]candidate,
 ) error {
 	for _, src := range q.sources {
 		if !src.near {
@@ -331,13 +382,14 @@ func (q *scan) each(hi model.TraceID, times model.TimeRange, prepare func(*group
 			}
 			for ; t < len(sg.g.traces) && sg.g.traces[t].Compare(hi) <= 0; t++ {
 				if q.wanted(sg.g.traces[t]) && want(sg, t) {
-					*ids = append(*ids, sg.g.traces[t])
+					from, _ := sg.g.run(t)
+					*out = append(*out, candidate{sg.g.traces[t], intAt(sg.g.ints[iStart], from)})
 				}
 			}
 		}
 	}
-	slices.SortFunc(*ids, model.TraceID.Compare)
-	*ids = slices.Compact(*ids)
+	slices.SortFunc(*out, compareCandidates)
+	*out = slices.CompactFunc(*out, func(a, b candidate) bool { return a.id == b.id })
 	return nil
 }
 
@@ -472,7 +524,7 @@ func (q *scan) gather(id model.TraceID) error {
 		picks = dropDuplicates(picks)
 		slices.SortFunc(picks, comparePicks)
 	}
-	if q.out.rows.Len()+len(picks) > batchRows {
+	if q.out.rows.Len()+len(picks) > q.batch {
 		q.cut()
 	}
 	for _, p := range picks {
@@ -485,6 +537,7 @@ func (q *scan) gather(id model.TraceID) error {
 func (q *scan) cut() {
 	if q.out.rows.Len() > 0 {
 		q.full = append(q.full, q.out.finish())
+		q.batch = min(2*q.batch, batchRows)
 	}
 }
 

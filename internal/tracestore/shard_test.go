@@ -1,8 +1,11 @@
 package tracestore
 
 import (
+	gocmp "cmp"
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -64,6 +67,46 @@ func TestShards(t *testing.T) {
 			}
 		})
 	}
+	t.Run("newest", func(t *testing.T) { checkNewest(t, s) })
+}
+
+// checkNewest compares the newest traces of a scan that is told which are old with those
+// of a whole one.
+func checkNewest(t *testing.T, s *Store) {
+	newest := func(newer *atomic.Int64) (traces []candidate, yielded int) {
+		for r, err := range s.Scan(t.Context(), model.DefaultTenant, store.SpanSelector{Range: allTime(), Newer: newer}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			yielded += r.Len()
+			for i := range r.Len() { // spans are in order of start
+				if i == 0 || r.TraceID[i] != r.TraceID[i-1] {
+					traces = append(traces, candidate{r.TraceID[i], r.Start[i]})
+				}
+			}
+			slices.SortFunc(traces, func(a, b candidate) int { return b.cmpStart(a) })
+			if len(traces) > 20 {
+				traces = traces[:20]
+				if newer != nil {
+					newer.Store(traces[19].start)
+				}
+			}
+		}
+		return traces, yielded
+	}
+	want, all := newest(nil)
+	got, some := newest(new(atomic.Int64))
+	if !slices.Equal(got, want) {
+		t.Errorf("newest traces %v, want %v", got, want)
+	}
+	if some > all/2 {
+		t.Errorf("%d of %d spans are yielded", some, all)
+	}
+}
+
+// cmpStart orders by start, then id.
+func (c candidate) cmpStart(o candidate) int {
+	return gocmp.Or(gocmp.Compare(c.start, o.start), c.id.Compare(o.id))
 }
 
 // randomSpans makes spans of traces that also have spans in other batches.

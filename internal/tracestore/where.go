@@ -312,6 +312,23 @@ func dictHits(c *strCol, f func(string) bool) []bool {
 	return hits
 }
 
+// textHits returns which strings of c satisfy p; nil means none.
+func (p *predicate) textHits(c *strCol) []bool {
+	if p.Op != store.OpEqual || c.dict == nil {
+		return dictHits(c, p.text)
+	}
+	var hits []bool
+	for i, s := range c.dict {
+		if len(s) == len(p.Str) && s == p.Str {
+			if hits == nil {
+				hits = make([]bool, len(c.dict))
+			}
+			hits[i] = true
+		}
+	}
+	return hits
+}
+
 // dictRows returns the spans whose string field f satisfies hit.
 func (p *predicate) dictRows(g *group, f int, hit func(string) bool) ([]bool, error) {
 	if err := g.need(secStrs + f); err != nil {
@@ -419,7 +436,7 @@ func (p *predicate) valueRows(g *group, d domain, i int) ([]bool, error) {
 	hit := func(int) bool { return true }
 	switch {
 	case c.typ == store.ValueString:
-		hits := dictHits(&c.strs, p.text)
+		hits := p.textHits(&c.strs)
 		if hits == nil {
 			return nil, nil
 		}
@@ -428,6 +445,9 @@ func (p *predicate) valueRows(g *group, d domain, i int) ([]bool, error) {
 		}
 	case isNumber(c.typ):
 		hit = func(v int) bool { return p.number(c.typ, intAt(c.ints, v)) }
+	}
+	if err := g.need(secShapes + int(d)); err != nil {
+		return nil, err
 	}
 	times := make([]int, len(s.shapes)) // that a shape has the column
 	for shape, cols := range s.shapes {
