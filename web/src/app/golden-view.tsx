@@ -102,6 +102,7 @@ export function GoldenTable({ golden, label, full, extra = [], via }: { golden: 
       </button>
     </th>
   );
+  const spark = full ? 'sparkcol hide-small' : 'sparkcol';
   const known = new Set(golden.rows.map((g) => shortName(g.name)));
   const others = extra.filter((s) => !known.has(s));
   return (
@@ -109,13 +110,13 @@ export function GoldenTable({ golden, label, full, extra = [], via }: { golden: 
       <thead>
         <tr>
           {header('name', 'Service', false)}
-          <th className="sparkcol">
+          <th className={spark}>
             <span className="sr">Requests over time</span>
           </th>
           {header('rate', 'Requests')}
           {header('errors', 'Errors')}
           {full && header('p50', 'p50')}
-          <th className="sparkcol">
+          <th className={spark}>
             <span className="sr">Duration over time</span>
           </th>
           {header('p95', 'p95')}
@@ -139,13 +140,13 @@ export function GoldenTable({ golden, label, full, extra = [], via }: { golden: 
                   </GoLink>
                 </span>
               </td>
-              <td className="sparkcol">
+              <td className={spark}>
                 <Spark values={g.rate} height={20} color={`var(--s${serviceColor(name)})`} label={`Requests of ${name} over time`} />
               </td>
               <td className="r">{formatValue(v.rate, 'perSecond')}</td>
               <td className="r">{v.errors === undefined ? '–' : bad ? <span className="tag" data-s="bad">{formatValue(v.errors, 'ratio')}</span> : <span className="muted">{formatValue(v.errors, 'ratio')}</span>}</td>
               {full && <td className="r muted">{v.p50 === undefined ? '–' : seconds(v.p50)}</td>}
-              <td className="sparkcol">
+              <td className={spark}>
                 <Spark values={g.p95} height={20} color="var(--muted)" label={`Duration of ${name} over time`} />
               </td>
               <td className="r">{v.p95 === undefined ? '–' : seconds(v.p95)}</td>

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Variable } from './model';
-import { addFilters, all, applyRegex, choose, customOptions, readFilters, readQuery, resolveVariables, sortOptions, valuesOf, writeFilter } from './variables';
+import { addFilters, all, applyRegex, choose, customOptions, queryText, readFilters, readQuery, resolveVariables, sortOptions, valuesOf, writeFilter } from './variables';
 import { interpolate } from './template';
 
 const variable = (v: Partial<Variable>): Variable => ({ name: 'v', type: 'query', label: 'v', hide: 'no', multi: false, includeAll: false, allValue: undefined, regex: '', sort: 0, refresh: 1, source: undefined, query: '', options: [], current: undefined, auto: false, autoCount: 30, autoMin: '10s', ...v });
@@ -73,3 +73,7 @@ it.each([
   ['{a="}"} |= "x{y}"', '{a="}", x="1"} |= "x{y}"'],
   ['up offset 5m', 'up{x="1"} offset 5m'],
 ])('adds filters to %s', (expr, want) => expect(addFilters(expr, [{ key: 'x', operator: '=', value: '1' }])).toBe(want));
+
+it.each(['label_values(up{a="x,y"}, job)', 'label_values(job)', 'label_names()', 'metrics(node_.*)', 'query_result(topk(5, sum by (job) (up)))', 'up{job="a"}'])('writes %s as it reads it', (query) => {
+  expect(queryText(readQuery(variable({ query })))).toBe(query);
+});

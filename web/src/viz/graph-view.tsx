@@ -1,6 +1,6 @@
 /**
- * A map of calls: layered from left to right by dagre, drawn as SVG. The ring of a node shows its share of errors, the
- * width of an edge its rate. Wheel zooms, drag moves, Tab goes from node to node.
+ * A map of calls: layered by dagre from left to right, or downwards where the page is high, and drawn as SVG. The ring
+ * of a node shows its share of errors, the width of an edge its rate. Wheel zooms, drag moves, Tab goes from node to node.
  */
 import './graph.css';
 import { graphlib, layout } from '@dagrejs/dagre';
@@ -24,9 +24,9 @@ interface Placed {
   height: number;
 }
 
-function place(g: Graph): Placed {
+function place(g: Graph, rankdir: 'LR' | 'TB'): Placed {
   const d = new graphlib.Graph({ multigraph: false });
-  d.setGraph({ rankdir: 'LR', nodesep: 22, ranksep: 48, marginx: 16, marginy: 16 });
+  d.setGraph({ rankdir, nodesep: 22, ranksep: 48, marginx: 16, marginy: 16 });
   d.setDefaultEdgeLabel(() => ({}));
   for (const n of g.nodes) d.setNode(n.id, { width: nodeW, height: nodeH });
   for (const e of g.edges) if (e.from !== e.to) d.setEdge(e.from, e.to);
@@ -75,9 +75,11 @@ export interface GraphProps {
 }
 
 export default function GraphView({ graph, selected, onSelect, label, detail, edgeDetail }: GraphProps): JSX.Element {
-  const placed = useMemo(() => place(graph), [graph]);
   const box = useRef<SVGSVGElement>(null);
   const [size, setSize] = useState({ w: 900, h: 500 });
+  // Calls go to the right, and downwards where there is more room below.
+  const direction = size.h > size.w ? 'TB' : 'LR';
+  const placed = useMemo(() => place(graph, direction), [graph, direction]);
   const fit = useMemo(() => fitted(placed, size), [placed, size]);
   const [view, setView] = useState<View>();
   const [hover, setHover] = useState<string>();

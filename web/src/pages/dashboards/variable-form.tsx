@@ -67,7 +67,7 @@ function VariableForm({ v, dashboard, resolved, set }: FormProps & { dashboard: 
         <Field label="Type">
           <Select value={v.type} choices={types} onChange={(t) => set((j) => retype(j, t))} />
         </Field>
-        <Field label="Label">
+        <Field label="Caption">
           <Text value={v.label === v.name ? '' : v.label} placeholder={v.name} onCommit={(t) => set((j) => put(j, 'label', t))} />
         </Field>
         <Field label="Shown">
