@@ -108,34 +108,35 @@ export function usesTime(v: Variable): boolean {
   return v.refresh === 2 || (v.type === 'query' && readQuery(v).kind === 'query_result') || (v.type === 'interval' && v.auto);
 }
 
+/** Answers are shared by everyone who asks for the same, so nobody cancels a request. */
 type Fetch = <T>(key: string, get: () => Promise<T>) => Promise<T>;
 
-async function queryOptions(v: Variable, values: Values, variables: Variable[], range: Range, fetch: Fetch, signal?: AbortSignal): Promise<Option[]> {
+async function queryOptions(v: Variable, values: Values, variables: Variable[], range: Range, fetch: Fetch): Promise<Option[]> {
   const source = sourceOfVariable(v, values, variables);
   if (typeof source === 'object') throw new Unsupported(source.unsupported);
   const q = readQuery(v);
   const fill = (s: string) => interpolate(s, values);
   const key = JSON.stringify([source, q, q.kind === 'label_values' ? fill(q.match ?? '') : q.kind === 'query_result' ? fill(q.expr) : q.kind === 'series' ? fill(q.match) : '', usesTime(v) ? range : 0]);
   if (source === 'loki') {
-    if (q.kind === 'label_names') return texts(await fetch(key, () => lokiLabels(range, signal)));
-    if (q.kind === 'label_values') return texts(await fetch(key, () => lokiLabelValues(fill(q.label), range, q.match ? fill(q.match) : undefined, signal)));
+    if (q.kind === 'label_names') return texts(await fetch(key, () => lokiLabels(range)));
+    if (q.kind === 'label_values') return texts(await fetch(key, () => lokiLabelValues(fill(q.label), range, q.match ? fill(q.match) : undefined)));
     throw new Unsupported('this query of Loki');
   }
   if (source === 'tempo') {
-    if (q.kind === 'label_values') return texts((await fetch(key, () => traceTagValues(fill(q.label), range, signal))).map((x) => x.value ?? ''));
+    if (q.kind === 'label_values') return texts((await fetch(key, () => traceTagValues(fill(q.label), range))).map((x) => x.value ?? ''));
     throw new Unsupported('this query of Tempo');
   }
   switch (q.kind) {
     case 'label_values':
-      return texts(await fetch(key, () => promValues(fill(q.label), q.match ? fill(q.match) : undefined, range, signal)));
+      return texts(await fetch(key, () => promValues(fill(q.label), q.match ? fill(q.match) : undefined, range)));
     case 'label_names':
-      return texts(await fetch(key, () => labelNames(q.match ? fill(q.match) : undefined, range, signal)));
+      return texts(await fetch(key, () => labelNames(q.match ? fill(q.match) : undefined, range)));
     case 'metrics': {
       const re = regexOf(fill(q.pattern));
-      return texts((await fetch(key, () => promValues('__name__', undefined, range, signal))).filter((n) => !re || re.test(n)));
+      return texts((await fetch(key, () => promValues('__name__', undefined, range))).filter((n) => !re || re.test(n)));
     }
     case 'query_result': {
-      const { series } = await fetch(key, () => queryInstant(fill(q.expr), range.to, signal));
+      const { series } = await fetch(key, () => queryInstant(fill(q.expr), range.to));
       return texts(
         series.map((s) => {
           const { __name__: name = '', ...labels } = s.labels;
@@ -147,7 +148,7 @@ async function queryOptions(v: Variable, values: Values, variables: Variable[], 
     case 'series':
       return texts(
         await fetch(key, async () => {
-          const { body } = await getJSON<{ data?: Record<string, string>[] }>('/api/v1/series', { 'match[]': fill(q.match), start: range.from / 1000, end: range.to / 1000, limit: 1000 }, signal);
+          const { body } = await getJSON<{ data?: Record<string, string>[] }>('/api/v1/series', { 'match[]': fill(q.match), start: range.from / 1000, end: range.to / 1000, limit: 1000 });
           return (body.data ?? []).map(({ __name__: name = '', ...labels }) => `${name}{${Object.entries(labels).map(([k, x]) => `${k}="${x}"`).join(',')}}`);
         }),
       );
@@ -158,13 +159,13 @@ async function queryOptions(v: Variable, values: Values, variables: Variable[], 
 
 class Unsupported extends Error {}
 
-async function promValues(label: string, match: string | undefined, range: Range, signal?: AbortSignal): Promise<string[]> {
+async function promValues(label: string, match: string | undefined, range: Range): Promise<string[]> {
   // A selector may be a whole expression; only a series selector can be matched directly.
   if (match && !/^[\w:]*\s*(\{[\s\S]*\})?$/.test(match)) {
-    const { body } = await getJSON<{ data: Parameters<typeof toSeries>[0] }>('/api/v1/query', { query: match, time: range.to / 1000 }, signal);
+    const { body } = await getJSON<{ data: Parameters<typeof toSeries>[0] }>('/api/v1/query', { query: match, time: range.to / 1000 });
     return [...new Set(toSeries(body.data).map((s) => s.labels[label] ?? ''))];
   }
-  const { body } = await getJSON<{ data?: string[] }>(`/api/v1/label/${encodeURIComponent(label)}/values`, { start: range.from / 1000, end: range.to / 1000, 'match[]': match }, signal);
+  const { body } = await getJSON<{ data?: string[] }>(`/api/v1/label/${encodeURIComponent(label)}/values`, { start: range.from / 1000, end: range.to / 1000, 'match[]': match });
   return body.data ?? [];
 }
 
@@ -215,10 +216,10 @@ export function customOptions(query: string): Option[] {
     });
 }
 
-async function optionsOf(v: Variable, values: Values, variables: Variable[], range: Range, fetch: Fetch, signal?: AbortSignal): Promise<Option[]> {
+async function optionsOf(v: Variable, values: Values, variables: Variable[], range: Range, fetch: Fetch): Promise<Option[]> {
   switch (v.type) {
     case 'query': {
-      const found = await queryOptions(v, values, variables, range, fetch, signal);
+      const found = await queryOptions(v, values, variables, range, fetch);
       return sortOptions(applyRegex(found, interpolate(v.regex, values, 'raw')), v.sort);
     }
     case 'datasource': {
@@ -281,7 +282,7 @@ export function readFilters(list: string[]): Filter[] {
 export const writeFilter = (f: Filter): string => [f.key, f.operator, f.value].map((x) => x.replaceAll('|', '__gfp__')).join('|');
 
 /** Resolves all variables. `asked` has what the address says of each. */
-export async function resolveVariables(variables: Variable[], asked: Record<string, string[] | undefined>, range: Range, builtin: Values, fetch: Fetch, signal?: AbortSignal): Promise<Resolved[]> {
+export async function resolveVariables(variables: Variable[], asked: Record<string, string[] | undefined>, range: Range, builtin: Values, fetch: Fetch): Promise<Resolved[]> {
   const values: Values = { ...builtin };
   const out: Resolved[] = [];
   for (const v of variables) {
@@ -293,9 +294,8 @@ export async function resolveVariables(variables: Variable[], asked: Record<stri
     let error: string | undefined;
     let unsupported: string | undefined;
     try {
-      options = await optionsOf(v, values, variables, range, fetch, signal);
+      options = await optionsOf(v, values, variables, range, fetch);
     } catch (err) {
-      if (signal?.aborted) throw err;
       if (err instanceof Unsupported) unsupported = err.message;
       else error = err instanceof Error ? err.message : String(err);
       options = v.options.filter((o) => o.value !== all);

@@ -129,8 +129,7 @@ function View({ meta, dashboard, draft, onDraft }: ViewProps): JSX.Element {
   const onTime = dashboard.variables.some(usesTime);
   const vars = useQuery({
     queryKey: ['variables', dashboard.uid, dashboard.variables, asked, onTime ? time.range : 0],
-    queryFn: ({ signal }) =>
-      resolveVariables(dashboard.variables, asked, time.range, builtins(dashboard, clock, {}), (key, get) => client.fetchQuery({ queryKey: ['variable', key], queryFn: () => limited(get, signal), staleTime: 30_000, retry: false, meta: { clock: false } }), signal),
+    queryFn: () => resolveVariables(dashboard.variables, asked, time.range, builtins(dashboard, clock, {}), (key, get) => client.fetchQuery({ queryKey: ['variable', key], queryFn: () => limited(get), staleTime: 30_000, retry: false, meta: { clock: false } })),
     enabled: !needsTime,
     placeholderData: (old) => old,
     retry: false,

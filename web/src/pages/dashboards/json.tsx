@@ -12,7 +12,7 @@ interface Props {
   /** Takes the value; throws with a plain sentence when it makes no sense. */
   onApply: (text: string, value: unknown) => void;
   /** What else can be done with a text that has no mistake. */
-  children?: (apply: () => boolean) => ReactNode;
+  children?: (apply: () => boolean, wrong: boolean) => ReactNode;
 }
 
 export function JSONField({ text: saved, label, onApply, children }: Props): JSX.Element {
@@ -47,7 +47,7 @@ export function JSONField({ text: saved, label, onApply, children }: Props): JSX
         <Button small disabled={at !== undefined} onClick={() => apply()}>
           Apply
         </Button>
-        {children?.(() => apply())}
+        {children?.(() => apply(), at !== undefined)}
         <Button small kind="quiet" disabled={at !== undefined} title="Gives every value a line of its own" onClick={() => setText(JSON.stringify(parseText(text), null, 2))}>
           Format
         </Button>

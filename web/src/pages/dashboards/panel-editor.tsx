@@ -125,9 +125,11 @@ function Queries({ panel, change }: PartProps): JSX.Element {
           </div>
         );
       })}
-      <Button small icon="plus" onClick={() => change((raw) => (raw['targets'] = [...arr(raw['targets']), { refId: next(), expr: '' }]))}>
-        Add query
-      </Button>
+      <div>
+        <Button small icon="plus" onClick={() => change((raw) => (raw['targets'] = [...arr(raw['targets']), { refId: next(), expr: '' }]))}>
+          Add query
+        </Button>
+      </div>
     </div>
   );
 }

@@ -179,8 +179,8 @@ function Whole({ dashboard: d, meta, draft, onText, onSave }: SettingsProps): JS
     <div className="g-fields g-whole">
       <p className="muted g-hint">This is the dashboard as it will be saved: what no form touched is as its author wrote it, byte for byte. The uid and the version are set on saving.</p>
       <JSONField label="Dashboard JSON" text={draftText(source, d.raw)} onApply={onText}>
-        {(apply) => (
-          <Button small kind="primary" onClick={() => apply() && onSave()}>
+        {(apply, wrong) => (
+          <Button small kind="primary" disabled={wrong} onClick={() => apply() && onSave()}>
             Save as a new version…
           </Button>
         )}
