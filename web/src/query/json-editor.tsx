@@ -16,7 +16,6 @@ const language = StreamLanguage.define({
     return null;
   },
   tokenTable: { propertyName: t.labelName },
-  languageData: { closeBrackets: { brackets: ['{', '[', '"'] } },
 });
 
 const extension = [language, syntaxHighlighting(HighlightStyle.define([{ tag: t.labelName, color: 'var(--cm-lbl)' }]))];
