@@ -30,13 +30,21 @@ func (ev *evaluator) aggregate(e *parser.AggregateExpr) (operand, error) {
 	if spec, ok, err := ev.rollupOf(e.Expr); err != nil {
 		return operand{}, err
 	} else if ok {
-		return ev.aggregateRollup(e, op, spec)
+		out, err := ev.aggregateRollup(e, op, spec)
+		if op != aggSum || !errors.Is(err, errFallback) {
+			return out, err
+		}
 	}
 	in, err := ev.eval(e.Expr)
 	if err != nil {
 		return operand{}, err
 	}
 	if in.histograms() {
+		if op == aggSum {
+			if out, ok, err := ev.sumHistograms(e, in.rows); ok || err != nil {
+				return out, err
+			}
+		}
 		return ev.graft(e, in)
 	}
 	groups := groupRows(e, in.rows)

@@ -370,6 +370,7 @@ type rollupBuf struct {
 
 	floats []promql.FPoint
 	points []promql.HPoint
+	wide   []*histogram.FloatHistogram // memory of histograms that are floats only while one series is rolled up
 	help   promql.EvalNodeHelper
 	annos  annotations.Annotations
 }
@@ -512,10 +513,20 @@ func (ev *evaluator) rollHistograms(spec *rollupSpec, s *rollupSeries, buf *roll
 			buf.floats = append(buf.floats, promql.FPoint{T: t, F: buf.vs[i]})
 		}
 	}
+	copies := spec.counter || spec.name == "delta" // the result shares nothing with the samples
+	used := 0
 	for _, h := range buf.hs {
 		fh := h.Float
-		if h.Int != nil {
+		switch {
+		case h.Int == nil:
+		case !copies:
 			fh = h.Int.ToFloat(nil)
+		default:
+			if used == len(buf.wide) {
+				buf.wide = append(buf.wide, &histogram.FloatHistogram{})
+			}
+			fh = h.Int.ToFloat(buf.wide[used])
+			used++
 		}
 		if spec.instant || !isAbsent(fh.Sum) {
 			buf.points = append(buf.points, promql.HPoint{T: h.Time, H: fh})

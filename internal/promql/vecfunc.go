@@ -90,6 +90,9 @@ func (ev *evaluator) call(e *parser.Call) (operand, error) {
 	if f := datePart(e.Func.Name); f != nil {
 		return ev.date(e, f)
 	}
+	if f := histogramPart(e.Func.Name); f != nil {
+		return ev.histogramParts(e, f)
+	}
 	switch e.Func.Name {
 	case "time":
 		return operand{scalar: ev.times()}, nil
