@@ -71,7 +71,7 @@ func traceServer(t *testing.T) string {
 	span("shop", "render", 0xa1, 3, 1, 1600*ms, 400*ms)
 	span("shop", "POST /pay", 0xb2, 1, 9, 0, 10*ms)
 	s := storetest.NewTraces()
-	if err := s.Append(context.Background(), model.DefaultTenant, td); err != nil {
+	if err := s.Append(context.Background(), model.DefaultTenant, storetest.Spans(td)); err != nil {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()

@@ -8,17 +8,18 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store/spans"
 )
 
 // TraceWriter stores spans.
 type TraceWriter interface {
-	// Append stores every span of td with its resource, scope, events and links. A span
+	// Append stores every span of b with its resource, scope, events and links. A span
 	// equal in trace id, span id and kind to a stored one is the same span and is kept
-	// once. td is only read. It returns nil once all of td is durable and visible to
-	// readers, a [*Refused] (counting spans) when some were refused and the rest is
-	// durable, and errors wrapping [ErrReadOnly] or [ErrOverloaded] when nothing was
-	// stored and the sender should retry.
-	Append(ctx context.Context, tenant model.Tenant, td ptrace.Traces) error
+	// once. b is only read, and not after Append returns. It returns nil once all of b is
+	// durable and visible to readers, a [*Refused] (counting spans) when some were refused
+	// and the rest is durable, and errors wrapping [ErrReadOnly] or [ErrOverloaded] when
+	// nothing was stored and the sender should retry.
+	Append(ctx context.Context, tenant model.Tenant, b *spans.Batch) error
 }
 
 // AttrScope says where an attribute lives.

@@ -58,7 +58,7 @@ func shopTraces(t *testing.T) *storetest.Traces {
 			root.Status().SetCode(ptrace.StatusCodeError)
 			root.Events().AppendEmpty().SetName("exception")
 		}
-		if err := s.Append(t.Context(), tenant, td); err != nil {
+		if err := s.Append(t.Context(), tenant, storetest.Spans(td)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -202,7 +202,7 @@ func TestExplainNested(t *testing.T) {
 			sp.SetStartTimestamp(pcommon.Timestamp(start))
 			sp.SetEndTimestamp(pcommon.Timestamp(1000*second + depth*1e6 + int64(n)*second))
 		}
-		if err := s.Append(t.Context(), tenant, td); err != nil {
+		if err := s.Append(t.Context(), tenant, storetest.Spans(td)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -29,7 +29,7 @@ func TestOrderBy(t *testing.T) {
 				span.Attributes().PutInt("size", sp[1])
 			}
 		}
-		if err := s.Append(t.Context(), tenant, td); err != nil {
+		if err := s.Append(t.Context(), tenant, storetest.Spans(td)); err != nil {
 			t.Fatal(err)
 		}
 	}

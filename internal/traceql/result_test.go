@@ -109,7 +109,7 @@ func TestSearchNewest(t *testing.T) {
 		sp.SetName(fmt.Sprintf("n%d", i%2))
 		sp.SetStartTimestamp(pcommon.Timestamp(fixtureT0 + i*1000))
 		sp.SetEndTimestamp(pcommon.Timestamp(fixtureT0 + i*1000))
-		if err := s.Append(t.Context(), tenant, td); err != nil {
+		if err := s.Append(t.Context(), tenant, storetest.Spans(td)); err != nil {
 			t.Fatal(err)
 		}
 	}

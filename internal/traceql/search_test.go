@@ -35,7 +35,7 @@ func fixture(t testing.TB) *storetest.Traces {
 		t.Fatal(err)
 	}
 	s := storetest.NewTraces()
-	if err := s.Append(t.Context(), tenant, td); err != nil {
+	if err := s.Append(t.Context(), tenant, storetest.Spans(td)); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -1,27 +1,26 @@
 package tracestore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/ptrace"
-
 	"github.com/pharos-o11y/pharos/internal/engine/part"
 	"github.com/pharos-o11y/pharos/internal/engine/wal"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/spans"
 )
 
-// spanRef is a span of a request, with the codes of its resource and scope.
+// spanRef is a span of a request, by its index in the batch.
 type spanRef struct {
 	trace model.TraceID
 	id    model.SpanID
-	kind  ptrace.SpanKind
+	kind  int32
+	at    int32
 	start int64
-	owner int32
-	span  ptrace.Span
 }
 
 func compareRefs(a, b spanRef) int {
@@ -37,14 +36,11 @@ func compareRefs(a, b spanRef) int {
 	if c := slices.Compare(a.id[:], b.id[:]); c != 0 {
 		return c
 	}
-	return int(a.kind) - int(b.kind)
+	return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.at, b.at))
 }
 
-// owner is the encoded resource and scope of some spans.
-type owner struct{ res, scope string }
-
 // Append implements [store.TraceWriter].
-func (s *Store) Append(ctx context.Context, tenant model.Tenant, td ptrace.Traces) error {
+func (s *Store) Append(ctx context.Context, tenant model.Tenant, b *spans.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -53,19 +49,17 @@ func (s *Store) Append(ctx context.Context, tenant model.Tenant, td ptrace.Trace
 	}
 	limits := s.limits(tenant)
 	var refused store.Refused
-	refs, owners, err := collect(td, limits, s.opts.Now(), &refused)
-	if err != nil {
-		return err
-	}
-	slices.SortStableFunc(refs, compareRefs)
+	refs := collect(b, limits, s.opts.Now(), &refused)
+	slices.SortFunc(refs, compareRefs)
 	refs = s.refuseBig(tenant, refs, limits.MaxTraceSpans, &refused)
 	refused.Kept = len(refs)
 	if len(refs) == 0 {
 		return refused.Err()
 	}
-	groups := buildGroups(refs, owners)
+	groups := buildGroups(refs, b)
 	records := make([][]byte, len(groups))
 	for i, g := range groups {
+		var err error
 		if records[i], err = appendRecord(nil, g); err != nil {
 			return err
 		}
@@ -103,64 +97,45 @@ const (
 	maxRequestChildren = 4 << 20
 )
 
-// collect returns the acceptable spans of td.
-func collect(td ptrace.Traces, limits Limits, now time.Time, refused *store.Refused) ([]spanRef, []owner, error) {
+// collect returns the acceptable spans of b.
+func collect(b *spans.Batch, limits Limits, now time.Time, refused *store.Refused) []spanRef {
 	oldest, newest := limits.window(now)
-	refs := make([]spanRef, 0, td.SpanCount())
+	refs := make([]spanRef, 0, len(b.Spans))
 	children := 0
-	var owners []owner
-	for _, rs := range td.ResourceSpans().All() {
-		res, err := encodeResource(rs)
-		if err != nil {
-			return nil, nil, fmt.Errorf("encode resource: %w", err)
+	for i := range b.Spans {
+		s := &b.Spans[i]
+		if reason, why := refuse(s, oldest, newest); reason != "" {
+			refused.Add(reason, 1, why)
+			continue
 		}
-		for _, ss := range rs.ScopeSpans().All() {
-			scope, err := encodeScope(ss)
-			if err != nil {
-				return nil, nil, fmt.Errorf("encode scope: %w", err)
-			}
-			owners = append(owners, owner{res, scope})
-			spans := ss.Spans()
-			for i := range spans.Len() {
-				span := spans.At(i)
-				r := spanRef{
-					trace: model.TraceID(span.TraceID()), id: model.SpanID(span.SpanID()), kind: span.Kind(),
-					start: int64(span.StartTimestamp()), owner: int32(len(owners) - 1), span: span,
-				}
-				if reason, why := r.refuse(oldest, newest); reason != "" {
-					refused.Add(reason, 1, why)
-					continue
-				}
-				n := span.Events().Len() + span.Links().Len()
-				if children += n; n > maxSpanChildren || children > maxRequestChildren {
-					children -= n
-					refused.Add(store.ReasonTraceTooLarge, 1, func() string {
-						return fmt.Sprintf("span %s of trace %s has %d events and links; a span may have %d, a request %d", r.id, r.trace, n, maxSpanChildren, maxRequestChildren)
-					})
-					continue
-				}
-				refs = append(refs, r)
-			}
+		n := s.Events.Len() + s.Links.Len()
+		if children += n; n > maxSpanChildren || children > maxRequestChildren {
+			children -= n
+			refused.Add(store.ReasonTraceTooLarge, 1, func() string {
+				return fmt.Sprintf("span %s of trace %s has %d events and links; a span may have %d, a request %d", s.SpanID, s.TraceID, n, maxSpanChildren, maxRequestChildren)
+			})
+			continue
 		}
+		refs = append(refs, spanRef{s.TraceID, s.SpanID, s.Kind, int32(i), s.Start})
 	}
-	return refs, owners, nil
+	return refs
 }
 
-// refuse returns why the span cannot be stored, "" if it can.
-func (r *spanRef) refuse(oldest, newest int64) (reason string, message func() string) {
+// refuse returns why s cannot be stored, "" if it can.
+func refuse(s *spans.Span, oldest, newest int64) (reason string, message func() string) {
 	at := func(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339) }
 	switch {
-	case r.trace.IsZero() || r.id.IsZero():
+	case s.TraceID.IsZero() || s.SpanID.IsZero():
 		return store.ReasonInvalidID, func() string {
-			return fmt.Sprintf("span %q has trace id %s and span id %s; neither may be zero", r.span.Name(), r.trace, r.id)
+			return fmt.Sprintf("span %q has trace id %s and span id %s; neither may be zero", s.Name, s.TraceID, s.SpanID)
 		}
-	case r.start < oldest:
+	case s.Start < oldest:
 		return store.ReasonTooOld, func() string {
-			return fmt.Sprintf("span %s of trace %s starts at %s; the oldest accepted start is %s", r.id, r.trace, at(r.start), at(oldest))
+			return fmt.Sprintf("span %s of trace %s starts at %s; the oldest accepted start is %s", s.SpanID, s.TraceID, at(s.Start), at(oldest))
 		}
-	case r.start > newest:
+	case s.Start > newest:
 		return store.ReasonTooNew, func() string {
-			return fmt.Sprintf("span %s of trace %s starts at %s; the newest accepted start is %s", r.id, r.trace, at(r.start), at(newest))
+			return fmt.Sprintf("span %s of trace %s starts at %s; the newest accepted start is %s", s.SpanID, s.TraceID, at(s.Start), at(newest))
 		}
 	}
 	return "", nil
@@ -195,7 +170,8 @@ func (s *Store) refuseBig(tenant model.Tenant, refs []spanRef, limit int, refuse
 
 // buildGroups makes one group for each day. refs is sorted and not empty. Of equal spans
 // the first stays.
-func buildGroups(refs []spanRef, owners []owner) []*group {
+func buildGroups(refs []spanRef, b *spans.Batch) []*group {
+	res, scopes := encodeOwners(b)
 	type dayBuilder struct {
 		day part.Day
 		b   *builder
@@ -221,8 +197,8 @@ func buildGroups(refs []spanRef, owners []owner) []*group {
 			}
 			days = append(days, dayBuilder{day, newBuilder(room)})
 		}
-		o := owners[r.owner]
-		days[at].b.add(o.res, o.scope, r.span)
+		span := &b.Spans[r.at]
+		days[at].b.add(res[b.Scopes[span.Scope].Resource], scopes[span.Scope], b, span)
 	}
 	groups := make([]*group, len(days))
 	for i, d := range days {

@@ -15,6 +15,8 @@ import (
 	"github.com/pharos-o11y/pharos/internal/engine/wal"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/spans"
+	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
 // shop generates batches of spans as a busy shop with a dozen services sends them: about
@@ -157,34 +159,34 @@ func BenchmarkIngest(b *testing.B) {
 		}
 		*into += cpu() - begin
 	}
-	spans, flushed := 0, 0
-	for spans < b.N {
-		var batches []ptrace.Traces
+	total, flushed := 0, 0
+	for total < b.N {
+		var batches []*spans.Batch
 		for range 20 {
-			batches = append(batches, g.batch(1000))
+			batches = append(batches, storetest.Spans(g.batch(1000)))
 		}
 		runtime.GC()
 		measure(&appending, func() error {
-			for _, td := range batches {
-				if err := s.Append(ctx, model.DefaultTenant, td); err != nil {
+			for _, in := range batches {
+				if err := s.Append(ctx, model.DefaultTenant, in); err != nil {
 					return err
 				}
-				spans += td.SpanCount()
+				total += len(in.Spans)
 			}
 			return nil
 		})
-		if spans-flushed > 100_000 || spans >= b.N {
+		if total-flushed > 100_000 || total >= b.N {
 			measure(&flushing, func() error { return s.Flush(ctx) })
 			measure(&merging, func() error { return s.Merge(ctx) })
-			flushed = spans
+			flushed = total
 		}
 	}
-	per := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(spans) }
+	per := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(total) }
 	b.ReportMetric(per(appending), "append-us/span")
 	b.ReportMetric(per(flushing), "flush-us/span")
 	b.ReportMetric(per(merging), "merge-us/span")
-	b.ReportMetric(float64(s.parts.Size())/float64(spans), "disk-B/span")
-	b.ReportMetric(float64(s.log.End())/float64(spans), "wal-B/span")
+	b.ReportMetric(float64(s.parts.Size())/float64(total), "disk-B/span")
+	b.ReportMetric(float64(s.log.End())/float64(total), "wal-B/span")
 }
 
 // BenchmarkRead measures reads of 200,000 spans in parts.
@@ -198,7 +200,7 @@ func BenchmarkRead(b *testing.B) {
 	for i := range 200 {
 		td := g.batch(1000)
 		ids = append(ids, model.TraceID(td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).TraceID()))
-		if err := s.Append(ctx, model.DefaultTenant, td); err != nil {
+		if err := s.Append(ctx, model.DefaultTenant, storetest.Spans(td)); err != nil {
 			b.Fatal(err)
 		}
 		if i%50 == 49 {

@@ -2,18 +2,15 @@ package tracestore
 
 import (
 	"encoding/binary"
-	"math"
 	"slices"
 	"unsafe"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
-
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/spans"
 )
 
-// builder makes a group, span after span in order. Spans come from OTLP data or from
+// builder makes a group, span after span in order. Spans come from a batch or from
 // other groups. Everything is copied.
 type builder struct {
 	g     group
@@ -73,79 +70,66 @@ func (b *builder) finish() *group {
 	return g
 }
 
-// add appends an OTLP span; res and scope are its encoded resource and scope.
-func (b *builder) add(res, scope string, s ptrace.Span) {
-	b.span(model.TraceID(s.TraceID()), model.SpanID(s.SpanID()), model.SpanID(s.ParentSpanID()))
-	start := int64(s.StartTimestamp())
-	events, links := s.Events(), s.Links()
+// add appends span s of in; res and scope are its encoded resource and scope.
+func (b *builder) add(res, scope string, in *spans.Batch, s *spans.Span) {
+	b.span(s.TraceID, s.SpanID, s.Parent)
 	ints := &b.g.ints
-	ints[iStart] = append(ints[iStart], start)
-	ints[iDur] = append(ints[iDur], int64(s.EndTimestamp())-start)
-	ints[iKind] = append(ints[iKind], int64(s.Kind()))
-	ints[iStatus] = append(ints[iStatus], int64(s.Status().Code()))
-	ints[iFlags] = append(ints[iFlags], int64(s.Flags()))
-	ints[iDropAttrs] = append(ints[iDropAttrs], int64(s.DroppedAttributesCount()))
-	ints[iDropEvents] = append(ints[iDropEvents], int64(s.DroppedEventsCount()))
-	ints[iDropLinks] = append(ints[iDropLinks], int64(s.DroppedLinksCount()))
-	ints[iEvents] = append(ints[iEvents], int64(events.Len()))
-	ints[iLinks] = append(ints[iLinks], int64(links.Len()))
-	b.strs[sName].add(s.Name(), &b.mem)
-	b.strs[sMessage].add(s.Status().Message(), &b.mem)
-	b.strs[sState].add(s.TraceState().AsRaw(), &b.mem)
+	ints[iStart] = append(ints[iStart], s.Start)
+	ints[iDur] = append(ints[iDur], s.End-s.Start)
+	ints[iKind] = append(ints[iKind], int64(s.Kind))
+	ints[iStatus] = append(ints[iStatus], int64(s.Status))
+	ints[iFlags] = append(ints[iFlags], int64(s.Flags))
+	ints[iDropAttrs] = append(ints[iDropAttrs], int64(s.DroppedAttrs))
+	ints[iDropEvents] = append(ints[iDropEvents], int64(s.DroppedEvents))
+	ints[iDropLinks] = append(ints[iDropLinks], int64(s.DroppedLinks))
+	ints[iEvents] = append(ints[iEvents], int64(s.Events.Len()))
+	ints[iLinks] = append(ints[iLinks], int64(s.Links.Len()))
+	b.strs[sName].add(s.Name, &b.mem)
+	b.strs[sMessage].add(s.StatusMessage, &b.mem)
+	b.strs[sState].add(s.TraceState, &b.mem)
 	b.strs[sRes].add(res, &b.mem)
 	b.strs[sScope].add(scope, &b.mem)
-	b.attrs(ofSpan, s.Attributes())
-	for i := range events.Len() {
-		e := events.At(i)
-		ints[iEvTime] = append(ints[iEvTime], int64(e.Timestamp())-start)
-		ints[iEvDrop] = append(ints[iEvDrop], int64(e.DroppedAttributesCount()))
-		b.strs[sEvName].add(e.Name(), &b.mem)
-		b.attrs(ofEvent, e.Attributes())
+	b.attrs(ofSpan, in, s.Attrs)
+	for i := s.Events.From; i < s.Events.To; i++ {
+		e := &in.Events[i]
+		ints[iEvTime] = append(ints[iEvTime], e.Time-s.Start)
+		ints[iEvDrop] = append(ints[iEvDrop], int64(e.Dropped))
+		b.strs[sEvName].add(e.Name, &b.mem)
+		b.attrs(ofEvent, in, e.Attrs)
 	}
-	for i := range links.Len() {
-		l := links.At(i)
-		ints[iLkFlags] = append(ints[iLkFlags], int64(l.Flags()))
-		ints[iLkDrop] = append(ints[iLkDrop], int64(l.DroppedAttributesCount()))
-		var id [24]byte
-		trace, span := l.TraceID(), l.SpanID()
-		copy(id[:16], trace[:])
-		copy(id[16:], span[:])
-		b.strs[sLkID].add(string(id[:]), &b.mem)
-		b.strs[sLkState].add(l.TraceState().AsRaw(), &b.mem)
-		b.attrs(ofLink, l.Attributes())
+	for i := s.Links.From; i < s.Links.To; i++ {
+		l := &in.Links[i]
+		ints[iLkFlags] = append(ints[iLkFlags], int64(l.Flags))
+		ints[iLkDrop] = append(ints[iLkDrop], int64(l.Dropped))
+		b.value = append(append(b.value[:0], l.TraceID[:]...), l.SpanID[:]...)
+		b.strs[sLkID].add(string(b.value), &b.mem)
+		b.strs[sLkState].add(l.TraceState, &b.mem)
+		b.attrs(ofLink, in, l.Attrs)
 	}
 }
 
 // attrs appends the attributes of one row.
-func (b *builder) attrs(d domain, m pcommon.Map) {
-	s := &b.sets[d]
-	s.begin()
-	i := 0
-	for name, v := range m.All() {
-		typ := typeOf(v)
-		c := s.column(i, attrKey{name, typ}, &b.mem)
-		i++
-		col := &s.set.cols[c]
+func (b *builder) attrs(d domain, in *spans.Batch, r spans.Range) {
+	set := &b.sets[d]
+	set.begin()
+	for i, attrs := 0, in.AttrsOf(r); i < len(attrs); i++ {
+		a := &attrs[i]
+		typ := typeOf(in, &a.Value)
+		c := set.column(i, attrKey{a.Key, typ}, &b.mem)
+		col := &set.set.cols[c]
 		col.n++
 		switch typ {
 		case store.ValueString:
-			s.cols[c].add(v.Str(), &b.mem)
-		case store.ValueInt:
-			col.ints = append(col.ints, v.Int())
-		case store.ValueFloat:
-			col.ints = append(col.ints, int64(math.Float64bits(v.Double())))
-		case store.ValueBool:
-			n := int64(0)
-			if v.Bool() {
-				n = 1
-			}
-			col.ints = append(col.ints, n)
+			set.cols[c].add(a.Str, &b.mem)
+		case store.ValueInt, store.ValueFloat, store.ValueBool:
+			col.ints = append(col.ints, int64(a.Num))
 		case store.ValueArray, store.ValueOther:
-			b.value = appendValue(b.value[:0], v, 0)
-			s.cols[c].add(string(b.value), &b.mem)
+			b.value = appendValue(b.value[:0], in, &a.Value, 0)
+			set.cols[c].add(string(b.value), &b.mem)
+		case store.ValueNone:
 		}
 	}
-	s.end()
+	set.end()
 }
 
 // setBuilder makes the attributes of a domain.

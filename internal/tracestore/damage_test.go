@@ -56,7 +56,7 @@ func damageDir(t *testing.T) (dir string, want map[model.TraceID]map[string]bool
 	want = map[model.TraceID]map[string]bool{}
 	for i := range 6 {
 		td := g.batch(30)
-		if err := d.s.Append(t.Context(), model.DefaultTenant, td); err != nil {
+		if err := d.s.Append(t.Context(), model.DefaultTenant, storetest.Spans(td)); err != nil {
 			t.Fatal(err)
 		}
 		for text := range texts(t, td) {

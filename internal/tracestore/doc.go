@@ -10,9 +10,9 @@
 // one order, and dropping duplicates (one trace id, span id and kind) happens in one
 // place.
 //
-//	ptrace.Traces -> group -> log + head -> part -> bigger part
-//	                           |             |
-//	                           +-- one merge by trace id --> ptrace.Traces, SpanRows
+//	spans.Batch -> group -> log + head -> part -> bigger part
+//	                         |             |
+//	                         +-- one merge by trace id --> ptrace.Traces, SpanRows
 //
 // Resources and scopes are kept as the messages they came in; attributes as one column
 // for each name and type, with the order of each span's attributes in its shape. So

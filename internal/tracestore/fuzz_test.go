@@ -21,11 +21,9 @@ import (
 func seedRecord(f *testing.F) []byte {
 	f.Helper()
 	var refused store.Refused
-	refs, owners, err := collect(newShop(9, storetest.Now()).batch(20), Limits{}, storetest.Now(), &refused)
-	if err != nil {
-		f.Fatal(err)
-	}
-	rec, err := appendRecord(nil, buildGroups(refs[:min(5, len(refs))], owners)[0])
+	in := storetest.Spans(newShop(9, storetest.Now()).batch(20))
+	refs := collect(in, Limits{}, storetest.Now(), &refused)
+	rec, err := appendRecord(nil, buildGroups(refs[:min(5, len(refs))], in)[0])
 	if err != nil {
 		f.Fatal(err)
 	}

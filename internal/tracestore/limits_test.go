@@ -48,7 +48,7 @@ func TestRefusals(t *testing.T) {
 		{"full", traceOfSpans(2, 2, now), store.ReasonTraceTooLarge, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			err := d.s.Append(t.Context(), model.DefaultTenant, tt.td)
+			err := d.s.Append(t.Context(), model.DefaultTenant, storetest.Spans(tt.td))
 			var r *store.Refused
 			if !errors.As(err, &r) || r.Kept != tt.kept || len(r.Refusals) != 1 || r.Refusals[0].Reason != tt.reason {
 				t.Errorf("append = %v, want %s with %d kept", err, tt.reason, tt.kept)
@@ -61,7 +61,7 @@ func TestOverload(t *testing.T) {
 	d := openTest(t, Options{HeadSize: 4000})
 	var err error
 	for i := 0; err == nil && i < 200; i++ {
-		err = d.s.Append(t.Context(), model.DefaultTenant, traceOfSpans(byte(i+1), 5, storetest.Now()))
+		err = d.s.Append(t.Context(), model.DefaultTenant, storetest.Spans(traceOfSpans(byte(i+1), 5, storetest.Now())))
 	}
 	if !errors.Is(err, store.ErrOverloaded) {
 		t.Fatalf("append without flushes = %v, want ErrOverloaded", err)
@@ -69,7 +69,7 @@ func TestOverload(t *testing.T) {
 	if err := d.s.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.s.Append(t.Context(), model.DefaultTenant, traceOfSpans(1, 5, storetest.Now())); err != nil {
+	if err := d.s.Append(t.Context(), model.DefaultTenant, storetest.Spans(traceOfSpans(1, 5, storetest.Now()))); err != nil {
 		t.Errorf("append after a flush = %v", err)
 	}
 }
@@ -85,7 +85,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = errors.Join(s.Close(), log.Close(context.Background())) }()
-	if err := s.Append(t.Context(), model.DefaultTenant, traceOfSpans(1, 1, storetest.Now())); !errors.Is(err, store.ErrReadOnly) {
+	if err := s.Append(t.Context(), model.DefaultTenant, storetest.Spans(traceOfSpans(1, 1, storetest.Now()))); !errors.Is(err, store.ErrReadOnly) {
 		t.Errorf("append to a full disk = %v, want ErrReadOnly", err)
 	}
 	if _, err := s.Trace(t.Context(), model.DefaultTenant, model.TraceID{1}, model.TimeRange{}, nil); !errors.Is(err, store.ErrNotFound) {
@@ -104,11 +104,11 @@ func TestManyEvents(t *testing.T) {
 		for range maxSpanChildren {
 			events.AppendEmpty()
 		}
-		if err := d.s.Append(t.Context(), model.DefaultTenant, td); err != nil {
+		if err := d.s.Append(t.Context(), model.DefaultTenant, storetest.Spans(td)); err != nil {
 			t.Fatal(err)
 		}
 		events.AppendEmpty()
-		if err := d.s.Append(t.Context(), "other", td); !errors.Is(err, store.ErrLimit) {
+		if err := d.s.Append(t.Context(), "other", storetest.Spans(td)); !errors.Is(err, store.ErrLimit) {
 			t.Errorf("append of too many events = %v, want ErrLimit", err)
 		}
 	}
@@ -155,7 +155,7 @@ func TestRun(t *testing.T) {
 		}
 		return n
 	}
-	if err := s.Append(t.Context(), model.DefaultTenant, traceOfSpans(1, 3, time.Now())); err != nil {
+	if err := s.Append(t.Context(), model.DefaultTenant, storetest.Spans(traceOfSpans(1, 3, time.Now()))); err != nil {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(10 * time.Second); rows() < 3; {
@@ -165,7 +165,7 @@ func TestRun(t *testing.T) {
 	}
 	cancel()
 	wg.Wait()
-	if err := s.Append(t.Context(), model.DefaultTenant, traceOfSpans(2, 2, time.Now())); err != nil {
+	if err := s.Append(t.Context(), model.DefaultTenant, storetest.Spans(traceOfSpans(2, 2, time.Now()))); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Run(ctx); err != nil { // ctx is done: only the last flush
@@ -182,7 +182,7 @@ func TestFailedFlush(t *testing.T) {
 	d := openTest(t, Options{})
 	put := func(trace byte) {
 		t.Helper()
-		if err := d.s.Append(t.Context(), model.DefaultTenant, traceOfSpans(trace, 3, storetest.Now())); err != nil {
+		if err := d.s.Append(t.Context(), model.DefaultTenant, storetest.Spans(traceOfSpans(trace, 3, storetest.Now()))); err != nil {
 			t.Fatal(err)
 		}
 	}

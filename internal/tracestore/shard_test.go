@@ -23,7 +23,7 @@ func TestShards(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	const spans = 2*minShardGroups*groupRows + 15_000
 	for n := 0; n < spans; n += 1000 {
-		if err := s.Append(t.Context(), model.DefaultTenant, randomSpans(rnd, 1000)); err != nil {
+		if err := s.Append(t.Context(), model.DefaultTenant, storetest.Spans(randomSpans(rnd, 1000))); err != nil {
 			t.Fatal(err)
 		}
 		if n == spans/10_000*10_000 { // the rest stays in memory

@@ -55,7 +55,7 @@ func addSpan(t *testing.T, s *Store, n, span int, start time.Time, status ptrace
 	sp.SetStartTimestamp(pcommon.NewTimestampFromTime(start))
 	sp.SetEndTimestamp(pcommon.NewTimestampFromTime(start.Add(time.Millisecond)))
 	sp.Status().SetCode(status)
-	if err := s.Append(t.Context(), model.DefaultTenant, td); err != nil {
+	if err := s.Append(t.Context(), model.DefaultTenant, storetest.Spans(td)); err != nil {
 		t.Fatal(err)
 	}
 }

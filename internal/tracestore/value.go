@@ -8,6 +8,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/spans"
 )
 
 // Tags of encoded values. The numbers are written to disk and never change.
@@ -26,83 +27,77 @@ const (
 // maxNesting bounds how deep arrays and maps may nest. What is deeper is kept as text.
 const maxNesting = 200
 
-// typeOf returns the type under which v is stored.
-func typeOf(v pcommon.Value) store.ValueType {
-	switch v.Type() {
-	case pcommon.ValueTypeEmpty:
+// typeOf returns the type under which v, a value of b, is stored.
+func typeOf(b *spans.Batch, v *spans.Value) store.ValueType {
+	switch v.Kind {
+	case spans.Empty:
 		return store.ValueNone
-	case pcommon.ValueTypeStr:
+	case spans.String:
 		return store.ValueString
-	case pcommon.ValueTypeInt:
+	case spans.Int:
 		return store.ValueInt
-	case pcommon.ValueTypeDouble:
+	case spans.Double:
 		return store.ValueFloat
-	case pcommon.ValueTypeBool:
+	case spans.Bool:
 		return store.ValueBool
-	case pcommon.ValueTypeSlice:
-		if isArray(v.Slice()) {
+	case spans.Array:
+		if isArray(b.Elems(v)) {
 			return store.ValueArray
 		}
+	case spans.Map, spans.Bytes:
 	}
 	return store.ValueOther
 }
 
-// isArray reports whether s is a non-empty array of scalars of one type.
-func isArray(s pcommon.Slice) bool {
-	if s.Len() == 0 {
-		return false
-	}
-	first := s.At(0).Type()
-	switch first {
-	case pcommon.ValueTypeStr, pcommon.ValueTypeInt, pcommon.ValueTypeDouble, pcommon.ValueTypeBool:
-	default:
-		return false
-	}
-	for i := range s.Len() {
-		if s.At(i).Type() != first {
+// isArray reports whether elems is a non-empty array of scalars of one type.
+func isArray(elems []spans.Attr) bool {
+	for i := range elems {
+		switch k := elems[i].Kind; k {
+		case spans.String, spans.Int, spans.Double, spans.Bool:
+			if k != elems[0].Kind {
+				return false
+			}
+		default:
 			return false
 		}
 	}
-	return true
+	return len(elems) > 0
 }
 
-// appendValue appends the encoding of v, which keeps all of it.
-func appendValue(dst []byte, v pcommon.Value, depth int) []byte {
+// appendValue appends the encoding of v, a value of b, which keeps all of it.
+func appendValue(dst []byte, b *spans.Batch, v *spans.Value, depth int) []byte {
 	if depth > maxNesting {
-		return codec.AppendBytes(append(dst, tagString), v.AsString())
+		return codec.AppendBytes(append(dst, tagString), b.Text(v))
 	}
-	switch v.Type() {
-	case pcommon.ValueTypeStr:
-		return codec.AppendBytes(append(dst, tagString), v.Str())
-	case pcommon.ValueTypeInt:
-		return binary.AppendVarint(append(dst, tagInt), v.Int())
-	case pcommon.ValueTypeDouble:
-		return binary.LittleEndian.AppendUint64(append(dst, tagFloat), math.Float64bits(v.Double()))
-	case pcommon.ValueTypeBool:
-		if v.Bool() {
+	switch v.Kind {
+	case spans.String:
+		return codec.AppendBytes(append(dst, tagString), v.Str)
+	case spans.Int:
+		return binary.AppendVarint(append(dst, tagInt), int64(v.Num))
+	case spans.Double:
+		return binary.LittleEndian.AppendUint64(append(dst, tagFloat), v.Num)
+	case spans.Bool:
+		if v.Num != 0 {
 			return append(dst, tagTrue)
 		}
 		return append(dst, tagFalse)
-	case pcommon.ValueTypeBytes:
-		b := v.Bytes()
-		dst = binary.AppendUvarint(append(dst, tagBytes), uint64(b.Len()))
-		for i := range b.Len() {
-			dst = append(dst, b.At(i))
+	case spans.Bytes:
+		return codec.AppendBytes(append(dst, tagBytes), v.Str)
+	case spans.Array:
+		elems := b.Elems(v)
+		dst = binary.AppendUvarint(append(dst, tagSlice), uint64(len(elems)))
+		for i := range elems {
+			dst = appendValue(dst, b, &elems[i].Value, depth+1)
 		}
 		return dst
-	case pcommon.ValueTypeSlice:
-		s := v.Slice()
-		dst = binary.AppendUvarint(append(dst, tagSlice), uint64(s.Len()))
-		for i := range s.Len() {
-			dst = appendValue(dst, s.At(i), depth+1)
+	case spans.Map:
+		elems := b.Elems(v)
+		dst = binary.AppendUvarint(append(dst, tagMap), uint64(len(elems)))
+		for i := range elems {
+			dst = appendValue(codec.AppendBytes(dst, elems[i].Key), b, &elems[i].Value, depth+1)
 		}
 		return dst
-	case pcommon.ValueTypeMap:
-		dst = binary.AppendUvarint(append(dst, tagMap), uint64(v.Map().Len()))
-		for name, x := range v.Map().All() {
-			dst = appendValue(codec.AppendBytes(dst, name), x, depth+1)
-		}
-		return dst
+	case spans.Empty:
 	}
 	return append(dst, tagEmpty)
 }

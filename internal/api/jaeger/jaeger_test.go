@@ -36,7 +36,7 @@ func server(t *testing.T, tenancy api.Tenancy, metrics store.MetricReader) http.
 		t.Fatal(err)
 	}
 	s := storetest.NewTraces()
-	if err := s.Append(t.Context(), model.DefaultTenant, td); err != nil {
+	if err := s.Append(t.Context(), model.DefaultTenant, storetest.Spans(td)); err != nil {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()

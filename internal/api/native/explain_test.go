@@ -50,7 +50,7 @@ func explainServer(t *testing.T) (base string, now time.Time) {
 		sp.SetStartTimestamp(pcommon.NewTimestampFromTime(start))
 		sp.SetEndTimestamp(pcommon.NewTimestampFromTime(start.Add(took)))
 		sp.Attributes().PutStr("zone", zone)
-		if err := traces.Append(t.Context(), model.DefaultTenant, td); err != nil {
+		if err := traces.Append(t.Context(), model.DefaultTenant, storetest.Spans(td)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -46,7 +46,7 @@ func load(t testing.TB, s store.TraceWriter) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Append(t.Context(), model.DefaultTenant, td); err != nil {
+	if err := s.Append(t.Context(), model.DefaultTenant, storetest.Spans(td)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,11 +1,12 @@
 package derive
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"unique"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
+	"github.com/pharos-o11y/pharos/internal/store/spans"
 )
 
 // Attributes of OpenTelemetry's conventions that this package knows.
@@ -76,29 +77,32 @@ func (w *wanted) slots(names []string) []int {
 
 // attrVals holds the wanted attributes of one span or resource, by slot.
 type attrVals struct {
+	b    *spans.Batch // that they are values of
 	has  []bool
-	vals []pcommon.Value
+	vals []*spans.Value
 }
 
 func (v *attrVals) reset() { clear(v.has) }
 
 // forget lets go of the memory of the request that the values belong to.
 func (v *attrVals) forget() {
+	v.b = nil
 	clear(v.has)
 	clear(v.vals)
 }
 
-// collect fills v, which is reset, from m.
-func (w *wanted) collect(m pcommon.Map, v *attrVals) {
+// collect fills v, which is reset, from attrs.
+func (w *wanted) collect(attrs []spans.Attr, v *attrVals) {
 	if v.has == nil {
-		v.has, v.vals = make([]bool, len(w.slot)), make([]pcommon.Value, len(w.slot))
+		v.has, v.vals = make([]bool, len(w.slot)), make([]*spans.Value, len(w.slot))
 	}
-	for k, x := range m.All() {
+	for j := range attrs {
+		k := attrs[j].Key
 		if !w.lengths[min(len(k), len(w.lengths)-1)] {
 			continue
 		}
 		if i, ok := w.slot[k]; ok && !v.has[i] {
-			v.has[i], v.vals[i] = true, x
+			v.has[i], v.vals[i] = true, &attrs[j].Value
 		}
 	}
 }
@@ -108,10 +112,7 @@ func (v *attrVals) text(i int) string {
 	if v.has == nil || !v.has[i] {
 		return ""
 	}
-	if x := v.vals[i]; x.Type() == pcommon.ValueTypeStr {
-		return x.Str()
-	}
-	return v.vals[i].AsString()
+	return v.b.Text(v.vals[i])
 }
 
 // number returns the number in slot i.
@@ -119,11 +120,11 @@ func (v *attrVals) number(i int) (float64, bool) {
 	if v.has == nil || !v.has[i] {
 		return 0, false
 	}
-	switch x := v.vals[i]; x.Type() {
-	case pcommon.ValueTypeDouble:
-		return x.Double(), true
-	case pcommon.ValueTypeInt:
-		return float64(x.Int()), true
+	switch x := v.vals[i]; x.Kind {
+	case spans.Double:
+		return math.Float64frombits(x.Num), true
+	case spans.Int:
+		return float64(int64(x.Num)), true
 	default:
 		return 0, false
 	}
@@ -150,22 +151,22 @@ type resource struct {
 	name    string // of the service
 	job     string
 	inst    string
-	attrs   pcommon.Map
+	attrs   []spans.Attr
 	vals    *attrVals
 	told    bool // traces_target_info was counted for this request
 }
 
-func resourceOf(m pcommon.Map, w *wanted, scratch *attrVals) *resource {
+func resourceOf(attrs []spans.Attr, w *wanted, scratch *attrVals) *resource {
 	scratch.reset()
-	w.collect(m, scratch)
+	w.collect(attrs, scratch)
 	text := func(name string) string {
-		v, ok := m.Get(name)
-		if !ok {
+		i := slices.IndexFunc(attrs, func(a spans.Attr) bool { return a.Key == name })
+		if i < 0 {
 			return ""
 		}
-		return v.AsString()
+		return scratch.b.Text(&attrs[i].Value)
 	}
-	r := &resource{name: text(serviceName), inst: text(serviceInstance), attrs: m, vals: scratch}
+	r := &resource{name: text(serviceName), inst: text(serviceInstance), attrs: attrs, vals: scratch}
 	r.service = unique.Make(r.name)
 	r.job = r.name
 	if ns := text(serviceNamespace); ns != "" && r.name != "" {

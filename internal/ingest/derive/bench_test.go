@@ -7,21 +7,24 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/pharos-o11y/pharos/internal/store/spans"
+	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
 // BenchmarkObserve counts spans of 18 attributes of 25 services, half of them calls.
 func BenchmarkObserve(b *testing.B) {
 	now := time.Unix(1_700_000_000, 0)
 	const resources, each = 25, 40
-	requests := make([]ptrace.Traces, 64)
+	requests := make([]*spans.Batch, 64)
 	for n := range requests {
 		td := ptrace.NewTraces()
 		for r := range resources {
 			rs := td.ResourceSpans().AppendEmpty()
 			rs.Resource().Attributes().PutStr(serviceName, fmt.Sprintf("service-%02d", r))
-			spans := rs.ScopeSpans().AppendEmpty().Spans()
+			list := rs.ScopeSpans().AppendEmpty().Spans()
 			for i := range each {
-				s := spans.AppendEmpty()
+				s := list.AppendEmpty()
 				s.SetName(fmt.Sprintf("GET /api/v1/items/%d", i%10))
 				s.SetKind([]ptrace.SpanKind{internal, internal, client, server}[i%4])
 				s.SetTraceID(pcommon.TraceID{1: byte(n), 14: byte(r), 15: byte(i / 4)})
@@ -34,7 +37,7 @@ func BenchmarkObserve(b *testing.B) {
 				}
 			}
 		}
-		requests[n] = td
+		requests[n] = storetest.Spans(td)
 	}
 	p := New(Options{Metrics: newFake(), Now: func() time.Time { return now }})
 	b.ReportAllocs()

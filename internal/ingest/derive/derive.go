@@ -29,10 +29,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/spans"
 )
 
 // Options configures a Processor. Metrics is required; the zero value of the rest
@@ -183,11 +183,11 @@ type writer struct {
 }
 
 // Append implements [store.TraceWriter].
-func (x writer) Append(ctx context.Context, tenant model.Tenant, td ptrace.Traces) error {
-	err := x.w.Append(ctx, tenant, td)
+func (x writer) Append(ctx context.Context, tenant model.Tenant, b *spans.Batch) error {
+	err := x.w.Append(ctx, tenant, b)
 	var refused *store.Refused
 	if err == nil || errors.As(err, &refused) {
-		x.p.observe(tenant, td)
+		x.p.observe(tenant, b)
 	}
 	return err
 }
@@ -205,12 +205,12 @@ func (p *Processor) tenant(name model.Tenant) *tenant {
 	return t
 }
 
-// observe counts the spans of td that ended about now.
-func (p *Processor) observe(name model.Tenant, td ptrace.Traces) {
+// observe counts the spans of b that ended about now.
+func (p *Processor) observe(name model.Tenant, b *spans.Batch) {
 	now := p.opts.Now()
 	slack := int64(p.opts.Slack)
 	oldest, newest := now.UnixNano()-slack, now.UnixNano()+slack
-	sum, fresh := p.fingerprint(td, oldest, newest)
+	sum, fresh := p.fingerprint(b, oldest, newest)
 	if fresh == 0 {
 		return
 	}
@@ -226,28 +226,28 @@ func (p *Processor) observe(name model.Tenant, td ptrace.Traces) {
 	t.graph.expire(now.UnixNano())
 	defer t.vals.forget()
 	defer t.res.forget()
-	for _, rs := range td.ResourceSpans().All() {
-		res := resourceOf(rs.Resource().Attributes(), p.attrs, &t.res)
-		for _, ss := range rs.ScopeSpans().All() {
-			spans := ss.Spans()
-			for i := range spans.Len() {
-				s := spans.At(i)
-				if end := int64(s.EndTimestamp()); end < oldest || end > newest || s.TraceID().IsEmpty() || s.SpanID().IsEmpty() {
-					p.metrics.skipped.Inc()
-					continue
-				}
-				p.span(t, s, res, now.UnixNano())
-			}
+	t.vals.b, t.res.b = b, b
+	var res *resource
+	owner := int32(-1)
+	for i := range b.Spans {
+		s := &b.Spans[i]
+		if s.End < oldest || s.End > newest || s.TraceID.IsZero() || s.SpanID.IsZero() {
+			p.metrics.skipped.Inc()
+			continue
 		}
+		if r := b.Scopes[s.Scope].Resource; r != owner {
+			owner, res = r, resourceOf(b.AttrsOf(b.Resources[r].Attrs), p.attrs, &t.res)
+		}
+		p.span(t, s, res, now.UnixNano())
 	}
 }
 
 // span counts one span. The caller holds the lock of t.
-func (p *Processor) span(t *tenant, s ptrace.Span, res *resource, now int64) {
+func (p *Processor) span(t *tenant, s *spans.Span, res *resource, now int64) {
 	t.vals.reset()
-	inGraph := !p.opts.Graph.Off && s.Kind() >= ptrace.SpanKindServer
+	inGraph := !p.opts.Graph.Off && s.Kind >= kindServer
 	if inGraph || p.attrs.spans {
-		p.attrs.collect(s.Attributes(), &t.vals)
+		p.attrs.collect(t.vals.b.AttrsOf(s.Attrs), &t.vals)
 	}
 	if !p.opts.Spans.Off {
 		t.buf = p.spanMetrics(t, s, res)
@@ -257,24 +257,18 @@ func (p *Processor) span(t *tenant, s ptrace.Span, res *resource, now int64) {
 	}
 }
 
-// fingerprint hashes the ids of all spans of td and counts those that ended about now.
-func (p *Processor) fingerprint(td ptrace.Traces, oldest, newest int64) (sum uint64, fresh int) {
+// fingerprint hashes the ids of all spans of b and counts those that ended about now.
+func (p *Processor) fingerprint(b *spans.Batch, oldest, newest int64) (sum uint64, fresh int) {
 	var h maphash.Hash
 	h.SetSeed(p.seed)
-	for _, rs := range td.ResourceSpans().All() {
-		for _, ss := range rs.ScopeSpans().All() {
-			spans := ss.Spans()
-			for i := range spans.Len() {
-				s := spans.At(i)
-				if end := int64(s.EndTimestamp()); end >= oldest && end <= newest {
-					fresh++
-				}
-				trace, id := s.TraceID(), s.SpanID()
-				_, _ = h.Write(trace[:]) // never fails
-				_, _ = h.Write(id[:])
-				_ = h.WriteByte(byte(s.Kind()))
-			}
+	for i := range b.Spans {
+		s := &b.Spans[i]
+		if s.End >= oldest && s.End <= newest {
+			fresh++
 		}
+		_, _ = h.Write(s.TraceID[:]) // never fails
+		_, _ = h.Write(s.SpanID[:])
+		_ = h.WriteByte(byte(s.Kind))
 	}
 	return h.Sum64(), fresh
 }

@@ -18,6 +18,8 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/spans"
+	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
 // fake keeps the last sample of every series, and all samples of each.
@@ -71,7 +73,7 @@ func (f *fake) last(prefix string) map[string]float64 {
 // traces is the store of spans; it fails with err.
 type traces struct{ err error }
 
-func (t traces) Append(context.Context, model.Tenant, ptrace.Traces) error { return t.err }
+func (t traces) Append(context.Context, model.Tenant, *spans.Batch) error { return t.err }
 
 // spec describes a span: times are in milliseconds before now.
 type spec struct {
@@ -135,7 +137,7 @@ func newRig(t *testing.T, opts Options) *rig {
 
 func (r *rig) send(specs ...spec) {
 	r.t.Helper()
-	if err := r.Traces(traces{}).Append(r.t.Context(), "t", build(r.now, specs...)); err != nil {
+	if err := r.Traces(traces{}).Append(r.t.Context(), "t", storetest.Spans(build(r.now, specs...))); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -223,7 +225,7 @@ func TestWhatIsCounted(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t, Options{})
 			for _, err := range tt.err {
-				if got := r.Traces(traces{err}).Append(t.Context(), "t", build(r.now, tt.spec)); !errors.Is(got, err) {
+				if got := r.Traces(traces{err}).Append(t.Context(), "t", storetest.Spans(build(r.now, tt.spec))); !errors.Is(got, err) {
 					t.Fatalf("error %v, want the store's: %v", got, err)
 				}
 			}
@@ -380,7 +382,7 @@ func TestSampledShare(t *testing.T) {
 	r := newRig(t, Options{Spans: SpanOptions{TraceState: true}})
 	td := build(r.now, spec{service: "a", name: "x", trace: 1, id: 1, from: 5})
 	td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).TraceState().FromRaw("ot=th:c")
-	if err := r.Traces(traces{}).Append(t.Context(), "t", td); err != nil {
+	if err := r.Traces(traces{}).Append(t.Context(), "t", storetest.Spans(td)); err != nil {
 		t.Fatal(err)
 	}
 	r.wait(time.Second)

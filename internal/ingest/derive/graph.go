@@ -4,7 +4,7 @@ import (
 	"net"
 	"unique"
 
-	"go.opentelemetry.io/collector/pdata/ptrace"
+	"github.com/pharos-o11y/pharos/internal/store/spans"
 )
 
 // Values of the label connection_type; a plain call has none.
@@ -88,24 +88,24 @@ func (g *graph) family(id byte) *family {
 }
 
 // span looks at a span of kind server or above.
-func (g *graph) span(s ptrace.Span, res *resource, vals *attrVals, now int64) {
-	switch s.Kind() {
-	case ptrace.SpanKindClient:
+func (g *graph) span(s *spans.Span, res *resource, vals *attrVals, now int64) {
+	switch s.Kind {
+	case kindClient:
 		if vals.any(g.attrs.marks) {
 			g.database(s, res, vals)
 			return
 		}
-		g.half(s, res, vals, now, edgeKey{s.TraceID(), s.SpanID()}, false)
-	case ptrace.SpanKindProducer:
-		g.half(s, res, vals, now, edgeKey{s.TraceID(), s.SpanID()}, false)
-	case ptrace.SpanKindServer, ptrace.SpanKindConsumer:
-		g.half(s, res, vals, now, edgeKey{s.TraceID(), s.ParentSpanID()}, true)
+		g.half(s, res, vals, now, edgeKey{s.TraceID, s.SpanID}, false)
+	case kindProducer:
+		g.half(s, res, vals, now, edgeKey{s.TraceID, s.SpanID}, false)
+	case kindServer, kindConsumer:
+		g.half(s, res, vals, now, edgeKey{s.TraceID, s.Parent}, true)
 	default:
 	}
 }
 
 // database counts the call of a database, which has no spans of its own.
-func (g *graph) database(s ptrace.Span, res *resource, vals *attrVals) {
+func (g *graph) database(s *spans.Span, res *resource, vals *attrVals) {
 	name := ""
 	for _, i := range g.attrs.names {
 		if name = vals.text(i); name != "" {
@@ -115,13 +115,13 @@ func (g *graph) database(s ptrace.Span, res *resource, vals *attrVals) {
 			break
 		}
 	}
-	e := edge{failed: s.Status().Code() == ptrace.StatusCodeError, at: int64(s.EndTimestamp()) / 1e6}
+	e := edge{failed: s.Status == statusError, at: s.End / 1e6}
 	e.client = g.side(s, res, vals)
 	e.server = side{seconds: e.client.seconds}
-	g.count(s.TraceID(), &e, res.name, name, database, "")
+	g.count(s.TraceID, &e, res.name, name, database, "")
 }
 
-func (g *graph) side(s ptrace.Span, res *resource, vals *attrVals) side {
+func (g *graph) side(s *spans.Span, res *resource, vals *attrVals) side {
 	x := side{known: true, service: res.service, seconds: seconds(s)}
 	for _, slot := range g.attrs.graphDims {
 		x.dims = append(x.dims, clip(dimension(vals, res.vals, slot)))
@@ -130,7 +130,7 @@ func (g *graph) side(s ptrace.Span, res *resource, vals *attrVals) side {
 }
 
 // half adds one side of the call key, and counts the call if the other is known.
-func (g *graph) half(s ptrace.Span, res *resource, vals *attrVals, now int64, key edgeKey, server bool) {
+func (g *graph) half(s *spans.Span, res *resource, vals *attrVals, now int64, key edgeKey, server bool) {
 	e, ok := g.waiting[key]
 	if !ok {
 		if len(g.waiting) >= g.opts.MaxItems {
@@ -144,15 +144,15 @@ func (g *graph) half(s ptrace.Span, res *resource, vals *attrVals, now int64, ke
 	own := &e.client
 	if server {
 		own = &e.server
-		e.root = s.ParentSpanID().IsEmpty()
-		e.received = int64(s.StartTimestamp())
+		e.root = s.Parent.IsZero()
+		e.received = s.Start
 	} else {
-		e.sent = int64(s.EndTimestamp())
+		e.sent = s.End
 	}
 	*own = g.side(s, res, vals)
-	e.at = max(e.at, int64(s.EndTimestamp())/1e6)
-	e.failed = e.failed || s.Status().Code() == ptrace.StatusCodeError
-	e.messaging = e.messaging || s.Kind() == ptrace.SpanKindProducer || s.Kind() == ptrace.SpanKindConsumer
+	e.at = max(e.at, s.End/1e6)
+	e.failed = e.failed || s.Status == statusError
+	e.messaging = e.messaging || s.Kind == kindProducer || s.Kind == kindConsumer
 	if !e.client.known || !e.server.known {
 		e.peer = clone(vals.first(g.attrs.peers))
 		return

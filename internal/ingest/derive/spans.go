@@ -5,34 +5,45 @@ import (
 	"strconv"
 	"strings"
 
-	"go.opentelemetry.io/collector/pdata/ptrace"
+	"github.com/pharos-o11y/pharos/internal/store/spans"
 )
 
 // overflow is the value of span_name for the operations beyond the limit of series.
 const overflow = "__cardinality_overflow__"
 
-func kindText(k ptrace.SpanKind) string {
-	switch k {
-	case ptrace.SpanKindInternal:
+// OTLP's numbers of the kinds of spans that the service graph knows, and of the status of
+// a failed one.
+const (
+	kindServer   = 2
+	kindClient   = 3
+	kindProducer = 4
+	kindConsumer = 5
+
+	statusError = 2
+)
+
+func kindText(kind int32) string {
+	switch kind {
+	case 1:
 		return "SPAN_KIND_INTERNAL"
-	case ptrace.SpanKindServer:
+	case kindServer:
 		return "SPAN_KIND_SERVER"
-	case ptrace.SpanKindClient:
+	case kindClient:
 		return "SPAN_KIND_CLIENT"
-	case ptrace.SpanKindProducer:
+	case kindProducer:
 		return "SPAN_KIND_PRODUCER"
-	case ptrace.SpanKindConsumer:
+	case kindConsumer:
 		return "SPAN_KIND_CONSUMER"
 	default:
 		return "SPAN_KIND_UNSPECIFIED"
 	}
 }
 
-func statusText(c ptrace.StatusCode) string {
-	switch c {
-	case ptrace.StatusCodeOk:
+func statusText(status int32) string {
+	switch status {
+	case 1:
 		return "STATUS_CODE_OK"
-	case ptrace.StatusCodeError:
+	case statusError:
 		return "STATUS_CODE_ERROR"
 	default:
 		return "STATUS_CODE_UNSET"
@@ -54,13 +65,13 @@ func spanDimensions(o *SpanOptions) []string {
 
 // spanMetrics counts s in the metrics of its operation and returns the scratch buffer.
 // The caller holds the lock of t.
-func (p *Processor) spanMetrics(t *tenant, s ptrace.Span, res *resource) []byte {
+func (p *Processor) spanMetrics(t *tenant, s *spans.Span, res *resource) []byte {
 	o := &p.opts.Spans
 	if o.TargetInfo && !res.told {
 		res.told = true
 		t.buf = p.targetInfo(t, res)
 	}
-	name := s.Name()
+	name := s.Name
 	buf := p.spanKey(t, s, res, name)
 	x := t.table.get(t.table.spans, buf, 0)
 	if x == nil {
@@ -72,21 +83,20 @@ func (p *Processor) spanMetrics(t *tenant, s ptrace.Span, res *resource) []byte 
 	}
 	weight := p.weight(s, &t.vals)
 	x.values[0] += weight
-	x.values[1] += weight * float64((&ptrace.ProtoMarshaler{}).SpanSize(s))
-	end := int64(s.EndTimestamp())
-	x.observe(0, seconds(s), weight, s.TraceID(), end/1e6)
+	x.values[1] += weight * float64(s.Size)
+	x.observe(0, seconds(s), weight, s.TraceID, s.End/1e6)
 	return buf
 }
 
 // weight is how many spans s stands for, itself included.
-func (p *Processor) weight(s ptrace.Span, vals *attrVals) float64 {
+func (p *Processor) weight(s *spans.Span, vals *attrVals) float64 {
 	if p.attrs.ratio >= 0 {
 		if r, ok := vals.number(p.attrs.ratio); ok && r > 0 {
 			return 1 / r
 		}
 	}
 	if p.opts.Spans.TraceState {
-		if r := sampledShare(s.TraceState().AsRaw()); r > 0 {
+		if r := sampledShare(s.TraceState); r > 0 {
 			return 1 / r
 		}
 	}
@@ -118,18 +128,18 @@ func sampledShare(state string) float64 {
 }
 
 // seconds is the duration of s.
-func seconds(s ptrace.Span) float64 {
-	return float64(max(0, int64(s.EndTimestamp())-int64(s.StartTimestamp()))) / 1e9
+func seconds(s *spans.Span) float64 {
+	return float64(max(0, s.End-s.Start)) / 1e9
 }
 
 // spanKey builds the key of the set of s. Under the name overflow, dimensions are left out.
-func (p *Processor) spanKey(t *tenant, s ptrace.Span, res *resource, name string) []byte {
+func (p *Processor) spanKey(t *tenant, s *spans.Span, res *resource, name string) []byte {
 	o := &p.opts.Spans
 	buf := append(t.buf[:0], t.table.spans.id)
 	buf = appendRec(buf, "service", res.name)
 	buf = appendRec(buf, "span_name", name)
-	buf = appendRec(buf, "span_kind", kindText(s.Kind()))
-	buf = appendRec(buf, "status_code", statusText(s.Status().Code()))
+	buf = appendRec(buf, "span_kind", kindText(s.Kind))
+	buf = appendRec(buf, "status_code", statusText(s.Status))
 	if o.TargetInfo {
 		buf = appendRec(buf, "job", res.job)
 		buf = appendRec(buf, "instance", res.inst)
@@ -138,7 +148,7 @@ func (p *Processor) spanKey(t *tenant, s ptrace.Span, res *resource, name string
 		return buf
 	}
 	if o.StatusMessage {
-		buf = appendRec(buf, "status_message", s.Status().Message())
+		buf = appendRec(buf, "status_message", s.StatusMessage)
 	}
 	for i, slot := range p.attrs.spanDims {
 		buf = appendRec(buf, p.dims[i], dimension(&t.vals, res.vals, slot))
@@ -155,20 +165,17 @@ func (p *Processor) targetInfo(t *tenant, res *resource) []byte {
 	if res.job == "" {
 		return buf
 	}
-	names := make([]string, 0, res.attrs.Len())
-	for k := range res.attrs.All() {
-		names = append(names, k)
-	}
-	slices.Sort(names)
+	attrs := slices.Clone(res.attrs)
+	slices.SortStableFunc(attrs, func(a, b spans.Attr) int { return strings.Compare(a.Key, b.Key) })
 	seen := map[string]bool{"job": true, "instance": true}
-	for _, k := range names {
+	for i := range attrs {
+		k := attrs[i].Key
 		label := labelName(k)
 		if k == serviceName || k == serviceNamespace || k == serviceInstance || label == "" || seen[label] {
 			continue
 		}
 		seen[label] = true
-		v, _ := res.attrs.Get(k)
-		buf = appendRec(buf, label, v.AsString())
+		buf = appendRec(buf, label, res.vals.b.Text(&attrs[i].Value))
 	}
 	if x := t.table.get(t.table.target, buf, 0); x != nil {
 		x.values[0] = 1

@@ -10,12 +10,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/collector/pdata/ptrace"
-
 	"github.com/pharos-o11y/pharos/internal/ingest"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/spans"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // window is the time over which rates are taken.
@@ -218,11 +217,11 @@ type traceMeter struct {
 	w store.TraceWriter
 }
 
-func (x traceMeter) Append(ctx context.Context, tenant model.Tenant, td ptrace.Traces) error {
-	n := td.SpanCount()
+func (x traceMeter) Append(ctx context.Context, tenant model.Tenant, b *spans.Batch) error {
+	n := len(b.Spans)
 	err := x.m.admit(tenant, n)
 	if err == nil {
-		err = x.w.Append(ctx, tenant, td)
+		err = x.w.Append(ctx, tenant, b)
 	}
 	x.m.observe(model.Traces, tenant, n, err)
 	return err

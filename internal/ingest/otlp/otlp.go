@@ -11,8 +11,8 @@
 // endpoints call it. metrics.go holds resources, scopes and the batch, points.go metrics
 // and their data points, histograms.go the kinds of points that are more than a number,
 // key.go the keys that let a known series pass without building its labels, delta.go the
-// state that adds up delta temporality, logs.go the mapping of log records, value.go
-// attributes.
+// state that adds up delta temporality, logs.go the mapping of log records, spans.go
+// spans, value.go attributes.
 //
 // What is no such message is a [model.ErrMalformed] that names the byte, and nothing of
 // it is stored. The tests hold all of this to converters over the Collector's pdata, which

@@ -8,12 +8,12 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/pharos-o11y/pharos/internal/ingest"
 	"github.com/pharos-o11y/pharos/internal/ingest/logrules"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/spans"
 )
 
 // Options configures a Writer. The three stores are needed for their signals; every
@@ -40,7 +40,7 @@ type Writer struct {
 	metrics *ingest.Metrics
 	deltas  deltas
 
-	converters, builders sync.Pool
+	converters, builders, batches sync.Pool
 }
 
 // New returns a Writer.
@@ -123,63 +123,32 @@ func (w *Writer) WriteLogs(ctx context.Context, tenant model.Tenant, body []byte
 	return err
 }
 
-// WriteTraces appends an ExportTraceServiceRequest, leaving out spans without a valid trace or span id. body
-// is only read.
+// WriteTraces appends the spans of an ExportTraceServiceRequest. Errors are those of
+// [store.TraceWriter], or a [model.ErrMalformed]. body is only read, and not after
+// WriteTraces returns.
 func (w *Writer) WriteTraces(ctx context.Context, tenant model.Tenant, body []byte) error {
 	if w.opts.Traces == nil {
 		return noStore(model.Traces)
 	}
-	td, err := new(ptrace.ProtoUnmarshaler).UnmarshalTraces(body)
-	if err != nil {
-		return malformed(model.Traces, err)
+	b, ok := w.batches.Get().(*spans.Batch)
+	if !ok {
+		b = &spans.Batch{}
 	}
-	var refused store.Refused
-	td = withoutInvalid(td, &refused)
-	spans := td.SpanCount()
-	if spans > 0 {
-		err = w.opts.Traces.Append(ctx, tenant, td)
+	defer func() {
+		b.Reset()
+		w.batches.Put(b)
+	}()
+	err := AppendSpans(b, body)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("decode ExportTraceServiceRequest: %w", err)
+	case len(b.Spans) > 0:
+		err = w.opts.Traces.Append(ctx, tenant, b)
 	}
-	err = ingest.Join(&refused, spans, err)
-	w.metrics.CountItems(model.Traces.String(), spans, err)
+	w.metrics.CountItems(model.Traces.String(), len(b.Spans), err)
 	return err
-}
-
-func malformed(s model.Signal, err error) error {
-	return fmt.Errorf("decode %s: %w: %w", s, model.ErrMalformed, err)
 }
 
 func noStore(s model.Signal) error {
 	return fmt.Errorf("write %s: no store for them: %w", s, store.ErrUnsupported)
-}
-
-// withoutInvalid returns td, or, if spans of it have no valid ids, a copy without them.
-func withoutInvalid(td ptrace.Traces, refused *store.Refused) ptrace.Traces {
-	invalid := func(s ptrace.Span) bool { return s.TraceID().IsEmpty() || s.SpanID().IsEmpty() }
-	found := false
-	for _, rs := range td.ResourceSpans().All() {
-		for _, ss := range rs.ScopeSpans().All() {
-			for _, s := range ss.Spans().All() {
-				if !invalid(s) {
-					continue
-				}
-				found = true
-				refused.Add(store.ReasonInvalidID, 1, func() string {
-					return fmt.Sprintf("span %q: trace ids must be 128 bit and span ids 64 bit, neither all zero", s.Name())
-				})
-			}
-		}
-	}
-	if !found {
-		return td
-	}
-	out := ptrace.NewTraces()
-	td.CopyTo(out)
-	for _, rs := range out.ResourceSpans().All() {
-		for _, ss := range rs.ScopeSpans().All() {
-			ss.Spans().RemoveIf(invalid)
-		}
-		rs.ScopeSpans().RemoveIf(func(ss ptrace.ScopeSpans) bool { return ss.Spans().Len() == 0 })
-	}
-	out.ResourceSpans().RemoveIf(func(rs ptrace.ResourceSpans) bool { return rs.ScopeSpans().Len() == 0 })
-	return out
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/spans"
 )
 
 // Traces is the reference trace store.
@@ -42,7 +43,7 @@ func NewTraces() *Traces {
 }
 
 // Append implements [store.TraceWriter].
-func (s *Traces) Append(ctx context.Context, tenant model.Tenant, td ptrace.Traces) error {
+func (s *Traces) Append(ctx context.Context, tenant model.Tenant, b *spans.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -54,7 +55,7 @@ func (s *Traces) Append(ctx context.Context, tenant model.Tenant, td ptrace.Trac
 		s.tenants[tenant] = traces
 	}
 	var refused store.Refused
-	for x := range eachSpan(td) {
+	for x := range eachSpan(TracesOf(b)) {
 		if x.traceID().IsZero() || x.id().IsZero() {
 			refused.Add(store.ReasonInvalidID, 1, func() string {
 				return fmt.Sprintf("span %q has trace id %s and span id %s; neither may be zero", x.span.Name(), x.traceID(), x.id())
