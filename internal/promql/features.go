@@ -5,7 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/util/features"
 )
 
 // Features returns the names of the parts of PromQL that Prometheus calls experimental:
@@ -15,12 +17,12 @@ func Features() []string {
 }
 
 // newParser returns a parser of PromQL with some of the [Features].
-func newParser(features []string) parser.Parser {
+func newParser(on []string) parser.Parser {
 	return parser.NewParser(parser.Options{
-		EnableExperimentalFunctions:  slices.Contains(features, "promql-experimental-functions"),
-		ExperimentalDurationExpr:     slices.Contains(features, "promql-duration-expr"),
-		EnableExtendedRangeSelectors: slices.Contains(features, "promql-extended-range-selectors"),
-		EnableBinopFillModifiers:     slices.Contains(features, "promql-binop-fill-modifiers"),
+		EnableExperimentalFunctions:  slices.Contains(on, "promql-experimental-functions"),
+		ExperimentalDurationExpr:     slices.Contains(on, "promql-duration-expr"),
+		EnableExtendedRangeSelectors: slices.Contains(on, "promql-extended-range-selectors"),
+		EnableBinopFillModifiers:     slices.Contains(on, "promql-binop-fill-modifiers"),
 	})
 }
 
@@ -50,4 +52,14 @@ func (e *Engine) disabled(text string, err error) error {
 		return fmt.Errorf("%w (experimental in Prometheus and off: add %s to query.promql_features)", err, strings.Join(need, ", "))
 	}
 	return err
+}
+
+// Supported returns what the language of e has, in the words of Prometheus' features API: by
+// category and name whether it is on.
+func (e *Engine) Supported() map[string]map[string]bool {
+	opts := e.engineOptions()
+	r := features.NewRegistry()
+	opts.FeatureRegistry = r
+	promql.NewEngine(opts) // says what it has
+	return r.Get()
 }

@@ -38,6 +38,16 @@ func TestFeatures(t *testing.T) {
 			t.Errorf("%s, switched on: %v", c.text, err)
 		}
 	}
+	for _, on := range []bool{false, true} {
+		var opts Options
+		if on {
+			opts.Features = Features()
+		}
+		s := New(opts).Supported()
+		if s["promql_functions"]["mad_over_time"] != on || !s["promql_functions"]["rate"] || s["promql"]["duration_expr"] != on {
+			t.Errorf("experimental %v: supported are %v", on, s)
+		}
+	}
 	for _, text := range []string{`limitk(2, `, `nosuch(up)`} {
 		if _, err := New(Options{}).Parse(text); err == nil || strings.Contains(err.Error(), "promql_features") {
 			t.Errorf("%s: %v", text, err)

@@ -106,6 +106,7 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		"parse_query":         a.parseQuery,
 		"targets":             a.targets,
 		"scrape_pools":        a.scrapePools,
+		"features":            a.features,
 		"status/buildinfo":    a.buildInfo,
 		"status/runtimeinfo":  a.runtimeInfo,
 		"status/config":       a.config,

@@ -103,6 +103,8 @@ func TestAnswers(t *testing.T) {
 		{"/api/v1/query_exemplars", with("query", `rate(up[5m])`, "limit", "1"), `{"status":"success","data":[{"seriesLabels":{"__name__":"up","job":"a"},"exemplars":[{"labels":{"trace_id":"abc"},"value":"2.5","timestamp":1700000000}]}]}`},
 		{"/api/v1/label/U__job/values", with("match[]", "big"), `{"status":"success","data":["a"]}`},
 		{"/api/v1/metadata", url.Values{"limit_per_metric": {"1"}}, `{"status":"success","data":{"up":[{"type":"gauge","help":"Whether it is up.","unit":""}]}}`},
+		{"/api/v1/scrape_pools", nil, `{"status":"success","data":{"scrapePools":[]}}`},
+		{"/api/v1/status/flags", nil, `{"status":"success","data":{}}`},
 		{"/api/v1/rules", nil, `{"status":"success","data":{"groups":[]}}`},
 		{"/api/v1/targets", nil, `{"status":"success","data":{"activeTargets":[],"droppedTargetCounts":{},"droppedTargets":[]}}`},
 	}

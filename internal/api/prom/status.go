@@ -48,6 +48,18 @@ func (a *API) flags(w http.ResponseWriter, _ *http.Request) error {
 	return (&response{data: flags}).write(w)
 }
 
+// features says what this server can do in the words of Prometheus, so that clients need
+// not go by its version.
+func (a *API) features(w http.ResponseWriter, _ *http.Request) error {
+	all := a.Engine.Supported()
+	all["api"] = map[string]bool{
+		"admin": a.Admin != nil, "lifecycle": false, "remote_write_receiver": a.Writer != nil, "otlp_write_receiver": true, "search": false,
+		"label_values_match": true, "query_warnings": true, "query_stats": true, "time_range_series": true, "time_range_labels": true,
+	}
+	all["prometheus"] = map[string]bool{"agent_mode": false, "server_mode": true}
+	return (&response{data: all}).write(w)
+}
+
 // scrapePools lists the jobs of the targets.
 func (a *API) scrapePools(w http.ResponseWriter, r *http.Request) error {
 	tenant, err := a.Tenancy.Of(r)
