@@ -13,7 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 	collectorlogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
 	collectormetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -290,11 +292,12 @@ func FuzzMetrics(f *testing.F) {
 		if nesting.Proto(body) != nil {
 			t.Skip()
 		}
-		md, wantErr := new(pmetric.ProtoUnmarshaler).UnmarshalMetrics(body)
+		req := pmetricotlp.NewExportRequest()
+		wantErr := req.UnmarshalProto(body)
 		if wantErr != nil {
-			md = pmetric.NewMetrics()
+			req = pmetricotlp.NewExportRequest()
 		}
-		fast, ref, err := newPair(Options{ScopeLabels: true}).convert(body, md)
+		fast, ref, err := newPair(Options{ScopeLabels: true}).convert(body, req.Metrics())
 		switch {
 		case err != nil && !errors.Is(err, model.ErrMalformed):
 			t.Errorf("error %v is not about malformed bytes", err)
@@ -382,7 +385,8 @@ func FuzzLogs(f *testing.F) {
 		if nesting.Proto(body) != nil {
 			t.Skip()
 		}
-		ld, wantErr := new(plog.ProtoUnmarshaler).UnmarshalLogs(body)
+		req := plogotlp.NewExportRequest()
+		wantErr := req.UnmarshalProto(body)
 		var fast, ref logrules.Builder
 		fast.Reset(time.Unix(1, 0))
 		ref.Reset(time.Unix(1, 0))
@@ -393,7 +397,7 @@ func FuzzLogs(f *testing.F) {
 		case err != nil && wantErr == nil && !theirs(err):
 			t.Errorf("error %v, but pdata reads it", err)
 		case err == nil && wantErr == nil:
-			if err := refLogs(&ref, ld); err != nil {
+			if err := refLogs(&ref, req.Logs()); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(dumpLogs(&ref), dumpLogs(&fast)); diff != "" {
