@@ -56,15 +56,17 @@ func (s *Store) Append(ctx context.Context, tenant model.Tenant, b *spans.Batch)
 	if len(refs) == 0 {
 		return refused.Err()
 	}
-	groups := buildGroups(refs, b)
-	records := make([][]byte, len(groups))
-	for i, g := range groups {
-		var err error
-		if records[i], err = appendRecord(nil, g); err != nil {
-			return err
-		}
+	groups := buildGroups(refs, b, &s.builders)
+	r, ok := s.recorders.Get().(*recorder)
+	if !ok {
+		r = newRecorder()
+	}
+	records, err := r.records(groups)
+	if err != nil {
+		return err
 	}
 	written, err := s.put(tenant, groups, records)
+	r.release(&s.recorders)
 	if err != nil {
 		return err
 	}
@@ -170,32 +172,26 @@ func (s *Store) refuseBig(tenant model.Tenant, refs []spanRef, limit int, refuse
 
 // buildGroups makes one group for each day. refs is sorted and not empty. Of equal spans
 // the first stays.
-func buildGroups(refs []spanRef, b *spans.Batch) []*group {
+func buildGroups(refs []spanRef, b *spans.Batch, pool *builders) []*group {
 	res, scopes := encodeOwners(b)
 	type dayBuilder struct {
 		day part.Day
 		b   *builder
 	}
 	var days []dayBuilder
-	seen := map[identity]struct{}{}
+	seen := spansSeen{}
 	for i, r := range refs {
 		if i == 0 || refs[i-1].trace != r.trace {
-			clear(seen)
+			seen.reset()
 		}
-		key := identity{r.id, int64(r.kind)}
-		if _, ok := seen[key]; ok {
+		if seen.add(identity{r.id, int64(r.kind)}) {
 			continue
 		}
-		seen[key] = struct{}{}
 		day := part.DayOf(r.start)
 		at := slices.IndexFunc(days, func(d dayBuilder) bool { return d.day == day })
 		if at < 0 {
 			at = len(days)
-			room := len(refs)
-			if at > 0 {
-				room = 0 // few batches have spans of a second day, hostile ones of thousands
-			}
-			days = append(days, dayBuilder{day, newBuilder(room)})
+			days = append(days, dayBuilder{day, pool.get()})
 		}
 		span := &b.Spans[r.at]
 		days[at].b.add(res[b.Scopes[span.Scope].Resource], scopes[span.Scope], b, span)
@@ -203,8 +199,42 @@ func buildGroups(refs []spanRef, b *spans.Batch) []*group {
 	groups := make([]*group, len(days))
 	for i, d := range days {
 		groups[i] = d.b.finish()
+		pool.put(d.b)
 	}
 	return groups
+}
+
+// spansSeen finds equal spans of a trace. Of most traces a request has few spans, which
+// are compared; a map takes over where there are many.
+type spansSeen struct {
+	few  []identity
+	many map[identity]struct{}
+}
+
+const maxFew = 32
+
+func (x *spansSeen) reset() {
+	x.few = x.few[:0]
+	if len(x.many) > 0 {
+		x.many = nil
+	}
+}
+
+// add adds a span, and reports whether it was there before.
+func (x *spansSeen) add(id identity) bool {
+	if slices.Contains(x.few, id) {
+		return true
+	}
+	if len(x.few) < maxFew {
+		x.few = append(x.few, id)
+		return false
+	}
+	if x.many == nil {
+		x.many = map[identity]struct{}{}
+	}
+	n := len(x.many)
+	x.many[id] = struct{}{}
+	return len(x.many) == n
 }
 
 // put writes the records to the log and the groups to the head, in one order.

@@ -2,7 +2,9 @@ package tracestore
 
 import (
 	"encoding/binary"
+	"hash/maphash"
 	"slices"
+	"sync"
 	"unsafe"
 
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -10,25 +12,42 @@ import (
 	"github.com/pharos-o11y/pharos/internal/store/spans"
 )
 
-// builder makes a group, span after span in order. Spans come from a batch or from
-// other groups. Everything is copied.
+// builder makes groups, span after span in order. Spans come from a batch or from other
+// groups. Everything is copied, to memory that is used again for the next group; a group
+// gets columns of just its size.
 type builder struct {
 	g     group
 	strs  [numStrs]strBuilder
 	sets  [numDomains]setBuilder
 	mem   arena
 	value []byte
+	made  int // groups
 }
 
-func newBuilder(spans int) *builder {
+func newBuilder() *builder {
 	b := &builder{}
-	b.g.spanID = make([]model.SpanID, 0, spans)
-	b.g.parent = make([]model.SpanID, 0, spans)
-	for f := range iEvTime {
-		b.g.ints[f] = make([]int64, 0, spans)
-	}
 	b.strs[sRes].keep, b.strs[sScope].keep = true, true
 	return b
+}
+
+// builders is a pool of them. The zero value is ready to use.
+type builders struct{ pool sync.Pool }
+
+func (p *builders) get() *builder {
+	if b, ok := p.pool.Get().(*builder); ok {
+		return b
+	}
+	return newBuilder()
+}
+
+// maxPooled is how many rows the groups of a builder may have had for it to be used again.
+const maxPooled = 32 << 10
+
+// put takes back b, which is empty and nobody may use any more.
+func (p *builders) put(b *builder) {
+	if b != nil && max(cap(b.g.spanID), cap(b.g.ints[iEvTime]), cap(b.g.ints[iLkFlags])) <= maxPooled {
+		p.pool.Put(b)
+	}
 }
 
 func (b *builder) len() int { return len(b.g.spanID) }
@@ -47,25 +66,28 @@ func (b *builder) span(trace model.TraceID, id, parent model.SpanID) {
 	g.parent = append(g.parent, parent)
 }
 
-// finish returns the group. The builder cannot be used any more.
+// finish returns the group. The builder is empty then.
 func (b *builder) finish() *group {
-	g := &b.g
-	g.rows = [numDomains]int{len(g.spanID), len(g.ints[iEvTime]), len(g.ints[iLkFlags])}
-	for f := range g.ints {
-		if !slices.ContainsFunc(g.ints[f], func(v int64) bool { return v != 0 }) {
-			g.ints[f] = nil
+	from := &b.g
+	g := &group{
+		rows:   [numDomains]int{len(from.spanID), len(from.ints[iEvTime]), len(from.ints[iLkFlags])},
+		traces: slices.Clone(from.traces), ends: slices.Clone(from.ends),
+		spanID: slices.Clone(from.spanID), parent: slices.Clone(from.parent),
+	}
+	from.traces, from.ends, from.spanID, from.parent = from.traces[:0], from.ends[:0], from.spanID[:0], from.parent[:0]
+	for f, vs := range from.ints {
+		if slices.ContainsFunc(vs, func(v int64) bool { return v != 0 }) {
+			g.ints[f] = slices.Clone(vs)
 		}
+		from.ints[f] = vs[:0]
 	}
 	for f := range g.strs {
 		g.strs[f] = b.strs[f].finish()
 	}
 	for d := range g.sets {
-		s := &b.sets[d]
-		for i := range s.cols {
-			s.set.cols[i].strs = s.cols[i].finish()
-		}
-		g.sets[d] = s.set
+		g.sets[d] = b.sets[d].finish()
 	}
+	b.made++
 	g.complete()
 	return g
 }
@@ -144,6 +166,24 @@ type setBuilder struct {
 	key    []byte
 }
 
+// finish returns the attributes, and empties s.
+func (s *setBuilder) finish() attrSet {
+	out := attrSet{shapes: s.set.shapes, codes: slices.Clone(s.set.codes), cols: make([]column, len(s.set.cols))}
+	for i := range s.set.cols {
+		c := &s.set.cols[i]
+		out.cols[i] = column{attrKey: c.attrKey, n: c.n, strs: s.cols[i].finish()}
+		if len(c.ints) > 0 {
+			out.cols[i].ints = slices.Clone(c.ints)
+		}
+		*c = column{ints: c.ints[:0]}
+	}
+	clear(s.index)
+	clear(s.shapes)
+	s.set = attrSet{cols: s.set.cols[:0], codes: s.set.codes[:0]}
+	s.guess, s.last = nil, 0
+	return out
+}
+
 func (s *setBuilder) begin() { s.row = s.row[:0] }
 
 // column returns the column of key, the i-th of the row in progress.
@@ -168,8 +208,16 @@ func (s *setBuilder) newColumn(key attrKey) int32 {
 	}
 	c := int32(len(s.set.cols))
 	s.index[key] = c
-	s.set.cols = append(s.set.cols, column{attrKey: key})
-	s.cols = append(s.cols, strBuilder{})
+	if len(s.set.cols) == cap(s.set.cols) {
+		s.set.cols = append(s.set.cols, column{})
+		s.cols = append(s.cols[:c], strBuilder{})
+	} else { // with the memory that it had for an earlier group
+		s.set.cols = s.set.cols[:c+1]
+		if s.cols = s.cols[:cap(s.cols)]; len(s.cols) <= int(c) {
+			s.cols = append(s.cols, strBuilder{})
+		}
+	}
+	s.set.cols[c].attrKey = key
 	return c
 }
 
@@ -204,8 +252,9 @@ func (s *setBuilder) shape(cols []int32) int32 {
 // strBuilder makes a strCol. It gives the dictionary up when most values are distinct,
 // unless keep is set.
 type strBuilder struct {
-	col   strCol
-	index map[string]uint32
+	dict  []string // or all values, if plain
+	codes []uint32
+	index strIndex
 	last  uint32 // code of the last value
 	plain bool
 	keep  bool
@@ -216,51 +265,89 @@ const plainMin = 512
 
 func (b *strBuilder) add(s string, mem *arena) {
 	if b.plain {
-		b.col.dict = append(b.col.dict, mem.str(s))
+		b.dict = append(b.dict, mem.str(s))
 		return
 	}
-	if len(b.col.dict) > 0 && b.col.dict[b.last] == s {
-		b.col.codes = append(b.col.codes, b.last)
+	if len(b.dict) > 0 && b.dict[b.last] == s {
+		b.codes = append(b.codes, b.last)
 		return
 	}
 	b.last = b.code(s, mem)
-	b.col.codes = append(b.col.codes, b.last)
-	if n := len(b.col.dict); n >= plainMin && !b.keep && n > len(b.col.codes)*3/4 {
+	b.codes = append(b.codes, b.last)
+	if n := len(b.dict); n >= plainMin && !b.keep && n > len(b.codes)*3/4 {
 		b.giveUp()
 	}
 }
 
 // addCode appends a value whose code is known.
-func (b *strBuilder) addCode(code uint32) { b.col.codes = append(b.col.codes, code) }
+func (b *strBuilder) addCode(code uint32) { b.codes = append(b.codes, code) }
 
 // code returns the code of s.
 func (b *strBuilder) code(s string, mem *arena) uint32 {
-	code, ok := b.index[s]
-	if !ok {
-		if b.index == nil {
-			b.index = map[string]uint32{}
-		}
-		s = mem.str(s)
-		code = uint32(len(b.col.dict))
-		b.index[s] = code
-		b.col.dict = append(b.col.dict, s)
+	slot := b.index.find(s, b.dict)
+	if code := *slot; code != 0 {
+		return code - 1
 	}
-	return code
+	b.dict = append(b.dict, mem.str(s))
+	*slot = uint32(len(b.dict))
+	return uint32(len(b.dict)) - 1
 }
 
 func (b *strBuilder) giveUp() {
-	vs := make([]string, len(b.col.codes), 2*len(b.col.codes))
-	for i, c := range b.col.codes {
-		vs[i] = b.col.dict[c]
+	vs := make([]string, len(b.codes), 2*len(b.codes))
+	for i, c := range b.codes {
+		vs[i] = b.dict[c]
 	}
-	b.col, b.index, b.plain = strCol{dict: vs}, nil, true
+	clear(b.dict)
+	b.dict, b.codes, b.plain = vs, b.codes[:0], true
 }
 
-func (b *strBuilder) finish() strCol {
-	if len(b.col.dict) == 1 && b.col.dict[0] == "" {
-		return strCol{}
+// finish returns the column, and empties b.
+func (b *strBuilder) finish() (out strCol) {
+	switch {
+	case b.plain:
+		out.dict = slices.Clone(b.dict)
+	case len(b.dict) > 1 || len(b.dict) == 1 && b.dict[0] != "":
+		out = strCol{dict: slices.Clone(b.dict), codes: slices.Clone(b.codes)}
 	}
-	return b.col
+	b.index.reset(len(b.dict))
+	clear(b.dict)
+	b.dict, b.codes, b.last, b.plain = b.dict[:0], b.codes[:0], 0, false
+	return out
+}
+
+// strIndex finds strings in a dictionary: a hash table of codes, plus one.
+type strIndex struct {
+	seed  maphash.Seed
+	slots []uint32 // a power of two, at least twice as many as strings
+}
+
+// find returns the slot of s, 0 if dict does not have it: the caller then appends s to
+// dict and sets the slot to the length of dict.
+func (x *strIndex) find(s string, dict []string) *uint32 {
+	if 2*len(dict) >= len(x.slots) {
+		if x.slots == nil {
+			x.seed = maphash.MakeSeed()
+		}
+		x.slots = make([]uint32, max(16, 2*len(x.slots)))
+		for i, s := range dict {
+			*x.find(s, dict[:i]) = uint32(i) + 1
+		}
+	}
+	mask := uint64(len(x.slots) - 1)
+	for i := maphash.String(x.seed, s) & mask; ; i = (i + 1) & mask {
+		if slot := &x.slots[i]; *slot == 0 || dict[*slot-1] == s {
+			return slot
+		}
+	}
+}
+
+// reset empties x, which has had n strings.
+func (x *strIndex) reset(n int) {
+	if len(x.slots) > 64+8*n {
+		x.slots = nil // clearing it each time would cost more than filling it
+	}
+	clear(x.slots)
 }
 
 // arena holds the bytes of many small strings.

@@ -11,6 +11,7 @@ import (
 type copier struct {
 	g      *group
 	b      *builder
+	made   int     // groups that b had made
 	events []int32 // ends
 	links  []int32
 	strs   [numStrs]codeMap
@@ -37,9 +38,12 @@ func newCopier(g *group, b *builder) *copier {
 	return c
 }
 
+// bound reports whether rows go to the group that b makes now.
+func (c *copier) bound(b *builder) bool { return c.b == b && c.made == b.made }
+
 // bind makes b the builder that rows go to from now on.
 func (c *copier) bind(b *builder) {
-	c.b = b
+	c.b, c.made = b, b.made
 	c.strs = [numStrs]codeMap{}
 	for d := range c.sets {
 		set, s := &c.g.sets[d], &c.sets[d]

@@ -20,14 +20,16 @@ const groupVersion = 1
 // encoder turns groups into a header and sections. docs/formats/traces.md describes the
 // bytes.
 type encoder struct {
-	put  func(block []byte) (part.Ref, error)
-	z    *codec.Zstd // nil does not compress
-	buf  []byte
-	tmp  []byte
-	nums []int64
-	raw  []byte
-	err  error
-	end  uint64 // end of the last section: references count from it
+	put   func(block []byte) (part.Ref, error)
+	z     *codec.Zstd // nil does not compress
+	buf   []byte
+	tmp   []byte
+	nums  []int64
+	steps []int64
+	vals  []float64
+	raw   []byte
+	err   error
+	end   uint64 // end of the last section: references count from it
 }
 
 // write stores the section in e.buf, if any, and appends its reference to header.
@@ -114,25 +116,33 @@ const (
 
 func (e *encoder) parents(g *group) {
 	e.nums, e.raw = e.nums[:0], e.raw[:0]
-	rows := map[model.SpanID]int{}
+	var rows map[model.SpanID]int // of a trace with many spans
 	for t := range g.traces {
 		from, to := g.run(t)
 		clear(rows)
-		for i := from; i < to; i++ {
+		for i := from; i < to && to-from > maxFew; i++ {
+			if rows == nil {
+				rows = map[model.SpanID]int{}
+			}
 			if _, ok := rows[g.spanID[i]]; !ok {
 				rows[g.spanID[i]] = i
 			}
 		}
 		for i := from; i < to; i++ {
 			p := g.parent[i]
-			row, known := rows[p]
-			switch {
-			case p.IsZero():
+			if p.IsZero() {
 				e.nums = append(e.nums, parentNone)
-			case known:
+				continue
+			}
+			row, known := rows[p]
+			if to-from <= maxFew {
+				row = from + slices.Index(g.spanID[from:to], p)
+				known = row >= from
+			}
+			if known {
 				d := int64(row - i)
 				e.nums = append(e.nums, parentRow+(d<<1^d>>63))
-			default:
+			} else {
 				e.nums = append(e.nums, parentOther)
 				e.raw = append(e.raw, p[:]...)
 			}
@@ -145,7 +155,7 @@ func (e *encoder) parents(g *group) {
 // starts: the first of each trace, then the differences within traces.
 func (e *encoder) starts(g *group) {
 	e.nums = e.nums[:0]
-	var steps []int64
+	steps := e.steps[:0]
 	for t := range g.traces {
 		from, to := g.run(t)
 		e.nums = append(e.nums, g.ints[iStart][from])
@@ -155,6 +165,7 @@ func (e *encoder) starts(g *group) {
 	}
 	e.ints(e.nums, false)
 	e.ints(steps, false)
+	e.steps = steps
 }
 
 // ints appends a column of integers, compressed once more if squeeze is set.
@@ -237,11 +248,11 @@ func (e *encoder) set(h []byte, s *attrSet) []byte {
 }
 
 func (e *encoder) floats(bits []int64) {
-	vs := make([]float64, len(bits))
-	for i, b := range bits {
-		vs[i] = math.Float64frombits(uint64(b))
+	e.vals = e.vals[:0]
+	for _, b := range bits {
+		e.vals = append(e.vals, math.Float64frombits(uint64(b)))
 	}
-	e.buf = codec.AppendFloats(e.buf, vs)
+	e.buf = codec.AppendFloats(e.buf, e.vals)
 }
 
 // idHash is what the filter of a group holds of a trace id.

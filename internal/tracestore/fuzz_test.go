@@ -23,7 +23,7 @@ func seedRecord(f *testing.F) []byte {
 	var refused store.Refused
 	in := storetest.Spans(newShop(9, storetest.Now()).batch(20))
 	refs := collect(in, Limits{}, storetest.Now(), &refused)
-	rec, err := appendRecord(nil, buildGroups(refs[:min(5, len(refs))], in)[0])
+	rec, err := recordOf(buildGroups(refs[:min(5, len(refs))], in, new(builders))[0])
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -32,6 +32,12 @@ func seedRecord(f *testing.F) []byte {
 		f.Fatal(err)
 	}
 	return raw
+}
+
+func recordOf(g *group) ([]byte, error) {
+	r := newRecorder()
+	err := r.add(g)
+	return r.out, err
 }
 
 // FuzzRecord decodes anything as a record. What decodes can be read in every way, and
@@ -50,7 +56,7 @@ func FuzzRecord(f *testing.F) {
 			return
 		}
 		text := groupText(t, g)
-		again, err := appendRecord(nil, g)
+		again, err := recordOf(g)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +67,7 @@ func FuzzRecord(f *testing.F) {
 		if got := groupText(t, h); got != text {
 			t.Errorf("group changes on its way through a record: %s, was %s", got, text)
 		}
-		merged, err := mergeGroups([]*group{g, h})
+		merged, err := mergeGroups([]*group{g, h}, new(builders))
 		if err != nil || merged.len() > g.len() {
 			t.Errorf("merge of a group with itself: %v", err)
 		}

@@ -17,6 +17,7 @@ type head struct {
 	bytes  int64
 	rows   int64
 	since  time.Time // when it was made
+	pool   *builders
 }
 
 type headKey struct {
@@ -24,8 +25,8 @@ type headKey struct {
 	day    part.Day
 }
 
-func newHead(now time.Time) *head {
-	return &head{groups: map[headKey][]*group{}, spans: map[model.Tenant]map[model.TraceID]int32{}, since: now}
+func newHead(now time.Time, pool *builders) *head {
+	return &head{groups: map[headKey][]*group{}, spans: map[model.Tenant]map[model.TraceID]int32{}, since: now, pool: pool}
 }
 
 func (h *head) empty() bool { return len(h.groups) == 0 }
@@ -62,7 +63,7 @@ func (h *head) add(tenant model.Tenant, g *group) error {
 			continue
 		}
 		tail := gs[len(gs)-n:]
-		merged, err := mergeGroups(tail)
+		merged, err := mergeGroups(tail, h.pool)
 		if err != nil {
 			return err
 		}

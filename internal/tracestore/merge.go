@@ -37,7 +37,8 @@ type merger struct {
 	emit func(*group) error
 	stop func() error                      // asked between traces; nil never stops
 	keep func(model.TraceID) (bool, error) // asked in ascending order; nil keeps all
-	b    *builder
+	pool *builders
+	b    *builder // from pool
 
 	segs  []*segment // reused
 	picks []pick     // reused
@@ -74,19 +75,26 @@ func (in *mergeInput) advance() error {
 func (in *mergeInput) trace() model.TraceID { return in.cur.g.traces[in.t] }
 
 // mergeGroups merges complete groups into one.
-func mergeGroups(gs []*group) (*group, error) {
+func mergeGroups(gs []*group, pool *builders) (*group, error) {
 	var out *group
-	rows := 0
-	m := &merger{size: 1 << 30, emit: func(g *group) error { out = g; return nil }}
+	m := &merger{size: 1 << 30, pool: pool, emit: func(g *group) error { out = g; return nil }}
 	for _, g := range gs {
 		m.in = append(m.in, &mergeInput{next: streamOf(g)})
-		rows += g.len()
 	}
-	m.b = newBuilder(rows)
-	return out, m.run()
+	err := m.run()
+	return out, err
 }
 
 func (m *merger) run() error {
+	m.b = m.pool.get()
+	if err := m.all(); err != nil {
+		return err
+	}
+	m.pool.put(m.b)
+	return nil
+}
+
+func (m *merger) all() error {
 	for _, in := range m.in {
 		if err := in.advance(); err != nil {
 			return err
@@ -144,7 +152,7 @@ func (m *merger) least() (id model.TraceID, ok bool) {
 // trace merges one trace from all inputs that have it. In one input it may go on over
 // several groups.
 func (m *merger) trace(id model.TraceID) error {
-	if m.b != nil && (m.b.len() >= m.size || m.size < maxGroupRows && m.b.children() >= maxChildren) {
+	if m.b.len() >= m.size || m.size < maxGroupRows && m.b.children() >= maxChildren {
 		if err := m.flush(); err != nil {
 			return err
 		}
@@ -173,14 +181,11 @@ func (m *merger) trace(id model.TraceID) error {
 
 func (m *merger) copy(id model.TraceID, segs []*segment, picks []pick) error {
 	for _, p := range picks {
-		if m.b == nil {
-			m.b = newBuilder(min(m.size, groupRows) + 1024)
-		}
 		s := segs[p.in]
 		switch {
 		case s.c == nil:
 			s.c = newCopier(s.g, m.b)
-		case s.c.b != m.b:
+		case !s.c.bound(m.b):
 			s.c.bind(m.b)
 		}
 		s.c.row(id, int(p.row))
@@ -194,12 +199,10 @@ func (m *merger) copy(id model.TraceID, segs []*segment, picks []pick) error {
 }
 
 func (m *merger) flush() error {
-	b := m.b
-	m.b = nil
-	if b == nil || b.len() == 0 {
+	if m.b.len() == 0 {
 		return nil
 	}
-	return m.emit(b.finish())
+	return m.emit(m.b.finish())
 }
 
 // pick is a span of one of several inputs.

@@ -225,7 +225,7 @@ func partStream(p *openPart, z *codec.Zstd) stream {
 // applies the steps of thinning that are due to all of them.
 func (s *Store) mergeParts(ctx context.Context, in []*openPart, w *part.Writer) (*part.Finished, error) {
 	out := newPartWriter(w, s.zMerge)
-	m := &merger{size: groupRows, emit: out.add, stop: ctx.Err}
+	m := &merger{size: groupRows, pool: &s.builders, emit: out.add, stop: ctx.Err}
 	info := in[0].Info
 	done, due := math.MaxInt, s.stepsDue(info.Day)
 	for _, p := range in {

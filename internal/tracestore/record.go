@@ -3,6 +3,8 @@ package tracestore
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/klauspost/compress/s2"
 
@@ -18,24 +20,66 @@ const recordVersion = 1
 // maxRecordBytes bounds what a record may decompress to.
 const maxRecordBytes = 1 << 30
 
-// appendRecord appends the record of g to dst.
-func appendRecord(dst []byte, g *group) ([]byte, error) {
-	var body []byte
-	e := encoder{put: func(block []byte) (part.Ref, error) {
-		ref := part.Ref{Off: uint64(len(body)), Len: uint32(len(block))}
-		body = append(body, block...)
+// recorder makes records, in memory that is used again.
+type recorder struct {
+	e    encoder
+	body []byte // sections
+	raw  []byte // the record before compression
+	out  []byte // records
+}
+
+func newRecorder() *recorder {
+	r := &recorder{}
+	r.e.put = func(block []byte) (part.Ref, error) {
+		ref := part.Ref{Off: uint64(len(r.body)), Len: uint32(len(block))}
+		r.body = append(r.body, block...)
 		return ref, nil
-	}}
-	header, err := e.group(g)
-	if err != nil {
-		return dst, fmt.Errorf("encode spans: %w", err)
 	}
-	raw := binary.AppendUvarint(make([]byte, 0, len(body)+len(header)+8), uint64(len(header)))
-	raw = append(append(raw, header...), body...)
-	dst = append(dst, recordVersion)
-	at := len(dst)
-	dst = append(dst, make([]byte, s2.MaxEncodedLen(len(raw)))...)
-	return dst[:at+len(s2.Encode(dst[at:], raw))], nil
+	return r
+}
+
+// maxRecorder is how big records may have been for their memory to be used again.
+const maxRecorder = 4 << 20
+
+// release gives r to the pool. Its records are not valid any more.
+func (r *recorder) release(pool *sync.Pool) {
+	if cap(r.body)+cap(r.raw)+cap(r.out) <= maxRecorder {
+		pool.Put(r)
+	}
+}
+
+// records returns the record of each group, valid until r is released.
+func (r *recorder) records(groups []*group) ([][]byte, error) {
+	r.out = r.out[:0]
+	ends := make([]int, len(groups))
+	for i, g := range groups {
+		if err := r.add(g); err != nil {
+			return nil, err
+		}
+		ends[i] = len(r.out)
+	}
+	records, from := make([][]byte, len(groups)), 0
+	for i, end := range ends {
+		records[i] = r.out[from:end:end]
+		from = end
+	}
+	return records, nil
+}
+
+// add appends the record of g to r.out.
+func (r *recorder) add(g *group) error {
+	r.body = r.body[:0]
+	header, err := r.e.group(g)
+	if err != nil {
+		return fmt.Errorf("encode spans: %w", err)
+	}
+	r.raw = binary.AppendUvarint(r.raw[:0], uint64(len(header)))
+	r.raw = append(append(r.raw, header...), r.body...)
+	r.out = append(r.out, recordVersion)
+	at, most := len(r.out), s2.MaxEncodedLen(len(r.raw))
+	r.out = slices.Grow(r.out, most)[:at+most]
+	r.out = r.out[:at+len(s2.Encode(r.out[at:], r.raw))]
+	return nil
 }
 
 // parseRecord returns the group of a record, complete.

@@ -99,14 +99,16 @@ func (o Options) validate() error {
 
 // Store is a trace store. Its methods are safe for concurrent use.
 type Store struct {
-	opts    Options
-	log     *wal.Log
-	parts   *part.Set[*partIndex]
-	z       *codec.Zstd // for flushes
-	zMerge  *codec.Zstd
-	scratch scratches
-	metrics *metrics
-	full    chan struct{} // tells Run that the head is full
+	opts      Options
+	log       *wal.Log
+	parts     *part.Set[*partIndex]
+	z         *codec.Zstd // for flushes
+	zMerge    *codec.Zstd
+	scratch   scratches
+	builders  builders
+	recorders sync.Pool // of *recorder
+	metrics   *metrics
+	full      chan struct{} // tells Run that the head is full
 
 	flushMu sync.Mutex // serialises flushes
 
@@ -124,7 +126,8 @@ func Open(dir string, log *wal.Log, opts Options) (*Store, error) {
 	if err := opts.validate(); err != nil {
 		return nil, fmt.Errorf("open trace store: %w", err)
 	}
-	s := &Store{opts: opts, log: log, full: make(chan struct{}, 1), head: newHead(opts.Now())}
+	s := &Store{opts: opts, log: log, full: make(chan struct{}, 1)}
+	s.head = newHead(opts.Now(), &s.builders)
 	s.metrics = newMetrics(opts.Registerer, s)
 	var err error
 	if s.z, err = codec.NewZstd(codec.LevelFast); err != nil {
@@ -223,7 +226,7 @@ func (s *Store) Flush(ctx context.Context) error {
 	defer s.flushMu.Unlock()
 	s.mu.Lock()
 	h, pos := s.head, s.log.End()
-	s.head, s.sealed = newHead(s.opts.Now()), h
+	s.head, s.sealed = newHead(s.opts.Now(), &s.builders), h
 	s.mu.Unlock()
 
 	err := s.writeHead(ctx, h, pos)
@@ -267,7 +270,7 @@ func (s *Store) writePart(ctx context.Context, key headKey, gs []*group) (*part.
 		return nil, err
 	}
 	out := newPartWriter(w, s.z)
-	m := &merger{size: groupRows, emit: out.add, stop: ctx.Err}
+	m := &merger{size: groupRows, pool: &s.builders, emit: out.add, stop: ctx.Err}
 	for _, g := range gs {
 		m.in = append(m.in, &mergeInput{next: streamOf(g)})
 	}
