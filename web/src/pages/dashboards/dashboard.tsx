@@ -19,6 +19,8 @@ import { answerable, runAnnotation } from '@/grafana/annotations';
 import type { Frame } from '@/grafana/frames';
 import { flat, layout } from '@/grafana/layout';
 import type { Placed } from '@/grafana/layout';
+import { equal } from '@/grafana/jsontext';
+import { migrate } from '@/grafana/migrate';
 import { clone, obj } from '@/grafana/model';
 import type { Annotation, Dashboard, Json, Panel } from '@/grafana/model';
 import { PanelView } from '@/grafana/panel-view';
@@ -31,6 +33,7 @@ import { Button, Empty, ErrorBox, IconButton, Loading } from '@/ui/kit';
 import { addPanel, changePanel, movePanel, removePanel } from './edit';
 import type { Draft } from './edit';
 import { Grid } from './grid';
+import { LeaveGuard } from './leave';
 import { PanelMenu } from './panel-menu';
 import { Links, Switches, Variables } from './variables';
 
@@ -77,17 +80,20 @@ function Loaded({ meta, json }: { meta: DashboardMeta; json: Json }): JSX.Elemen
       </div>
     );
   }
-  return <View meta={meta} dashboard={read.dashboard} draft={draft} onDraft={setDraft} />;
+  const changed = () => draft !== undefined && (draft.text !== undefined || !equal(draft.json, migrate(json)));
+  return <View meta={meta} dashboard={read.dashboard} draft={draft} changed={changed} onDraft={setDraft} />;
 }
 
 interface ViewProps {
   meta: DashboardMeta;
   dashboard: Dashboard;
   draft: Draft | undefined;
+  /** Whether the draft says something else than what is saved. */
+  changed: () => boolean;
   onDraft: (d: Draft | undefined) => void;
 }
 
-function View({ meta, dashboard, draft, onDraft }: ViewProps): JSX.Element {
+function View({ meta, dashboard, draft, changed, onDraft }: ViewProps): JSX.Element {
   const { search, set } = useUrl();
   const time = useTime();
   const client = useQueryClient();
@@ -301,6 +307,7 @@ function View({ meta, dashboard, draft, onDraft }: ViewProps): JSX.Element {
           onMove={(id, grid) => change((d) => movePanel(d, id, grid))}
         />
       )}
+      {editing && <LeaveGuard title={dashboard.title} changed={changed} onSave={() => setDialog('save')} />}
       <Suspense>
         {dialog === 'save' && draft && (
           <SaveDialog

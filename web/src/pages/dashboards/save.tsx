@@ -3,6 +3,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Dialog } from 'radix-ui';
 import { useState } from 'react';
 import type { JSX } from 'react';
+import { flushSync } from 'react-dom';
 import { useUrl } from '@/app/url';
 import { ApiError } from '@/core/api/http';
 import { folders, rawText, saveText } from '@/grafana/api';
@@ -32,7 +33,8 @@ export default function SaveDialog({ meta, dashboard, draft, onClose, onSaved }:
       const saved = await saveText(text, { folderUid: folder, message, overwrite });
       await client.invalidateQueries({ queryKey: ['dashboard'] });
       void client.invalidateQueries({ queryKey: ['dashboards'] });
-      onSaved();
+      // At once: going to the copy then leaves no unsaved edits behind.
+      flushSync(onSaved);
       if (copy) go(saved.url);
     } catch (err) {
       setError(err);
