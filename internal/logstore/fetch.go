@@ -265,7 +265,7 @@ func (f *fetcher) mayMatch(b *fetched) (bool, error) {
 		}
 		f.s.filters.put(b.info, bf)
 	}
-	return f.wants.may(&bf), nil
+	return f.wants.may(b, &bf), nil
 }
 
 // denied reports whether a filter that is in memory says that b holds nothing.
@@ -274,7 +274,7 @@ func (f *fetcher) denied(b *fetched) bool {
 		return false
 	}
 	bf, ok := f.s.filters.get(b.info)
-	return ok && !f.wants.may(&bf)
+	return ok && !f.wants.may(b, &bf)
 }
 
 // asksFilter reports whether filters of blocks can tell anything.
@@ -287,8 +287,8 @@ func (w *wants) asksFilter() bool {
 	return slices.ContainsFunc(w.values, func(vs []string) bool { return len(vs) > 0 })
 }
 
-// may reports whether a block with filter bf can hold what is wanted.
-func (w *wants) may(bf *blockFilter) bool {
+// may reports whether b, whose filter is bf, can hold what is wanted.
+func (w *wants) may(b *fetched, bf *blockFilter) bool {
 	for i := range w.lines {
 		if !w.lines[i].may(bf) {
 			return false
@@ -300,7 +300,7 @@ func (w *wants) may(bf *blockFilter) bool {
 			return false
 		}
 	}
-	return true
+	return !w.judge.lacks(b.part.Data, b.info, bf)
 }
 
 // fieldValues returns for each predicate the values that satisfy it, nil if these are many

@@ -13,7 +13,8 @@ import (
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
-// oldLines are the lines of testdata/v1, a store whose part has an index of version 1.
+// oldLines are the lines of testdata/v1 and v2, stores whose part has an index of that
+// version.
 func oldLines() []string {
 	var out []string
 	for i := range 40 {
@@ -27,11 +28,17 @@ func oldLines() []string {
 	return out
 }
 
-// TestReadsVersion1 opens a store of the first format, asks it, and merges its part with
+// TestReadsOldVersions opens stores of older formats, asks them, and merges their part with
 // one of today's.
-func TestReadsVersion1(t *testing.T) {
+func TestReadsOldVersions(t *testing.T) {
+	for _, version := range []string{"v1", "v2"} {
+		t.Run(version, func(t *testing.T) { testReadsOld(t, version) })
+	}
+}
+
+func testReadsOld(t *testing.T, version string) {
 	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS("testdata/v1")); err != nil {
+	if err := os.CopyFS(dir, os.DirFS("testdata/"+version)); err != nil {
 		t.Fatal(err)
 	}
 	o := openAt(t, dir, Options{})
@@ -54,10 +61,12 @@ func TestReadsVersion1(t *testing.T) {
 	if d := cmp.Diff(want, read(all)); d != "" {
 		t.Fatalf("lines (-want +got):\n%s", d)
 	}
-	filtered := all
-	filtered.Lines = []store.LineFilter{{Patterns: []string{"took=12ms"}}}
-	if got := read(filtered); len(got) != 1 {
-		t.Errorf("filtered lines %q, want 1", got)
+	for _, sub := range []string{"took=12ms", "user_012"} {
+		filtered := all
+		filtered.Lines = []store.LineFilter{{Patterns: []string{sub}}}
+		if got := read(filtered); len(got) != 1 {
+			t.Errorf("lines with %q: %q, want 1", sub, got)
+		}
 	}
 	b := &store.LogBatch{Streams: []store.LogStream{{Labels: appLabels("0")}}}
 	for i := range 20 {

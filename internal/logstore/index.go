@@ -40,6 +40,7 @@ type blockInfo struct {
 	min, max int64
 
 	templates []uint32 // of the lines, numbers in the part's table
+	widths    []uint8  // of their variables, see widths.go; nil if not known
 }
 
 // partIndex is the opened index of a part. Streams are numbered as in the table.
@@ -98,8 +99,9 @@ func (x *partIndex) reportOnce(ref part.Ref) bool {
 	return true
 }
 
-// indexVersion is the version of the index. Version 1 has no templates and no rows columns.
-const indexVersion = 2
+// indexVersion is the version of the index. Version 1 has no templates and no rows columns,
+// version 2 no widths of variables.
+const indexVersion = 3
 
 // maxColumn is the values of one codec column; longer lists are written in pieces.
 const maxColumn = 1 << 20
@@ -179,7 +181,8 @@ func (x *partIndex) encodeTemplates(dst []byte, z *codec.Zstd) []byte {
 		all = append(all, x.blocks[i].templates...)
 	}
 	dst = appendInts(dst, len(x.blocks), func(i int) int64 { return int64(len(x.blocks[i].templates)) })
-	return appendInts(dst, len(all), func(i int) int64 { return int64(all[i]) })
+	dst = appendInts(dst, len(all), func(i int) int64 { return int64(all[i]) })
+	return x.encodeWidths(dst, z)
 }
 
 func (x *partIndex) readTemplates(r *codec.Reader, z *codec.Zstd) *codec.Reader {
@@ -261,10 +264,12 @@ func decodeIndex(data []byte, z *codec.Zstd) (*partIndex, error) {
 	}
 	x.readFields(r)
 	x.readBlocks(r, version)
+	x.templates = newTemplateTable()
 	if version > 1 {
 		r = x.readTemplates(r, z)
-	} else {
-		x.templates = newTemplateTable()
+	}
+	if version > 2 {
+		x.readWidths(r, z)
 	}
 	if err := r.Err(); err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ type linePattern struct {
 	// is known. seek is what to look for in text: their common prefix, if that is long and
 	// saves looking for many, else needs.
 	needs, seek []string
+	exact       bool // re matches what holds one of needs
 }
 
 // compileLines compiles fs.
@@ -71,7 +72,7 @@ func compilePattern(p string) ([]linePattern, error) {
 		}
 		return ps, nil
 	}
-	return []linePattern{{re: re, needs: lits, seek: seek}}, nil
+	return []linePattern{{re: re, needs: lits, seek: seek, exact: exact && lits != nil}}, nil
 }
 
 // minSeek is the length from which a prefix of several literals is worth looking for.

@@ -165,7 +165,9 @@ func copyBlock(pt *part.Part[*partIndex], b *blockInfo, numbers []uint32, p *par
 	for i := range segs {
 		segs[i].stream = numbers[segs[i].stream]
 	}
-	info.templates = templates
+	if info.templates = templates; taken {
+		info.widths = b.widths
+	}
 	p.addBlock(info, segs)
 	return nil
 }

@@ -1,6 +1,7 @@
 package logstore
 
 import (
+	"encoding/hex"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ type spot struct {
 type spotPart struct {
 	text         string
 	begins, ends bool
+	token        uint64 // key of the token that has text as its variable; 0 is not known
 }
 
 // maxSpots bounds the spots of a filter in a template. With more of them printing the line
@@ -67,7 +69,7 @@ func (f *spotFinder) find(k int, rest string, begins bool) {
 	}
 	for n := range held(f.tp.kinds[k], rest) {
 		n++
-		f.parts = append(f.parts[:depth], spotPart{text: rest[:n], begins: begins, ends: n < len(rest)})
+		f.parts = append(f.parts[:depth], spotPart{text: rest[:n], begins: begins, ends: n < len(rest), token: f.tp.tokenWith(k, rest[:n])})
 		lit, behind := f.tp.lits[k+1], rest[n:]
 		switch {
 		case strings.HasPrefix(lit, behind):
@@ -109,10 +111,10 @@ func (f *lineFilter) needle(tp *template) *needle {
 		p := &f.patterns[i]
 		texts := []string{p.literal}
 		if p.re != nil {
-			if texts = p.needs; texts == nil || f.negate {
+			if texts = p.needs; texts == nil || f.negate && !p.exact {
 				return nil
 			}
-			n.sure = false
+			n.sure = n.sure && p.exact
 		}
 		for _, t := range texts {
 			if slices.ContainsFunc(tp.lits, func(l string) bool { return strings.Contains(l, t) }) {
@@ -130,14 +132,14 @@ func (f *lineFilter) needle(tp *template) *needle {
 // needleReader runs needles on the rows of a block.
 type needleReader struct {
 	reads []varReader
-	known map[columnNumber]bool // whether a column has a number; templates share columns
+	known map[columnText]bool // whether a column has a text; templates share columns
 	buf   []byte
 }
 
-// columnNumber is a number looked for in a column.
-type columnNumber struct {
+// columnText is a text looked for in a column.
+type columnText struct {
 	column int32
-	number int64
+	text   string
 }
 
 // narrow drops the rows that fail one of fs by what their variables hold, and returns the
@@ -173,7 +175,7 @@ func (m *mask) narrow(fs []lineFilter, sk *skeletons, of []*judgement, z *codec.
 	if err != nil {
 		return nil, err
 	}
-	r := needleReader{reads: reads, known: map[columnNumber]bool{}}
+	r := needleReader{reads: reads, known: map[columnText]bool{}}
 	dead := make([]bool, len(of)) // no line of the template passes
 	live := false                 // some row has to be looked at
 	for id := range run {
@@ -211,30 +213,43 @@ func (r *needleReader) live(n *needle, cols []int32) *needle {
 }
 
 // lacks reports whether no value of column c is as p wants it, where that is quick to
-// tell: p means one number.
+// tell: p means one number, or hex digits.
 func (r *needleReader) lacks(c int32, p *spotPart) bool {
 	v := &r.reads[c]
-	whole := p.begins && (p.ends || v.kind == varPadded && len(p.text) == v.width)
-	if !whole || v.kind != varInt && v.kind != varPadded || len(p.text) > maxDigits {
+	var has func() bool
+	switch {
+	case v.kind == varHex:
+		has = func() bool { return v.holdsHex(p.text, r) }
+	case v.kind == varInt && p.begins && p.ends, v.kind == varPadded && len(p.text) == v.width:
+		want, err := strconv.ParseInt(p.text, 10, 64)
+		if err != nil {
+			return false
+		}
+		has = func() bool { return slices.Contains(v.ints, want) }
+	default:
 		return false
 	}
-	want, err := strconv.ParseInt(p.text, 10, 64)
-	if err != nil {
-		return false
-	}
-	key := columnNumber{c, want}
-	has, ok := r.known[key]
+	key := columnText{c, p.text}
+	known, ok := r.known[key]
 	if !ok {
-		has = slices.Contains(v.ints, want)
-		r.known[key] = has
+		known = has()
+		r.known[key] = known
 	}
-	return !has
+	return !known
+}
+
+// holdsHex reports whether digits lie in the values of v, or in two neighbours.
+func (v *varReader) holdsHex(digits string, r *needleReader) bool {
+	r.buf = hex.AppendEncode(r.buf[:0], v.bytes)
+	return strings.Contains(text(r.buf), digits)
 }
 
 // run drops the rows that fail a needle of their template.
 func (r *needleReader) run(m *mask, sk *skeletons, run [][]*needle, moves [][]int32) {
-	for row, id := range sk.rows {
-		if k := row - m.from; len(run[id]) > 0 && uint(k) < uint(len(m.keep)) && m.keep[k] {
+	sk.seek(r.reads, moves, m.from)
+	rows := sk.rows[min(m.from, len(sk.rows)):]
+	for k, id := range rows[:min(len(m.keep), len(rows))] {
+		if len(run[id]) > 0 && m.keep[k] {
 			m.keep[k] = !slices.ContainsFunc(run[id], func(n *needle) bool { return n.keep != r.any(n, sk.cols[id]) })
 		}
 		for _, c := range moves[id] {

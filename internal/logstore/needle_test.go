@@ -75,7 +75,9 @@ func TestNeedles(t *testing.T) {
 		checkNeedles(t, enc.sk, lines, sub)
 	}
 	tp := enc.sk.list[0]
-	if got := tp.spots("user_04242"); !slices.ContainsFunc(got, func(s spot) bool { return s.parts[0] == spotPart{text: "04242", begins: true} }) {
+	if got := tp.spots("user_04242"); !slices.ContainsFunc(got, func(s spot) bool {
+		return s.parts[0] == spotPart{text: "04242", begins: true, token: tokenKey("user_04242")}
+	}) {
 		t.Errorf("user_04242 lies in %+v", got)
 	}
 	if tp.contains("user-04242") != never {

@@ -211,8 +211,19 @@ func (s *skeletons) render(keep []bool, from int, z *codec.Zstd, pool *bufferPoo
 	frames := make([]frame, len(s.list))
 	var lits []byte // of all frames
 	ends = make([]uint32, len(s.rows))
-	for i, id := range s.rows {
-		if k := i - from; keep == nil || uint(k) < uint(len(keep)) && keep[k] {
+	if keep != nil {
+		rows = rows[:min(len(keep), len(rows))]
+		s.seek(vars, moves, from)
+	}
+	end := func(row int) {
+		ends[row] = uint32(len(buf))
+		buf = append(buf, '\n')
+	}
+	for i := range min(from, len(s.rows)) {
+		end(i)
+	}
+	for k, id := range rows {
+		if keep == nil || keep[k] {
 			fr := &frames[id]
 			if fr.ends == nil {
 				*fr, lits = s.frame(int(id), vars, lits)
@@ -229,10 +240,38 @@ func (s *skeletons) render(keep []bool, from int, z *codec.Zstd, pool *bufferPoo
 				vars[c].skip()
 			}
 		}
-		ends[i] = uint32(len(buf))
-		buf = append(buf, '\n')
+		end(from + k)
+	}
+	for i := from + len(rows); i < len(s.rows); i++ {
+		end(i)
 	}
 	return buf, ends, nil
+}
+
+// seek moves vars, columns at their begin, on to a row. moves is which of them move on with
+// a row of each template.
+func (s *skeletons) seek(vars []varReader, moves [][]int32, row int) {
+	rows := make([]int, len(s.list))
+	for _, id := range s.rows[:min(row, len(s.rows))] {
+		rows[id]++
+	}
+	for id, cols := range moves {
+		for _, c := range cols {
+			vars[c].next += rows[id]
+		}
+	}
+	for c := range vars {
+		v := &vars[c]
+		switch {
+		case v.bytes == nil:
+		case v.widths == nil:
+			v.at = v.next * ((v.width + 1) / 2)
+		default:
+			for _, w := range v.widths[:v.next] {
+				v.at += int(w+1) / 2
+			}
+		}
+	}
 }
 
 // open reads the columns that are needed; integers lie in the memory of scratch. It also
@@ -386,19 +425,29 @@ func (tp *template) contains(sub string) verdict {
 	return never
 }
 
+// decide judges whether lines of tp satisfy p.
+func (p *linePattern) decide(tp *template) verdict {
+	if p.re == nil {
+		return tp.contains(p.literal)
+	}
+	if p.needs == nil {
+		return maybe
+	}
+	v := never
+	for _, l := range p.needs {
+		v = max(v, tp.contains(l))
+	}
+	if !p.exact {
+		v = min(v, maybe)
+	}
+	return v
+}
+
 // decide judges whether lines of tp satisfy f.
 func (f *lineFilter) decide(tp *template) verdict {
 	some := never
 	for i := range f.patterns {
-		p := &f.patterns[i]
-		v := maybe
-		switch {
-		case p.re == nil:
-			v = tp.contains(p.literal)
-		case p.needs != nil && !slices.ContainsFunc(p.needs, func(l string) bool { return tp.contains(l) != never }):
-			v = never
-		}
-		some = max(some, v)
+		some = max(some, f.patterns[i].decide(tp))
 	}
 	if f.negate {
 		return sure - some

@@ -97,6 +97,7 @@ func (p *partWriter) endBlock() error {
 			p.buf = codec.AppendInts(p.buf, b.times)
 		case colLines:
 			p.buf, info.templates = b.appendLines(p.buf, p.templates, &p.lines, &p.filter, p.zstd)
+			info.widths = p.lines.widthsOf(info.templates)
 		case colMeta:
 			p.buf = p.meta.encode(p.buf, p.zstd)
 		case colFilter:
