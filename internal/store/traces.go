@@ -224,6 +224,9 @@ type TraceIndex interface {
 	// TagValues returns the distinct values of attr, most frequent first, at most limit
 	// (0 for all); when it cuts, it warns.
 	TagValues(ctx context.Context, tenant model.Tenant, attr Attr, limit int, sel SpanSelector) ([]TagValue, error)
+	// Price returns what a Scan of sel would read, without reading columns. Here Where and
+	// the wanted columns count.
+	Price(ctx context.Context, tenant model.Tenant, sel SpanSelector) (model.ScanPrice, error)
 }
 
 // TagValue is a distinct value of an attribute as text, and its type.

@@ -165,10 +165,17 @@ func (e *wantedEntity) put(cols *attrColumns, row int) {
 	}
 }
 
+// rowSections returns the sections of what every row has.
+func rowSections() []int {
+	return []int{
+		secIDs, secSpanID, secParent, secInts + iStart, secInts + iDur, secInts + iKind, secInts + iStatus,
+		secStrs + sName, secStrs + sMessage, secStrs + sRes, secStrs + sScope,
+	}
+}
+
 // newRowSource reads the sections of g that want needs.
 func newRowSource(g *group, want *wanted) (*rowSource, error) {
-	err := g.need(secIDs, secSpanID, secParent, secInts+iStart, secInts+iDur, secInts+iKind, secInts+iStatus,
-		secStrs+sName, secStrs+sMessage, secStrs+sRes, secStrs+sScope)
+	err := g.need(rowSections()...)
 	if err != nil {
 		return nil, err
 	}

@@ -1,11 +1,13 @@
 package tracestore
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"math"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/pharos-o11y/pharos/internal/store"
 )
@@ -18,7 +20,8 @@ type where struct {
 
 type predicate struct {
 	store.SpanPredicate
-	re *regexp.Regexp
+	re      *regexp.Regexp
+	literal string // that is in every string that satisfies it; "" if there is none
 }
 
 func compileWhere(in [][]store.SpanPredicate, res resources) (*where, error) {
@@ -27,12 +30,18 @@ func compileWhere(in [][]store.SpanPredicate, res resources) (*where, error) {
 		ps := make([]predicate, 0, len(conj))
 		for _, p := range conj {
 			c := predicate{SpanPredicate: p}
+			if p.Op == store.OpEqual && p.Type == store.ValueString {
+				c.literal = p.Str
+			}
 			if p.Op == store.OpRegexp || p.Op == store.OpNotRegexp {
 				re, err := regexp.Compile("^(?s:" + p.Str + ")$")
 				if err != nil {
 					return nil, fmt.Errorf("compile regular expression %q: %w", p.Str, err)
 				}
 				c.re = re
+				if p.Op == store.OpRegexp {
+					c.literal = requiredLiteral(p.Str)
+				}
 			}
 			ps = append(ps, c)
 		}
@@ -254,7 +263,7 @@ func (p *predicate) text(s string) bool {
 	case store.OpExists:
 		return true
 	case store.OpRegexp:
-		return p.re.MatchString(s)
+		return strings.Contains(s, p.literal) && p.re.MatchString(s)
 	case store.OpNotRegexp:
 		return !p.re.MatchString(s)
 	}
@@ -426,13 +435,32 @@ func (g *group) needChildren() error {
 	return g.checkChildren()
 }
 
+// lacks reports whether no string of column c has literal in it. It looks at all text at
+// once, which is several times cheaper than to make a column of it.
+func (g *group) lacks(c *column, literal string) (bool, error) {
+	b, err := g.section(c.ref)
+	if b == nil || err != nil {
+		return false, err
+	}
+	r := g.decoder(b)
+	r.Byte()
+	r.mem.nums = r.numbers(r.mem.nums[:0])
+	text := r.block()
+	return !bytes.Contains(text, []byte(literal)), r.Err()
+}
+
 // valueRows returns the rows of domain d whose values in column i satisfy p.
 func (p *predicate) valueRows(g *group, d domain, i int) ([]bool, error) {
+	s := &g.sets[d]
+	c := &s.cols[i]
+	if g.src != nil && !c.loaded && c.typ == store.ValueString && p.literal != "" {
+		if lacks, err := g.lacks(c, p.literal); lacks || err != nil {
+			return nil, err
+		}
+	}
 	if err := g.needColumn(d, i); err != nil {
 		return nil, err
 	}
-	s := &g.sets[d]
-	c := &s.cols[i]
 	hit := func(int) bool { return true }
 	switch {
 	case c.typ == store.ValueString:

@@ -104,14 +104,11 @@ func parseStep(s string) (time.Duration, error) {
 }
 
 // metrics runs the metrics query of r.
-func (a *API) metrics(w http.ResponseWriter, r *http.Request, instant bool) ([]traceql.Series, query.Stats, error) {
-	e, p, err := a.metricParams(r.URL.Query(), instant)
-	if err != nil {
-		return nil, query.Stats{}, err
-	}
+func (a *API) metrics(w http.ResponseWriter, r *http.Request, e *traceql.Expr, p traceql.MetricParams) ([]traceql.Series, query.Stats, error) {
 	var out []traceql.Series
 	st, err := a.do(w, r, e.String(), func(ctx context.Context, tenants []model.Tenant, acct *store.Account) error {
 		p.Account = acct
+		var err error
 		out, err = traceql.Metrics(ctx, a.over(tenants), tenants[0], e, p)
 		return err
 	})
@@ -119,7 +116,14 @@ func (a *API) metrics(w http.ResponseWriter, r *http.Request, instant bool) ([]t
 }
 
 func (a *API) metricsRange(w http.ResponseWriter, r *http.Request) error {
-	series, st, err := a.metrics(w, r, false)
+	e, p, err := a.metricParams(r.URL.Query(), false)
+	if err != nil {
+		return err
+	}
+	if isExplain(r.URL.Query()) {
+		return a.explain(w, r, e, traceql.Params{}, p)
+	}
+	series, st, err := a.metrics(w, r, e, p)
 	if err != nil {
 		return err
 	}
@@ -143,7 +147,14 @@ func (a *API) metricsRange(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *API) metricsInstant(w http.ResponseWriter, r *http.Request) error {
-	series, st, err := a.metrics(w, r, true)
+	e, p, err := a.metricParams(r.URL.Query(), true)
+	if err != nil {
+		return err
+	}
+	if isExplain(r.URL.Query()) {
+		return a.explain(w, r, e, traceql.Params{}, p)
+	}
+	series, st, err := a.metrics(w, r, e, p)
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,9 @@ func (a *API) search(w http.ResponseWriter, r *http.Request) error {
 	if p.Range, err = a.searchRange(q); err != nil {
 		return err
 	}
+	if isExplain(q) {
+		return a.explain(w, r, e, p, traceql.MetricParams{})
+	}
 	var res traceql.SearchResult
 	st, err := a.do(w, r, e.String(), func(ctx context.Context, tenants []model.Tenant, acct *store.Account) error {
 		p.Account = acct

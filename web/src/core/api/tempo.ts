@@ -71,6 +71,25 @@ export async function searchTraces(q: string, r: Range, limit: number, signal?: 
   return out;
 }
 
+/** What one pipeline of a query would read. */
+export interface TraceRead {
+  query: string;
+  /** What the store evaluates: any of them. */
+  pushedDown?: string[];
+  blocks: number;
+  rowGroups: number;
+  prunedRowGroups: number;
+  spans: number;
+  filterBytes: number;
+  rowBytes: number;
+  readsResultsAgain: boolean;
+}
+
+export async function explainTraces(q: string, r: Range, signal?: AbortSignal): Promise<{ query: string; reads: TraceRead[]; totalBytes: number }> {
+  const params = { q, start: Math.floor(r.from / 1000), end: Math.ceil(r.to / 1000), explain: 1 };
+  return (await getJSON<{ query: string; reads: TraceRead[]; totalBytes: number }>('/api/search', params, signal)).body;
+}
+
 export interface TraceReply {
   trace: OtlpTrace;
   partial?: string;

@@ -24,6 +24,7 @@ import { Icon } from '@/ui/icons';
 import { Button, CostLine, Empty, ErrorBox, IconButton, Loading, LoadingBar, Segmented, Tabs } from '@/ui/kit';
 import { Scatter } from '@/viz/scatter';
 import { Compare } from './compare';
+import { TraceCost } from './cost';
 import { RedStrip } from './red';
 
 const limits = [50, 200, 500, 1000];
@@ -63,7 +64,9 @@ export default function TracesPage(): JSX.Element {
     const range = { from: String(Math.round(b.from)), to: String(Math.round(b.to)) };
     set({ ...range, box: undefined, ...(b.min !== undefined && b.max !== undefined ? { q: withTraceDuration(query, b.min, b.max) } : {}) });
   };
-  const compare = one(search['tab']) === 'compare';
+  const tab = one(search['tab']);
+  const compare = tab === 'compare';
+  const priced = tab === 'explain';
   const plain = parseForm(query) !== undefined;
   // A search for everything is about whole traces: their root spans.
   const base = /^\s*\{\s*\}\s*$/.test(query) ? '{ nestedSetParent < 0 }' : query;
@@ -124,11 +127,12 @@ export default function TracesPage(): JSX.Element {
       <section className="panel" aria-label="Traces">
         <Tabs
           label="View"
-          value={compare ? 'compare' : 'list'}
+          value={compare ? 'compare' : priced ? 'explain' : 'list'}
           onChange={(v) => set({ tab: v === 'list' ? undefined : v }, true)}
           tabs={[
             { id: 'list', label: `Traces${result ? ` ${count(traces.length)}${traces.length >= limit ? ' newest' : ''}` : ''}` },
             { id: 'compare', label: 'Why slow' },
+            { id: 'explain', label: 'Explain' },
           ]}
           end={
             compare ? (
@@ -145,7 +149,7 @@ export default function TracesPage(): JSX.Element {
                 />
               )
             ) : (
-              result && <CostLine cost={result.cost} parts={[result.inspectedTraces !== undefined && `${count(result.inspectedTraces)} traces inspected`, result.inspectedBytes !== undefined && `${formatValue(result.inspectedBytes, 'bytes')} scanned`]} />
+              !priced && result && <CostLine cost={result.cost} parts={[result.inspectedTraces !== undefined && `${count(result.inspectedTraces)} traces inspected`, result.inspectedBytes !== undefined && `${formatValue(result.inspectedBytes, 'bytes')} scanned`]} />
             )
           }
         />
@@ -158,6 +162,8 @@ export default function TracesPage(): JSX.Element {
               if (next) set({ q: next });
             }}
           />
+        ) : priced ? (
+          <TraceCost query={query} />
         ) : q.isPending ? (
           <Loading what="traces" />
         ) : result && traces.length === 0 ? (
