@@ -252,7 +252,7 @@ type jsonStage struct {
 }
 
 func (st *jsonStage) run(r *row) bool {
-	if st.shapes && r.shape != nil {
+	if st.shapes && r.found != nil {
 		return r.fromShape(errJSON, st.early)
 	}
 	s := jsonScan{src: r.line}

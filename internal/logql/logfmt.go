@@ -109,7 +109,7 @@ type logfmtStage struct {
 }
 
 func (st *logfmtStage) run(r *row) bool {
-	if st.shapes && r.shape != nil {
+	if st.shapes && r.found != nil {
 		return r.fromShape(errLogfmt, st.early)
 	}
 	s := logfmtScan{src: r.line, strict: st.strict}

@@ -38,10 +38,17 @@ type rangeAgg struct {
 	live    []int         // buffer
 	cols    [][]string    // buffer
 
-	pure      bool
-	outcomes  []outcome // by the number of the shape
-	outcomeOf uint64    // the stream they belong to
-	added     *accum    // by the latest add
+	pure       bool
+	pureOf     []string             // labels of the stream that matter; nil if all do
+	outcomes   []outcome            // by the ID of the fields, of the streams of the current batch
+	byStream   map[string][]outcome // of streams by the labels that matter
+	streamKey  string               // of outcomes
+	remembered int                  // outcomes in byStream, and those taken out of it since it was empty
+	number     float64              // of the current entry
+	numbered   bool                 // its unwrapped field has a number
+	added      *accum               // by the latest add
+	sampled    float64              // what it added
+	own        bool                 // that is the number of the entry
 
 	// The piece that the latest sample was in.
 	piece       int
@@ -177,6 +184,10 @@ func (a *rangeAgg) scan(x *exec) error {
 		return nil // its windows are empty
 	}
 	a.pure = a.isPure()
+	if u := a.expr.unwrap; a.pure && u != nil && a.src.sel.Parser != nil {
+		a.src.sel.Number = &model.FieldNumber{Name: u.name, Text: u.conv.number, Int: u.conv == convNumber}
+	}
+	a.byStream, a.streamKey = map[string][]outcome{}, "-"
 	plain := len(a.src.pipe.stages) == 0 && len(a.src.pipe.lines) == 0 && a.expr.unwrap == nil
 	for b, err := range x.engine.Reader.Select(x.ctx, x.tenant, a.src.sel) {
 		if err != nil {
@@ -287,131 +298,132 @@ func (a *rangeAgg) hold(slots int) error {
 // addRows sends the entries of b through the pipeline one by one.
 func (a *rangeAgg) addRows(b *store.LogRows) error {
 	p := a.src.pipe
-	pure := a.pure && len(b.Meta) == 0
-	if pure && a.outcomeOf != b.StreamID {
-		for i := range a.outcomes {
-			a.outcomes[i].known = false
-		}
-		a.outcomeOf = b.StreamID
+	pure := a.pure && len(b.Meta) == 0 && b.Found != nil
+	if pure {
+		a.recall(b)
 	}
-	values := b.Values
 	for i, t := range b.Times {
+		if t < a.from || t > a.until {
+			a.from = t
+			a.piece, a.until, a.inWindow = a.w.piece(t)
+		}
+		if !a.inWindow {
+			continue
+		}
+		var found *model.LineFields
+		if b.Found != nil {
+			found = b.Found[i]
+		}
+		var o *outcome
+		if pure && found != nil && found.ID >= 0 {
+			if o = a.outcome(found.ID); o.known {
+				if o.series == nil {
+					continue
+				}
+				v := o.value
+				switch {
+				case o.number:
+					v = b.Numbers[i]
+				case o.size:
+					v = float64(b.Sizes[i])
+				}
+				if err := a.sample(o.series, t, v); err != nil {
+					return err
+				}
+				continue
+			}
+		}
 		line := ""
 		if b.Lines != nil {
 			line = b.Lines[i]
-		}
-		var shape *model.LineShape
-		var found []string
-		if b.Shapes != nil {
-			if shape = b.Shapes[i]; shape != nil {
-				if found = shape.Values; !shape.Fixed {
-					n := len(shape.Fields)
-					found, values = values[:n], values[n:]
-				}
-			}
-		}
-		size := 0
-		if b.Sizes != nil {
-			size = int(b.Sizes[i])
-		}
-		var o *outcome
-		if pure && shape != nil {
-			if o = a.outcome(shape.ID); o.fits(found) {
-				if ok, err := a.repeat(o, found, t, size); ok || err != nil {
-					if err != nil {
-						return err
-					}
-					continue
-				}
-			}
 		}
 		if !p.passes(line) {
 			continue
 		}
 		p.row.begin(t, line, b.Stream)
-		p.row.shape, p.row.values, p.row.size = shape, found, size
+		p.row.found = found
+		if b.Sizes != nil {
+			p.row.size = int(b.Sizes[i])
+		}
 		for c := range b.Meta {
 			if v := b.Meta[c].Values[i]; v != "" {
 				p.row.addMeta(b.Meta[c].Name, v)
 			}
 		}
-		if !p.run() {
-			if o != nil {
-				o.learn(found, -1, nil)
-			}
-			continue
+		a.added, a.own = nil, false
+		if a.numbered = b.Numbers != nil && found != nil && found.ID >= 0; a.numbered {
+			a.number = b.Numbers[i]
 		}
-		a.added = nil
-		if err := a.add(&p.row, b.StreamID); err != nil {
-			return err
-		}
-		if o != nil && a.added != nil {
-			if at := a.unwrapped(shape, found); at >= 0 || a.expr.unwrap == nil {
-				o.learn(found, at, a.added)
+		if p.run() {
+			if err := a.add(&p.row, b.StreamID); err != nil {
+				return err
 			}
+		}
+		if o != nil {
+			bytes := a.expr.unwrap == nil && a.expr.fn.value == valueBytes
+			*o = outcome{known: true, series: a.added, value: a.sampled, number: a.own, size: bytes && a.src.sel.Sizes}
+			o.known = !bytes || o.size || a.added == nil
 		}
 	}
 	return nil
 }
 
-// outcome is what became of the latest entry of a shape, in one stream and without
-// metadata, and becomes of every other with the same values of fields.
+// outcome is what becomes of every entry with the same fields, in streams that do not
+// differ in labels that matter, and without metadata.
 type outcome struct {
 	known  bool
-	values []string
-	unwrap int    // which of them does not matter, since it is the sample; -1 if there is none
-	series *accum // nil if the entries are dropped
-
-	hits, misses int // entries that had the same values, and others
+	series *accum  // nil if the entries are dropped
+	value  float64 // of the sample, unless it is
+	number bool    // the number of the entry, or
+	size   bool    // the size of its line
 }
 
 func (a *rangeAgg) outcome(id int) *outcome {
-	for id >= len(a.outcomes) {
-		a.outcomes = append(a.outcomes, outcome{})
+	if id >= len(a.outcomes) {
+		a.outcomes = append(a.outcomes, make([]outcome, id+1-len(a.outcomes))...)
 	}
 	return &a.outcomes[id]
 }
 
-// fits reports whether o is known for an entry with values.
-func (o *outcome) fits(values []string) bool {
-	if !o.known {
-		return false
-	}
-	for i, v := range values {
-		if i != o.unwrap && v != o.values[i] {
-			o.misses++
-			return false
+// maxOutcomes bounds the outcomes that are remembered for further streams.
+const maxOutcomes = 1 << 18
+
+// recall sets the outcomes that hold for the stream of b.
+func (a *rangeAgg) recall(b *store.LogRows) {
+	key := a.key[:0]
+	if a.pureOf == nil {
+		key = binary.LittleEndian.AppendUint64(key, b.StreamID)
+	} else {
+		for _, l := range b.Stream {
+			if slices.Contains(a.pureOf, l.Name) {
+				key = appendKey(key, []model.Label{l})
+			}
 		}
 	}
-	o.hits++
-	return true
-}
-
-// learn sets o, unless what it knows is of use. It keeps copies of values.
-func (o *outcome) learn(values []string, unwrap int, series *accum) {
-	if o.known && o.misses <= 2*o.hits+16 {
+	a.key = key
+	if string(key) == a.streamKey {
 		return
 	}
-	o.hits, o.misses = 0, 0
-	o.known, o.unwrap, o.series = true, unwrap, series
-	o.values = o.values[:0]
-	for _, v := range values {
-		o.values = append(o.values, strings.Clone(v))
+	if a.streamKey != "-" {
+		if a.remembered += len(a.outcomes); a.remembered > maxOutcomes {
+			clear(a.byStream)
+			a.remembered = len(a.outcomes)
+		}
+		a.byStream[a.streamKey] = a.outcomes
 	}
+	a.streamKey = string(key)
+	a.outcomes = a.byStream[a.streamKey]
 }
 
-// unwrapped returns which of the values of the current entry was the sample, if a shape
-// says that it is the same for all its entries; else -1.
-func (a *rangeAgg) unwrapped(shape *model.LineShape, values []string) int {
-	if a.expr.unwrap == nil {
-		return -1
+// isNumber reports whether text, the unwrapped value of r, is the field of which the store
+// has the number.
+func (a *rangeAgg) isNumber(r *row, text string) bool {
+	at := slices.IndexFunc(r.found.Shape.Fields, func(f model.ShapeField) bool { return f.Name == a.expr.unwrap.name })
+	if at < 0 || text == "" {
+		return false
 	}
-	text, _ := a.src.pipe.row.get(a.expr.unwrap.name)
-	at := slices.IndexFunc(shape.Fields, func(f model.ShapeField) bool { return f.Name == a.expr.unwrap.name })
-	if at < 0 || values[at] == "" || len(values[at]) != len(text) || unsafe.StringData(values[at]) != unsafe.StringData(text) {
-		return -1
-	}
-	return at
+	v := r.found.Values[at]
+	return len(v) == len(text) && unsafe.StringData(v) == unsafe.StringData(text)
 }
 
 // isPure reports whether nothing but its labels decides what becomes of an entry, and its
@@ -426,37 +438,14 @@ func (a *rangeAgg) isPure() bool {
 			return false
 		}
 	}
+	if a.src.pipe.row.want != nil {
+		a.pureOf = a.src.pipe.row.want.bases
+	}
 	return len(a.src.pipe.lines) == 0 && !a.src.pipe.readsLine() &&
 		!slices.ContainsFunc(a.src.pipe.stages, func(s stage) bool {
 			f, ok := s.(*labelFormatStage)
-			return ok && slices.ContainsFunc(f.templates, func(t *lineTemplate) bool { return t != nil }) // with the time, perhaps
+			return ok && slices.ContainsFunc(f.templates, func(t *lineTemplate) bool { return t != nil && t.plain == nil }) // with the time, perhaps
 		})
-}
-
-// repeat adds an entry with the outcome o, as add does. It reports false if that has to be
-// looked at closer.
-func (a *rangeAgg) repeat(o *outcome, values []string, t int64, size int) (bool, error) {
-	if o.series == nil {
-		return true, nil
-	}
-	v := 1.0
-	switch {
-	case o.unwrap >= 0:
-		var ok bool
-		if v, ok = a.expr.unwrap.conv.number(values[o.unwrap]); !ok {
-			return false, nil
-		}
-	case a.expr.fn.value == valueBytes:
-		v = float64(size)
-	}
-	if t < a.from || t > a.until {
-		a.from = t
-		a.piece, a.until, a.inWindow = a.w.piece(t)
-	}
-	if !a.inWindow {
-		return true, nil
-	}
-	return true, a.sample(o.series, t, v)
 }
 
 // sample adds v at t, which lies in the current piece, to s.
@@ -474,7 +463,7 @@ func (a *rangeAgg) sample(s *accum, t int64, v float64) error {
 	return nil
 }
 
-// add turns the entry in r into a sample.
+// add turns the entry in r, which lies in the current piece, into a sample.
 func (a *rangeAgg) add(r *row, stream uint64) error {
 	v := 1.0
 	switch u := a.expr.unwrap; {
@@ -484,7 +473,9 @@ func (a *rangeAgg) add(r *row, stream uint64) error {
 			return nil
 		}
 		var err error
-		if v, err = u.conv.convert(text); err != nil {
+		if a.numbered && a.isNumber(r, text) {
+			v, a.own = a.number, true
+		} else if v, err = u.conv.convert(text); err != nil {
 			v = 0
 			if r.err == "" {
 				r.fail(errSample, strings.Clone(err.Error()))
@@ -500,13 +491,6 @@ func (a *rangeAgg) add(r *row, stream uint64) error {
 			v = float64(r.size)
 		}
 	}
-	if r.time < a.from || r.time > a.until {
-		a.from = r.time
-		a.piece, a.until, a.inWindow = a.w.piece(r.time)
-	}
-	if !a.inWindow {
-		return nil
-	}
 	if r.err != "" && (!a.preserve || !r.parserErr) {
 		ls := model.Labels(r.appendAll(nil))
 		return queryErrorf("pipeline error: '%s' for series: '%s'. To skip such lines add a label filter: | %s!=\"%s\" or | %s=\"\", after unwrap if there is one", r.err, ls, errorLabel, r.err, errorLabel)
@@ -515,7 +499,7 @@ func (a *rangeAgg) add(r *row, stream uint64) error {
 	if err != nil {
 		return err
 	}
-	a.added = s
+	a.added, a.sampled = s, v
 	return a.sample(s, r.time, v)
 }
 

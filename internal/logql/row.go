@@ -30,11 +30,10 @@ type row struct {
 	time   int64
 	line   string
 	stream model.Labels
-	shape  *model.LineShape // of the line, if the store knows it
-	values []string         // of its fields
-	size   int              // bytes of the line, if that is all there is of it
-	meta   []model.Label    // structured metadata
-	parsed []model.Label    // labels made by stages; values may be empty
+	found  *model.LineFields // of the line, if the store knows them
+	size   int               // bytes of the line, if that is all there is of it
+	meta   []model.Label     // structured metadata
+	parsed []model.Label     // labels made by stages; values may be empty
 
 	deleted []string // names removed by stages: they hide stream labels
 	created nameSet  // names that stages have ever set: parsers do not set them again
@@ -52,7 +51,7 @@ type row struct {
 
 // begin starts an entry. Its metadata is added with addMeta.
 func (r *row) begin(time int64, line string, stream model.Labels) {
-	r.time, r.line, r.stream, r.shape = time, line, stream, nil
+	r.time, r.line, r.stream, r.found = time, line, stream, nil
 	r.size = 0
 	r.meta, r.parsed, r.deleted = r.meta[:0], r.parsed[:0], r.deleted[:0]
 	r.created.reset()

@@ -208,11 +208,11 @@ func (x *shapeScan) logfmt(st *logfmtStage) bool {
 func (r *row) fromShape(errKind string, early []valueFilter) bool {
 	r.early = early
 	goOn := true
-	for i := 0; i < len(r.shape.Fields) && goOn; i++ {
-		goOn = r.extract(r.shape.Fields[i].Name, cleanText(r.values[i]))
+	for i := 0; i < len(r.found.Values) && goOn; i++ {
+		goOn = r.extract(r.found.Shape.Fields[i].Name, cleanText(r.found.Values[i]))
 	}
-	if goOn && r.shape.Err != "" {
-		r.failParser(errKind, r.shape.Err)
+	if err := r.found.Shape.Err; goOn && err != "" {
+		r.failParser(errKind, err)
 	}
 	r.early = nil
 	return !r.drop

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
@@ -79,7 +78,7 @@ func (e *emitter) flush(b *batch) {
 		}
 	}
 	e.done(b)
-	b.rows = store.LogRows{Times: r.Times[:0], Lines: r.Lines[:0], Meta: r.Meta[:0], Shapes: r.Shapes[:0], Values: r.Values[:0], Sizes: r.Sizes[:0]}
+	b.rows = store.LogRows{Times: r.Times[:0], Lines: r.Lines[:0], Meta: r.Meta[:0], Found: r.Found[:0], Numbers: r.Numbers[:0], Sizes: r.Sizes[:0]}
 	clear(b.cols)
 }
 
@@ -138,20 +137,21 @@ func (q *query) order(lo, hi int, f func(i int)) {
 // addBlock adds rows lo..hi of x.
 func (b *batch) addBlock(x *fetched, lo, hi int, q *query) {
 	had := len(b.rows.Times)
-	q.order(lo, hi, func(i int) { b.rows.Times = append(b.rows.Times, x.times[i]) })
-	if q.wants.yieldsLines() {
-		if x.lines.ends == nil { // nobody looks at them
-			b.rows.Lines = append(b.rows.Lines, make([]string, hi-lo)...)
-		} else {
-			q.order(lo, hi, func(i int) { b.rows.Lines = append(b.rows.Lines, x.lines.line(i)) })
-		}
+	b.rows.Times = appendRun(b.rows.Times, x.times[lo:hi], q.backward)
+	if q.wants.yieldsLines() && x.lines.ends != nil {
+		b.rows.Lines = padTo(b.rows.Lines, had)
+		q.order(lo, hi, func(i int) { b.rows.Lines = append(b.rows.Lines, x.lines.line(i)) })
 	}
 	if q.wants.sizes {
-		q.order(lo, hi, func(i int) { b.rows.Sizes = append(b.rows.Sizes, x.sizes[i]) })
+		b.rows.Sizes = appendRun(b.rows.Sizes, x.sizes[lo:hi], q.backward)
 	}
-	if q.wants.judge.parses() {
-		b.addShapes(x.found, lo, hi, q)
+	if x.found != nil {
+		b.rows.Found = appendRun(b.rows.Found, x.found[lo:hi], q.backward)
 	}
+	if x.numbers != nil {
+		b.rows.Numbers = appendRun(b.rows.Numbers, x.numbers[lo:hi], q.backward)
+	}
+	b.padFound(q)
 	if q.wants.noMeta {
 		return
 	}
@@ -172,16 +172,35 @@ func (b *batch) addBlock(x *fetched, lo, hi int, q *query) {
 // yieldsLines reports whether batches hold lines.
 func (w *wants) yieldsLines() bool { return !w.noLine || w.judge.parses() }
 
-// addShapes adds the shapes of rows lo..hi.
-func (b *batch) addShapes(p *parsed, lo, hi int, q *query) {
-	if p == nil {
-		b.rows.Shapes = append(b.rows.Shapes, make([]*model.LineShape, hi-lo)...)
-		return
+// padFound fills up the columns of what the parser finds for rows of which it is not known.
+func (b *batch) padFound(q *query) {
+	if q.wants.judge.parses() {
+		b.rows.Found = padTo(b.rows.Found, len(b.rows.Times))
+		if q.sel.Number != nil {
+			b.rows.Numbers = padTo(b.rows.Numbers, len(b.rows.Times))
+		}
 	}
-	q.order(lo, hi, func(i int) {
-		b.rows.Shapes = append(b.rows.Shapes, p.shapes[i])
-		b.rows.Values = append(b.rows.Values, p.values[p.starts[i]:p.starts[i+1]]...)
-	})
+}
+
+// appendRun appends src, reversed if the query goes backward.
+func appendRun[T any](dst, src []T, backward bool) []T {
+	had := len(dst)
+	dst = append(dst, src...)
+	if backward {
+		slices.Reverse(dst[had:])
+	}
+	return dst
+}
+
+// padTo appends zero values up to n of them.
+func padTo[T any](s []T, n int) []T {
+	had := len(s)
+	if had >= n {
+		return s
+	}
+	s = slices.Grow(s, n-had)[:n]
+	clear(s[had:])
+	return s
 }
 
 // addHead adds rows, which are in order of time.
@@ -189,19 +208,17 @@ func (b *batch) addHead(rows []row, q *query) {
 	q.order(0, len(rows), func(i int) {
 		r := &rows[i]
 		if q.wants.yieldsLines() {
-			b.rows.Lines = append(b.rows.Lines, r.line)
+			b.rows.Lines = append(padTo(b.rows.Lines, len(b.rows.Times)), r.line)
 		}
 		if q.wants.sizes {
 			b.rows.Sizes = append(b.rows.Sizes, int32(len(r.line)))
-		}
-		if q.wants.judge.parses() {
-			b.rows.Shapes = append(b.rows.Shapes, nil)
 		}
 		if !q.wants.noMeta {
 			b.addMeta(r.meta, len(b.rows.Times), q)
 		}
 		b.rows.Times = append(b.rows.Times, r.time)
 	})
+	b.padFound(q)
 }
 
 // addMeta sets the encoded fields of row i.
@@ -239,6 +256,11 @@ func (b *batch) column(name string, n int) *[]string {
 // finish brings the columns in the form of the contract.
 func (b *batch) finish() {
 	n := len(b.rows.Times)
+	if len(b.rows.Lines) > 0 {
+		b.rows.Lines = padTo(b.rows.Lines, n)
+	} else {
+		b.rows.Lines = nil
+	}
 	m, used := b.rows.Meta, 0
 	for i := range m {
 		c := &m[i]

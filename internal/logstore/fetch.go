@@ -36,13 +36,14 @@ type fetched struct {
 	meta  metaColumns
 	orig  []int32 // for each row its row in the block; nil if that is the same
 	bare  bool    // lines holds nothing: no row needs its line
-	found *parsed // nil if all lines have to be looked at
 
-	reader *shapeReader // while decoding
-	sizes  []int32      // of lines, if they are wanted
-	text   *buffer      // behind lines
-	held   int64        // bytes charged to the account
-	full   *fullRows
+	found   []*model.LineFields // of each row, nil if all lines have to be looked at
+	numbers []float64           // of each row, if the query has a number
+
+	sizes []int32 // of lines, if they are wanted
+	text  *buffer // behind lines
+	held  int64   // bytes charged to the account
+	full  *fullRows
 }
 
 // use is the rows of one stream in a block: from..to of the block, lo..hi of those that
@@ -153,7 +154,7 @@ func (f *fetcher) drop(b *fetched) {
 		b.text = nil
 	}
 	f.acct.Drop(b.held)
-	b.held, b.lines, b.meta, b.times, b.sizes, b.full, b.found = 0, lineText{}, metaColumns{}, nil, nil, nil, nil
+	b.held, b.lines, b.meta, b.times, b.sizes, b.full, b.found, b.numbers = 0, lineText{}, metaColumns{}, nil, nil, nil, nil, nil
 }
 
 // stop waits for what was started and drops everything.
@@ -428,7 +429,7 @@ func (f *fetcher) decodeText(b *fetched, keep *mask, buf *buffer) (int64, error)
 					return size, err
 				}
 			}
-			if err := f.applyShapes(b, enc.sk, of, keep, len(open) == 0, scratch); err != nil {
+			if err := f.findFields(b, enc.sk, of, keep, scratch); err != nil {
 				return size, err
 			}
 		}
@@ -458,10 +459,6 @@ func (f *fetcher) printLines(b *fetched, enc *encodedLines, keep *mask, open []*
 	for _, lf := range open {
 		keep.lines(lf, &b.lines)
 	}
-	if len(open) > 0 && b.reader != nil {
-		b.found = b.reader.parse(keep)
-	}
-	b.reader = nil
 	if f.wants.sizes && b.sizes == nil {
 		b.sizes = make([]int32, b.info.rows)
 		for i := range b.sizes {
@@ -471,17 +468,17 @@ func (f *fetcher) printLines(b *fetched, enc *encodedLines, keep *mask, open []*
 	return max(size, int64(len(b.lines.text))), nil
 }
 
-// applyShapes lets the query's parser look at the skeletons of b. parse says that keep
-// will not change any more.
-func (f *fetcher) applyShapes(b *fetched, sk *skeletons, of []*judgement, keep *mask, parse bool, scratch *buffer) error {
-	var err error
-	if b.reader, err = openShapes(sk, of, f.s.zstd, scratch); err != nil {
+// findFields finds the fields of the rows that keep holds, and drops those that fail a test.
+func (f *fetcher) findFields(b *fetched, sk *skeletons, of []*judgement, keep *mask, scratch *buffer) error {
+	r, err := openShapes(f.wants.judge, sk, of, f.s.zstd, scratch)
+	if err != nil {
 		return err
 	}
-	b.bare = !b.reader.filter(keep) && f.wants.noLine
-	if parse {
-		b.found, b.reader = b.reader.parse(keep), nil
+	b.found = make([]*model.LineFields, len(keep.keep))
+	if f.wants.judge.number != nil {
+		b.numbers = make([]float64, len(keep.keep))
 	}
+	b.bare = !r.parse(keep, b.found, b.numbers) && f.wants.noLine
 	return nil
 }
 
@@ -531,15 +528,11 @@ func (m *mask) open() {
 	}
 }
 
-// without returns the rows of m that have no shape in p, which are those that m keeps.
-func (m *mask) without(p *parsed) *mask {
+// without returns the rows of m that found has nothing of.
+func (m *mask) without(found []*model.LineFields) *mask {
 	out := &mask{b: m.b, from: m.from, keep: make([]bool, len(m.keep))}
-	n := 0
 	for i, k := range m.keep {
-		if k {
-			out.keep[i] = p.shapes[n] == nil
-			n++
-		}
+		out.keep[i] = k && found[i] == nil
 	}
 	return out
 }
@@ -598,6 +591,9 @@ func (m *mask) decide(fs []lineFilter, sk *skeletons, of []*judgement) []*lineFi
 	for k, keep := range m.keep {
 		m.keep[k] = keep && !of[rows[k]].deny
 	}
+	if len(fs) == 0 {
+		return nil
+	}
 	return m.undecided(fs, sk, of, func(*needle) bool { return false })
 }
 
@@ -643,25 +639,41 @@ func (f *fetcher) compact(b *fetched, m *mask) {
 	if m.keep == nil {
 		return
 	}
-	b.orig = make([]int32, 0, 64)
-	before := make([]int32, len(m.keep)+1) // wanted rows before each row
+	n := 0
+	for _, k := range m.keep {
+		if k {
+			n++
+		}
+	}
+	b.orig = make([]int32, 0, n)
 	for i, k := range m.keep {
 		if k {
 			b.orig = append(b.orig, int32(m.from+i))
 		}
-		before[i+1] = int32(len(b.orig))
 	}
 	for i := range b.uses {
 		if u := &b.uses[i]; u.lo < u.hi {
-			u.lo, u.hi = int(before[u.lo-m.from]), int(before[u.hi-m.from])
+			u.lo, _ = slices.BinarySearch(b.orig, int32(u.lo))
+			u.hi, _ = slices.BinarySearch(b.orig, int32(u.hi))
 		}
 	}
 	b.n = len(b.orig)
-	times := make([]int64, b.n)
 	for i, o := range b.orig {
-		times[i] = b.times[o]
+		b.times[i] = b.times[o]
 	}
-	b.times = times
+	b.times = b.times[:b.n]
+	if b.found != nil {
+		for i, o := range b.orig {
+			b.found[i] = b.found[int(o)-m.from]
+		}
+		b.found = b.found[:b.n]
+	}
+	if b.numbers != nil {
+		for i, o := range b.orig {
+			b.numbers[i] = b.numbers[int(o)-m.from]
+		}
+		b.numbers = b.numbers[:b.n]
+	}
 	if b.sizes != nil {
 		sizes := make([]int32, b.n)
 		for i, o := range b.orig {

@@ -193,43 +193,37 @@ func (c *cutter) cut(r *store.LogRows) bool {
 	if len(s.deletes) == 0 && r.Times[0] >= s.oldest && r.Times[len(r.Times)-1] >= s.oldest {
 		return true
 	}
-	n, from, to := 0, 0, 0 // values of the rows so far, before and after
+	n := 0
 	for i := range r.Times {
-		values := 0
-		if r.Shapes != nil && r.Shapes[i] != nil {
-			values = len(r.Shapes[i].Fields)
-		}
-		from += values
 		if c.gone(s, r, i) {
 			continue
 		}
-		copy(r.Values[to:to+values], r.Values[from-values:from])
-		to += values
-		if n < i {
-			r.Times[n] = r.Times[i]
-			if r.Lines != nil {
-				r.Lines[n] = r.Lines[i]
-			}
-			if r.Shapes != nil {
-				r.Shapes[n] = r.Shapes[i]
-			}
-			for k := range r.Meta {
-				r.Meta[k].Values[n] = r.Meta[k].Values[i]
-			}
+		move(r.Times, n, i)
+		move(r.Lines, n, i)
+		move(r.Sizes, n, i)
+		move(r.Found, n, i)
+		move(r.Numbers, n, i)
+		for k := range r.Meta {
+			move(r.Meta[k].Values, n, i)
 		}
 		n++
 	}
-	r.Times, r.Values = r.Times[:n], r.Values[:to]
-	if r.Lines != nil {
-		r.Lines = r.Lines[:n]
-	}
-	if r.Shapes != nil {
-		r.Shapes = r.Shapes[:n]
-	}
+	r.Times = r.Times[:n]
+	r.Lines = r.Lines[:min(n, len(r.Lines))]
+	r.Sizes = r.Sizes[:min(n, len(r.Sizes))]
+	r.Found = r.Found[:min(n, len(r.Found))]
+	r.Numbers = r.Numbers[:min(n, len(r.Numbers))]
 	for k := range r.Meta {
 		r.Meta[k].Values = r.Meta[k].Values[:n]
 	}
 	return n > 0
+}
+
+// move sets s[to] to s[from] if s is not empty.
+func move[T any](s []T, to, from int) {
+	if len(s) > 0 {
+		s[to] = s[from]
+	}
 }
 
 // selectVisible is selectRows without what is removed.
@@ -244,7 +238,7 @@ func (s *Store) selectVisible(ctx context.Context, tenant model.Tenant, sel stor
 	inner.Limit = 0 // counts rows that are still to be cut
 	content := rm.content()
 	if content {
-		inner.NoLine, inner.NoMeta, inner.MetaNames, inner.Parser, inner.Tests = false, false, nil, nil, nil
+		inner.NoLine, inner.NoMeta, inner.MetaNames, inner.Parser, inner.Tests, inner.Number = false, false, nil, nil, nil, nil
 	}
 	c := newCutter(rm)
 	return s.selectRows(ctx, tenant, inner, func(r *store.LogRows) bool {
@@ -264,7 +258,10 @@ func (s *Store) selectVisible(ctx context.Context, tenant model.Tenant, sel stor
 // are to be looked at.
 func narrow(r *store.LogRows, sel *store.LogSelector) {
 	if sel.Parser != nil {
-		r.Shapes = make([]*model.LineShape, len(r.Times))
+		r.Found = make([]*model.LineFields, len(r.Times))
+		if sel.Number != nil {
+			r.Numbers = make([]float64, len(r.Times))
+		}
 	} else if sel.NoLine {
 		r.Lines = nil
 	}

@@ -51,7 +51,7 @@ func (s *Store) selectRows(ctx context.Context, tenant model.Tenant, sel store.L
 			return fmt.Errorf("select logs: %w: a field predicate without a matcher", store.ErrUnsupported)
 		}
 	}
-	q.wants.judge = &judge{filters: q.wants.lines, parser: sel.Parser, tests: sel.Tests, parts: map[*partIndex][]*judgement{}, byKey: map[string]*judgement{}}
+	q.wants.judge = &judge{filters: q.wants.lines, parser: sel.Parser, tests: sel.Tests, number: sel.Number, parts: map[*partIndex][]*judgement{}, byKey: map[string]*judgement{}}
 	q.wants.values = fieldValues(sel.Fields)
 	if sel.MetaNames != nil {
 		q.wants.names = map[string]bool{}

@@ -2,10 +2,9 @@ package logstore
 
 import (
 	"slices"
-	"strconv"
 	"sync"
+	"sync/atomic"
 
-	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
@@ -21,6 +20,7 @@ type judge struct {
 	filters []lineFilter
 	parser  store.ShapeParser // nil if fields are not asked for
 	tests   []model.FieldTest
+	number  *model.FieldNumber // nil if no field is one
 
 	// parts has what the plan has asked about, by part and number of the template; it does
 	// not change any more.
@@ -28,7 +28,9 @@ type judge struct {
 
 	mu    sync.Mutex
 	byKey map[string]*judgement // guarded by mu; templates that blocks bring themselves
-	ids   int                   // guarded by mu; shapes so far
+
+	alike  atomic.Int64     // fields that rows share, so far
+	denied model.LineFields // stands for those that fail a test
 }
 
 // judgement is what a template means to a query.
@@ -44,6 +46,9 @@ type shape struct {
 	*model.LineShape // nil if the lines have to be looked at
 	fields           []shapeValue
 	tests            []shapeTest
+	number           int     // which field is the query's number, -1 if none
+	vars             []int32 // variables that tell rows apart: those of the other fields
+	found            foundTable
 }
 
 // shapeValue is the pieces of a field: text, then for each variable it and more text.
@@ -131,8 +136,7 @@ func (j *judge) judge(tp *template) *judgement {
 	v.shape = &shape{LineShape: j.parser.ParseShape(line, vars)}
 	if v.shape.LineShape != nil {
 		v.shape.split(line, vars)
-		v.shape.ID = j.ids
-		j.ids++
+		v.shape.tell(j.number)
 		v.deny = !v.shape.bind(j.tests)
 	}
 	return v
@@ -158,7 +162,6 @@ func (tp *template) sample() (string, []model.LineVar) {
 
 // split cuts the fields into text and variables.
 func (sh *shape) split(line string, vars []model.LineVar) {
-	sh.Fixed = true
 	for _, f := range sh.Fields {
 		var v shapeValue
 		at, first := f.From, true
@@ -177,22 +180,23 @@ func (sh *shape) split(line string, vars []model.LineVar) {
 			}
 		}
 		add(line[at:f.To])
-		sh.Fixed = sh.Fixed && len(v.vars) == 0
 		sh.fields = append(sh.fields, v)
-	}
-	if sh.Fixed {
-		for i := range sh.fields {
-			sh.Values = append(sh.Values, sh.fields[i].fixed)
-		}
 	}
 }
 
-// values returns the fields whose values differ between rows.
-func (l *localShape) values() []shapeValue {
-	if l.LineShape == nil || l.Fixed {
-		return nil
+// tell finds the number and the variables that tell rows apart.
+func (sh *shape) tell(number *model.FieldNumber) {
+	sh.number = -1
+	if number != nil {
+		sh.number = slices.IndexFunc(sh.Fields, func(f model.ShapeField) bool { return f.Name == number.Name })
 	}
-	return l.fields
+	for i := range sh.fields {
+		for _, k := range sh.fields[i].vars {
+			if i != sh.number && !slices.Contains(sh.vars, k) {
+				sh.vars = append(sh.vars, k)
+			}
+		}
+	}
 }
 
 // bind decides the tests that have the same outcome for all lines of sh. It reports false
@@ -215,180 +219,4 @@ func (sh *shape) bind(tests []model.FieldTest) bool {
 		}
 	}
 	return true
-}
-
-// parsed is the shapes of a block.
-type parsed struct {
-	shapes []*model.LineShape // of each row that is kept, nil where the line has to be looked at
-	starts []int32            // of each row in values; one more at the end
-	values []string
-}
-
-// shapeReader reads the fields of a block.
-type shapeReader struct {
-	sk    *skeletons
-	of    []localShape // of each template of the block
-	reads []varReader  // of each column, where needed
-	buf   []byte
-}
-
-// localShape is a shape in a block.
-type localShape struct {
-	*shape
-	cols  []int32 // of the variables of the template
-	moves []int32 // columns that move on with a row
-}
-
-// readsVars reports whether fields of some shape hold variables.
-func readsVars(of []*judgement) bool {
-	return slices.ContainsFunc(of, func(v *judgement) bool {
-		return !v.deny && v.shape.LineShape != nil && !v.shape.Fixed
-	})
-}
-
-// openShapes prepares to read the fields of the rows of sk. Columns are decoded into the
-// memory of scratch.
-func openShapes(sk *skeletons, of []*judgement, z *codec.Zstd, scratch *buffer) (*shapeReader, error) {
-	r := &shapeReader{sk: sk, of: make([]localShape, len(of))}
-	need := make([]bool, len(sk.vars))
-	for id, v := range of {
-		r.of[id] = localShape{shape: v.shape, cols: sk.cols[id]}
-		if v.deny || v.shape.LineShape == nil {
-			continue
-		}
-		for i := range v.shape.fields {
-			for _, k := range v.shape.fields[i].vars {
-				need[sk.cols[id][k]] = true
-			}
-		}
-	}
-	if sk.vars == nil { // no field holds a variable
-		return r, nil
-	}
-	reads, moves, err := sk.open(need, z, scratch)
-	if err != nil {
-		return nil, err
-	}
-	for id := range moves {
-		r.of[id].moves = moves[id]
-	}
-	r.reads = reads
-	return r, nil
-}
-
-// room returns memory for n more integers.
-func (b *buffer) room(n int) []int64 {
-	b.ints = slices.Grow(b.ints, n)
-	had := len(b.ints)
-	b.ints = b.ints[:had+n]
-	return b.ints[had : had : had+n]
-}
-
-// rewind starts at the first row again.
-func (r *shapeReader) rewind() {
-	for c := range r.reads {
-		r.reads[c].next, r.reads[c].at = 0, 0
-	}
-}
-
-// filter clears the rows of m, which is open, that fail a test. It reports whether a row
-// that stays has no shape.
-func (r *shapeReader) filter(m *mask) (lines bool) {
-	r.rewind()
-	for row, id := range r.sk.rows {
-		l := &r.of[id]
-		if k := row - m.from; uint(k) < uint(len(m.keep)) && m.keep[k] {
-			if l.LineShape == nil {
-				lines = true
-			}
-			for i := range l.tests {
-				if !r.test(l, &l.tests[i]) {
-					m.keep[k] = false
-					break
-				}
-			}
-		}
-		for _, c := range l.moves {
-			r.reads[c].skip()
-		}
-	}
-	return lines
-}
-
-// test runs a test on the current row.
-func (r *shapeReader) test(l *localShape, t *shapeTest) bool {
-	v := &l.fields[t.field]
-	if t.test.Int != nil && v.plain() {
-		if c := &r.reads[l.cols[v.vars[0]]]; c.kind == varInt {
-			return t.test.Int(c.ints[c.next])
-		}
-	}
-	r.buf = r.value(r.buf[:0], v, l.cols)
-	return t.test.Text(text(r.buf))
-}
-
-// value appends the value of v in the current row.
-func (r *shapeReader) value(dst []byte, v *shapeValue, cols []int32) []byte {
-	dst = append(dst, v.fixed...)
-	for i, k := range v.vars {
-		dst = append(r.reads[cols[k]].peek(dst), v.texts[i]...)
-	}
-	return dst
-}
-
-// parse returns the shapes and values of the rows that m, which is open, keeps.
-func (r *shapeReader) parse(m *mask) *parsed {
-	n := 0
-	for _, k := range m.keep {
-		if k {
-			n++
-		}
-	}
-	p := &parsed{shapes: make([]*model.LineShape, 0, n), starts: make([]int32, 1, n+1)}
-	var arena []byte
-	type piece struct{ value, from int }
-	var pieces []piece
-	r.rewind()
-	for row, id := range r.sk.rows {
-		l := &r.of[id]
-		if k := row - m.from; uint(k) < uint(len(m.keep)) && m.keep[k] {
-			p.shapes = append(p.shapes, l.LineShape)
-			for i := range l.values() {
-				v := &l.fields[i]
-				switch {
-				case len(v.vars) == 0:
-					p.values = append(p.values, v.fixed)
-					continue
-				case v.plain():
-					if s := r.reads[l.cols[v.vars[0]]].short(); s != "" {
-						p.values = append(p.values, s)
-						continue
-					}
-				}
-				pieces = append(pieces, piece{len(p.values), len(arena)})
-				p.values = append(p.values, "")
-				arena = r.value(arena, v, l.cols)
-			}
-			p.starts = append(p.starts, int32(len(p.values)))
-		}
-		for _, c := range l.moves {
-			r.reads[c].skip()
-		}
-	}
-	for i, x := range pieces {
-		to := len(arena)
-		if i+1 < len(pieces) {
-			to = pieces[i+1].from
-		}
-		p.values[x.value] = text(arena[x.from:to])
-	}
-	return p
-}
-
-// short returns the next value of v if that needs no memory, else "".
-func (v *varReader) short() string {
-	if v.kind == varInt && v.ints[v.next] < 100 {
-		return strconv.Itoa(int(v.ints[v.next])) // a constant of the library
-	}
-	return ""
 }

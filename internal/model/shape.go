@@ -16,15 +16,28 @@ type LineVar struct {
 type LineShape struct {
 	Fields []ShapeField // in the order found
 	Err    string       // why the language cannot read such lines, "" if it can
-	ID     int          // set by the store: small and different for the shapes of one Select
-	Fixed  bool         // set by the store: no field holds a variable
-	Values []string     // set by the store: the values of the fields, if they are fixed
 }
 
 // ShapeField is a field: line[From:To] of the line given to the parser.
 type ShapeField struct {
 	Name     string
 	From, To int
+}
+
+// LineFields is what the language finds in a line of a known shape. Lines that are alike
+// share one.
+type LineFields struct {
+	Shape  *LineShape
+	Values []string // of the fields of Shape
+	ID     int      // small, and different for those of one Select; -1 if no other line has this one
+}
+
+// FieldNumber names a field of which nothing but a number counts. Its function is safe for
+// concurrent use.
+type FieldNumber struct {
+	Name string
+	Text func(value string) (v float64, ok bool)
+	Int  bool // decimal numbers of at most 18 digits without leading zeros stand for themselves
 }
 
 // FieldTest is a condition on the first field called Name of a row with a shape. Its

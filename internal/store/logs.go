@@ -66,17 +66,20 @@ type LogSelector struct {
 	Lines  []LineFilter
 	Fields []FieldPredicate
 
-	// Parser, if not nil, asks for fields parsed from lines; see [LogRows.Shapes]. Tests
-	// must hold on the fields of rows that come with a shape; the caller tests the others.
+	// Parser, if not nil, asks for fields parsed from lines; see [LogRows.Found]. Tests
+	// must hold on the fields of rows that come with fields; the caller tests the others.
+	// Number, if not nil, names the field that [LogRows.Numbers] is about; Tests do not ask
+	// about it.
 	Parser ShapeParser
 	Tests  []model.FieldTest
+	Number *model.FieldNumber
 
 	// Limit says how many entries the caller needs in all, 0 for all of them. A reader may
 	// stop once it has yielded every entry that could be among the first Limit ones.
 	Limit int
 
 	// NoLine and NoMeta say that the caller does not look at lines or metadata (a count
-	// by time). With a Parser, NoLine leaves out only the lines of rows that have a shape.
+	// by time). With a Parser, NoLine leaves out only the lines of rows that come with fields.
 	// MetaNames, if not nil, names the only metadata it looks at.
 	// Sizes asks for the lengths of lines.
 	NoLine    bool
@@ -113,15 +116,18 @@ type LogRows struct {
 	Stream   model.Labels
 	StreamID uint64   // equal for equal Stream within one Select
 	Times    []int64  // Unix nanoseconds, in the order of the selector's direction
-	Lines    []string // nil if the selector says NoLine, unless it has a Parser
+	Lines    []string // nil if the caller looks at none of them, by NoLine
 	Sizes    []int32  // bytes of each line, if the selector asks for them
 	Meta     []MetaColumn
 
-	// Shapes is set if the selector has a Parser: for each row what the parser says of its
-	// line, or nil if the line has to be looked at. Values holds the values of the fields
-	// of the rows whose shape is not fixed, one row after the other.
-	Shapes []*model.LineShape
-	Values []string
+	// Found is set if the selector has a Parser: for each row what the parser finds in its
+	// line, or nil if the line has to be looked at. Those with an ID do not change any more.
+	Found []*model.LineFields
+
+	// Numbers is set if the selector has a Number. Rows that differ in nothing but the
+	// number share their fields: of one with an ID the value of that field, the first of
+	// its name, is that of some such row, and its own number is here.
+	Numbers []float64
 
 	// Frontier promises that no later batch of this Select holds an entry that comes
 	// before it in the selector's direction: backward, all later entries have

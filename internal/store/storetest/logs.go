@@ -154,7 +154,7 @@ func (l *Logs) selected(tenant model.Tenant, sel store.LogSelector) (map[*refStr
 	out := map[*refStream][]store.LogEntry{}
 	for _, s := range l.matching(tenant, sel.Matchers) {
 		entries := slices.DeleteFunc(s.in(sel.Range), func(e store.LogEntry) bool {
-			if sh := shapeOf(e.Line, sel.Parser, 0); sh != nil && !sh.passes(sel.Tests) {
+			if sh := shapeOf(e.Line, sel.Parser); sh != nil && !sh.passes(sel.Tests) {
 				return true
 			}
 			return !keep(e.Line) || slices.ContainsFunc(sel.Fields, func(f store.FieldPredicate) bool {
@@ -266,15 +266,16 @@ func logRows(s *refStream, run []store.LogEntry, sel store.LogSelector, before i
 		}
 		line := e.Line
 		if sel.Parser != nil {
-			rows.Shapes = append(rows.Shapes, nil)
-			if sh := shapeOf(e.Line, sel.Parser, before+len(rows.Shapes)); sh != nil {
-				rows.Shapes[len(rows.Shapes)-1] = sh.LineShape
-				for _, f := range sh.fields() {
-					rows.Values = append(rows.Values, sh.value(f))
-				}
+			found, number := (*model.LineFields)(nil), 0.0
+			if sh := shapeOf(e.Line, sel.Parser); sh != nil {
+				found, number = sh.found(sel.Number, before+len(rows.Found))
 				if sel.NoLine {
-					line = "the line of a row with a shape"
+					line = "the line of a row with fields"
 				}
+			}
+			rows.Found = append(rows.Found, found)
+			if sel.Number != nil {
+				rows.Numbers = append(rows.Numbers, number)
 			}
 		}
 		if !sel.NoLine || sel.Parser != nil {
@@ -305,8 +306,12 @@ func poisonLogRows(r *store.LogRows) {
 	for i := range r.Lines {
 		r.Lines[i] = spoilt
 	}
-	for i := range r.Values {
-		r.Values[i] = spoilt
+	for _, f := range r.Found {
+		if f != nil && f.ID < 0 {
+			for i := range f.Values {
+				f.Values[i] = spoilt
+			}
+		}
 	}
 	for _, c := range r.Meta {
 		for i := range c.Values {

@@ -18,7 +18,7 @@ type refShape struct {
 
 // shapeOf shows a line of the shape of line to p. Every run of digits is a variable, or,
 // in every other line, every token with a digit; some lines have no shape.
-func shapeOf(line string, p store.ShapeParser, id int) *refShape {
+func shapeOf(line string, p store.ShapeParser) *refShape {
 	if p == nil || len(line)%5 == 4 {
 		return nil
 	}
@@ -52,18 +52,31 @@ func shapeOf(line string, p store.ShapeParser, id int) *refShape {
 	if s.LineShape == nil {
 		return nil
 	}
-	s.ID, s.Fixed = id, true
-	for i := range s.Fields {
-		s.Fixed = s.Fixed && !slices.ContainsFunc(s.sample, func(v model.LineVar) bool {
-			return v.From >= s.Fields[i].From && v.To <= s.Fields[i].To
-		})
+	return s
+}
+
+// found returns the fields of the line, every third time as fields that no other line has.
+func (s *refShape) found(n *model.FieldNumber, id int) (*model.LineFields, float64) {
+	f := &model.LineFields{Shape: s.LineShape, ID: id}
+	for _, sf := range s.Fields {
+		f.Values = append(f.Values, s.value(sf))
 	}
-	if s.Fixed {
-		for _, f := range s.Fields {
-			s.Values = append(s.Values, s.value(f))
+	number := 0.0
+	if id%3 == 0 {
+		f.ID = -1
+	}
+	if n == nil || f.ID < 0 {
+		return f, number
+	}
+	if i := slices.IndexFunc(s.Fields, func(sf model.ShapeField) bool { return sf.Name == n.Name }); i >= 0 {
+		ok := false
+		if number, ok = n.Text(f.Values[i]); !ok {
+			f.ID = -1
+		} else if _, ok = n.Text("4711"); ok {
+			f.Values[i] = "4711" // of some other line
 		}
 	}
-	return s
+	return f, number
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
@@ -75,14 +88,6 @@ func isTokenByte(c byte) bool {
 // value returns the value of a field.
 func (s *refShape) value(f model.ShapeField) string {
 	return s.line[s.place(f.From):s.place(f.To)]
-}
-
-// fields returns the fields whose values are not fixed.
-func (s *refShape) fields() []model.ShapeField {
-	if s.Fixed {
-		return nil
-	}
-	return s.Fields
 }
 
 // place returns where a place of the line shown to the parser is in the own one.

@@ -1,0 +1,337 @@
+package logstore
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pharos-o11y/pharos/internal/engine/codec"
+	"github.com/pharos-o11y/pharos/internal/model"
+)
+
+// Rows of a template whose fields hold the same values are alike: they share one
+// [model.LineFields], and tests on fields are decided when it is made. Mostly the fields
+// of a query hold no variable, or one that is an integer such as a status, so that what a
+// row is takes one look into a table. Where nearly every row is different, as by trace
+// ids, rows get fields of their own.
+
+// Bounds of the fields that rows share: of a shape and of a query, and of the integers
+// that are looked up without hashing.
+const (
+	maxAlikeShape = 1 << 12
+	maxAlike      = 1 << 16
+	maxDirect     = 1 << 12
+)
+
+// foundTable is the fields that rows of a shape share.
+type foundTable struct {
+	one atomic.Pointer[model.LineFields] // if no variable tells rows apart
+
+	// direct has, if one variable tells rows apart, the fields by its value as far as that
+	// is a small integer. Elements are set once.
+	direct atomic.Pointer[[]atomic.Pointer[model.LineFields]]
+
+	mu    sync.Mutex
+	byKey map[string]*model.LineFields // guarded by mu; by the texts of the variables, each with a zero behind it
+}
+
+// grow makes room for value v in the direct table.
+func (t *foundTable) grow(v int64) []atomic.Pointer[model.LineFields] {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old := t.direct.Load()
+	if old != nil && v < int64(len(*old)) {
+		return *old
+	}
+	n := 16
+	for int64(n) <= v {
+		n *= 2
+	}
+	grown := make([]atomic.Pointer[model.LineFields], n)
+	if old != nil {
+		for i := range *old {
+			grown[i].Store((*old)[i].Load())
+		}
+	}
+	t.direct.Store(&grown)
+	return grown
+}
+
+// shapeReader reads the fields of a block.
+type shapeReader struct {
+	sk    *skeletons
+	judge *judge
+	of    []localShape // of each template of the block
+	reads []varReader  // of each column, where needed
+	buf   []byte
+
+	// Memory of the fields that rows do not share.
+	own    []model.LineFields
+	values []string
+	arena  []byte
+}
+
+// localShape is a shape in a block.
+type localShape struct {
+	*shape
+	cols  []int32           // of the variables of the template
+	moves []int32           // columns that move on with a row
+	fixed *model.LineFields // of all rows, nil if they differ
+	deny  bool
+	only  *varReader // the variable that tells rows apart, if it is one integer without leading zeros
+}
+
+// readsVars reports whether fields of some shape hold variables.
+func readsVars(of []*judgement) bool {
+	return slices.ContainsFunc(of, func(v *judgement) bool {
+		return !v.deny && v.shape.LineShape != nil && slices.ContainsFunc(v.shape.fields, func(f shapeValue) bool { return len(f.vars) > 0 })
+	})
+}
+
+// openShapes prepares to read the fields of the rows of sk. Columns are decoded into the
+// memory of scratch.
+func openShapes(j *judge, sk *skeletons, of []*judgement, z *codec.Zstd, scratch *buffer) (*shapeReader, error) {
+	r := &shapeReader{sk: sk, judge: j, of: make([]localShape, len(of))}
+	need := make([]bool, len(sk.vars))
+	some := false
+	for id, v := range of {
+		r.of[id] = localShape{shape: v.shape, cols: sk.cols[id], deny: v.deny}
+		if v.deny || v.shape.LineShape == nil {
+			continue
+		}
+		for i := range v.shape.fields {
+			for _, k := range v.shape.fields[i].vars {
+				need[sk.cols[id][k]], some = true, true
+			}
+		}
+	}
+	if some {
+		reads, moves, err := sk.open(need, z, scratch)
+		if err != nil {
+			return nil, err
+		}
+		r.reads = reads
+		for id := range moves {
+			r.of[id].moves = moves[id]
+		}
+	}
+	for id := range r.of {
+		l := &r.of[id]
+		if l.deny || l.LineShape == nil {
+			continue
+		}
+		switch {
+		case len(l.vars) == 0 && l.number < 0:
+			l.fixed = r.shared(l)
+			l.deny = l.fixed == nil
+		case len(l.vars) == 1:
+			if v := &r.reads[l.cols[l.vars[0]]]; v.kind == varInt {
+				l.only = v
+			}
+		}
+	}
+	return r, nil
+}
+
+// room returns memory for n more integers.
+func (b *buffer) room(n int) []int64 {
+	b.ints = slices.Grow(b.ints, n)
+	had := len(b.ints)
+	b.ints = b.ints[:had+n]
+	return b.ints[had : had : had+n]
+}
+
+// parse finds the fields of the rows that m, which is open, keeps: found[i] of row
+// m.from+i, and its number if the query has one. It drops the rows that fail a test, and
+// reports whether some that stay have to be looked at.
+func (r *shapeReader) parse(m *mask, found []*model.LineFields, numbers []float64) (look bool) {
+	from, keep := m.from, m.keep
+	for row, id := range r.sk.rows {
+		l := &r.of[id]
+		if k := row - from; uint(k) < uint(len(keep)) && keep[k] {
+			switch {
+			case l.deny:
+				keep[k] = false
+			case l.fixed != nil:
+				found[k] = l.fixed
+			case l.LineShape == nil:
+				look = true
+			default:
+				f := r.fields(l)
+				if f != nil && l.number >= 0 && f.ID >= 0 {
+					var ok bool
+					if numbers[k], ok = r.number(l); !ok {
+						f = r.lone(l)
+					}
+				}
+				found[k] = f
+				keep[k] = f != nil
+			}
+		}
+		for _, c := range l.moves {
+			r.reads[c].skip()
+		}
+	}
+	return look
+}
+
+// fields returns what the current row holds, nil if it fails a test.
+func (r *shapeReader) fields(l *localShape) *model.LineFields {
+	if l.only == nil {
+		return r.shared(l)
+	}
+	v := l.only.ints[l.only.next]
+	if uint64(v) >= maxDirect {
+		return r.shared(l)
+	}
+	var direct []atomic.Pointer[model.LineFields]
+	if d := l.found.direct.Load(); d != nil {
+		direct = *d
+	}
+	if v >= int64(len(direct)) {
+		direct = l.found.grow(v)
+	}
+	f := direct[v].Load()
+	if f == nil {
+		if f = r.shared(l); f == nil {
+			f = &r.judge.denied
+		}
+		if f.ID >= 0 {
+			direct[v].Store(f)
+		}
+	}
+	if f == &r.judge.denied {
+		return nil
+	}
+	return f
+}
+
+// shared is fields by hashing.
+func (r *shapeReader) shared(l *localShape) *model.LineFields {
+	t := &l.found
+	f := t.one.Load()
+	if len(l.vars) > 0 || f == nil {
+		r.buf = r.buf[:0]
+		for _, k := range l.vars {
+			r.buf = append(r.reads[l.cols[k]].peek(r.buf), 0)
+		}
+		t.mu.Lock()
+		f = t.byKey[string(r.buf)]
+		full := len(t.byKey) >= maxAlikeShape
+		t.mu.Unlock()
+		if f == nil {
+			f = r.make(l, full)
+		}
+	}
+	if f == &r.judge.denied {
+		return nil
+	}
+	return f
+}
+
+// make makes the fields of the current row, whose key is in r.buf, for others to share
+// unless there are too many.
+func (r *shapeReader) make(l *localShape, full bool) *model.LineFields {
+	key := string(r.buf)
+	for i := range l.tests {
+		if !r.test(l, &l.tests[i]) {
+			return r.keep(l, key, &r.judge.denied, full)
+		}
+	}
+	if full {
+		return r.lone(l)
+	}
+	id := r.judge.alike.Add(1) - 1
+	if id >= maxAlike {
+		return r.lone(l)
+	}
+	f := &model.LineFields{Shape: l.LineShape, ID: int(id), Values: make([]string, 0, len(l.shape.fields))}
+	for i := range l.shape.fields {
+		r.buf = r.value(r.buf[:0], &l.shape.fields[i], l.cols)
+		f.Values = append(f.Values, string(r.buf))
+	}
+	return r.keep(l, key, f, false)
+}
+
+// keep enters f, unless another goroutine was faster, and returns what is entered.
+func (r *shapeReader) keep(l *localShape, key string, f *model.LineFields, full bool) *model.LineFields {
+	if full {
+		return f
+	}
+	t := &l.found
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if had := t.byKey[key]; had != nil {
+		return had
+	}
+	if t.byKey == nil {
+		t.byKey = map[string]*model.LineFields{}
+	}
+	t.byKey[key] = f
+	if len(l.vars) == 0 {
+		t.one.Store(f)
+	}
+	return f
+}
+
+// lone returns the fields of the current row as those of no other.
+func (r *shapeReader) lone(l *localShape) *model.LineFields {
+	const chunk = 128
+	if len(r.own) == cap(r.own) {
+		r.own = make([]model.LineFields, 0, chunk)
+	}
+	n := len(l.shape.fields)
+	if cap(r.values)-len(r.values) < n {
+		r.values = make([]string, 0, max(chunk, n))
+	}
+	at := len(r.values)
+	for i := range l.shape.fields {
+		v := &l.shape.fields[i]
+		if len(v.vars) == 0 {
+			r.values = append(r.values, v.fixed)
+			continue
+		}
+		r.buf = r.value(r.buf[:0], v, l.cols)
+		if cap(r.arena)-len(r.arena) < len(r.buf) {
+			r.arena = make([]byte, 0, max(64*chunk, len(r.buf)))
+		}
+		from := len(r.arena)
+		r.arena = append(r.arena, r.buf...)
+		r.values = append(r.values, text(r.arena[from:]))
+	}
+	r.own = append(r.own, model.LineFields{Shape: l.LineShape, ID: -1, Values: r.values[at:len(r.values):len(r.values)]})
+	return &r.own[len(r.own)-1]
+}
+
+// test runs a test on the current row.
+func (r *shapeReader) test(l *localShape, t *shapeTest) bool {
+	v := &l.shape.fields[t.field]
+	if t.test.Int != nil && v.plain() {
+		if c := &r.reads[l.cols[v.vars[0]]]; c.kind == varInt {
+			return t.test.Int(c.ints[c.next])
+		}
+	}
+	r.buf = r.value(r.buf[:0], v, l.cols)
+	return t.test.Text(text(r.buf))
+}
+
+// number returns the number of the current row.
+func (r *shapeReader) number(l *localShape) (float64, bool) {
+	v := &l.shape.fields[l.number]
+	if r.judge.number.Int && v.plain() {
+		if c := &r.reads[l.cols[v.vars[0]]]; c.kind == varInt {
+			return float64(c.ints[c.next]), true
+		}
+	}
+	r.buf = r.value(r.buf[:0], v, l.cols)
+	return r.judge.number.Text(text(r.buf))
+}
+
+// value appends the value of v in the current row.
+func (r *shapeReader) value(dst []byte, v *shapeValue, cols []int32) []byte {
+	dst = append(dst, v.fixed...)
+	for i, k := range v.vars {
+		dst = append(r.reads[cols[k]].peek(dst), v.texts[i]...)
+	}
+	return dst
+}
