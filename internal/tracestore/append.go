@@ -129,7 +129,7 @@ func refuse(s *spans.Span, oldest, newest int64) (reason string, message func() 
 	switch {
 	case s.TraceID.IsZero() || s.SpanID.IsZero():
 		return store.ReasonInvalidID, func() string {
-			return fmt.Sprintf("span %q has trace id %s and span id %s; neither may be zero", s.Name, s.TraceID, s.SpanID)
+			return fmt.Sprintf("span %q has trace id %s and span id %s; trace ids must be 128 bit and span ids 64 bit, neither all zero", s.Name, s.TraceID, s.SpanID)
 		}
 	case s.Start < oldest:
 		return store.ReasonTooOld, func() string {

@@ -58,7 +58,7 @@ func (s *Traces) Append(ctx context.Context, tenant model.Tenant, b *spans.Batch
 	for x := range eachSpan(TracesOf(b)) {
 		if x.traceID().IsZero() || x.id().IsZero() {
 			refused.Add(store.ReasonInvalidID, 1, func() string {
-				return fmt.Sprintf("span %q has trace id %s and span id %s; neither may be zero", x.span.Name(), x.traceID(), x.id())
+				return fmt.Sprintf("span %q has trace id %s and span id %s; trace ids must be 128 bit and span ids 64 bit, neither all zero", x.span.Name(), x.traceID(), x.id())
 			})
 			continue
 		}
