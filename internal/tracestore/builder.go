@@ -13,8 +13,8 @@ import (
 )
 
 // builder makes groups, span after span in order. Spans come from a batch or from other
-// groups. Everything is copied, to memory that is used again for the next group; a group
-// gets columns of just its size.
+// groups, with which the new one shares strings; those of a batch are copied. Columns are
+// made in memory that is used again, and a group gets copies of just its size.
 type builder struct {
 	g     group
 	strs  [numStrs]strBuilder
@@ -163,6 +163,8 @@ type setBuilder struct {
 	row    []int32 // columns of the row in progress
 	guess  []int32 // shape of the last row: the next is likely to have it, too
 	last   int32   // its code
+	first  int32   // column of the first attribute of the last row
+	next   []int32 // for each column, the one that came after it last
 	key    []byte
 }
 
@@ -180,7 +182,7 @@ func (s *setBuilder) finish() attrSet {
 	clear(s.index)
 	clear(s.shapes)
 	s.set = attrSet{cols: s.set.cols[:0], codes: s.set.codes[:0]}
-	s.guess, s.last = nil, 0
+	s.guess, s.last, s.first, s.next = nil, 0, 0, s.next[:0]
 	return out
 }
 
@@ -188,15 +190,20 @@ func (s *setBuilder) begin() { s.row = s.row[:0] }
 
 // column returns the column of key, the i-th of the row in progress.
 func (s *setBuilder) column(i int, key attrKey, mem *arena) int32 {
-	if i < len(s.guess) {
-		if c := s.guess[i]; s.set.cols[c].attrKey == key {
-			s.row = append(s.row, c)
-			return c
-		}
+	next := &s.first
+	if i > 0 {
+		next = &s.next[s.row[i-1]]
 	}
-	c, ok := s.index[key]
-	if !ok {
-		c = s.newColumn(attrKey{mem.str(key.name), key.typ})
+	c := *next
+	if c >= int32(len(s.set.cols)) || s.set.cols[c].attrKey != key {
+		var ok bool
+		if c, ok = s.index[key]; !ok {
+			c = s.newColumn(attrKey{mem.str(key.name), key.typ})
+			if i > 0 { // it may have moved
+				next = &s.next[s.row[i-1]]
+			}
+		}
+		*next = c
 	}
 	s.row = append(s.row, c)
 	return c
@@ -218,6 +225,7 @@ func (s *setBuilder) newColumn(key attrKey) int32 {
 		}
 	}
 	s.set.cols[c].attrKey = key
+	s.next = append(s.next, 0)
 	return c
 }
 
@@ -293,13 +301,16 @@ func (b *strBuilder) code(s string, mem *arena) uint32 {
 	return uint32(len(b.dict)) - 1
 }
 
+// giveUp puts the value of each row in its place, last row first: a code is never greater
+// than the row in which it occurs first, so that no value is lost before it is used.
 func (b *strBuilder) giveUp() {
-	vs := make([]string, len(b.codes), 2*len(b.codes))
-	for i, c := range b.codes {
-		vs[i] = b.dict[c]
+	b.index.reset(len(b.dict))
+	n := len(b.codes)
+	b.dict = slices.Grow(b.dict, n-len(b.dict))[:n]
+	for i := n - 1; i >= 0; i-- {
+		b.dict[i] = b.dict[b.codes[i]]
 	}
-	clear(b.dict)
-	b.dict, b.codes, b.plain = vs, b.codes[:0], true
+	b.codes, b.plain = b.codes[:0], true
 }
 
 // finish returns the column, and empties b.
@@ -310,7 +321,9 @@ func (b *strBuilder) finish() (out strCol) {
 	case len(b.dict) > 1 || len(b.dict) == 1 && b.dict[0] != "":
 		out = strCol{dict: slices.Clone(b.dict), codes: slices.Clone(b.codes)}
 	}
-	b.index.reset(len(b.dict))
+	if !b.plain {
+		b.index.reset(len(b.dict))
+	}
 	clear(b.dict)
 	b.dict, b.codes, b.last, b.plain = b.dict[:0], b.codes[:0], 0, false
 	return out
@@ -350,12 +363,12 @@ func (x *strIndex) reset(n int) {
 	clear(x.slots)
 }
 
-// arena holds the bytes of many small strings.
+// arena holds the bytes of many small strings. A nil arena leaves them where they are.
 type arena struct{ buf []byte }
 
 func (a *arena) str(s string) string {
-	if s == "" {
-		return ""
+	if a == nil || s == "" {
+		return s
 	}
 	if len(s) > cap(a.buf)-len(a.buf) {
 		a.buf = make([]byte, 0, max(len(s), min(64<<10, max(1<<10, 2*cap(a.buf)))))

@@ -80,12 +80,12 @@ func (c *copier) row(trace model.TraceID, i int) {
 }
 
 func (c *copier) str(f, i int) {
-	copyString(&c.b.strs[f], &c.g.strs[f], &c.strs[f], i, &c.b.mem)
+	copyString(&c.b.strs[f], &c.g.strs[f], &c.strs[f], i)
 }
 
-func copyString(dst *strBuilder, src *strCol, known *codeMap, i int, mem *arena) {
+func copyString(dst *strBuilder, src *strCol, known *codeMap, i int) {
 	if dst.plain || src.codes == nil {
-		dst.add(src.at(i), mem)
+		dst.add(src.at(i), nil)
 		return
 	}
 	if *known == nil {
@@ -96,7 +96,7 @@ func copyString(dst *strBuilder, src *strCol, known *codeMap, i int, mem *arena)
 		dst.addCode(to - 1)
 		return
 	}
-	dst.add(src.dict[code], mem)
+	dst.add(src.dict[code], nil)
 	if !dst.plain {
 		(*known)[code] = dst.last + 1
 	}
@@ -117,7 +117,7 @@ func (c *copier) attrs(d domain, row int) {
 		dst.n++
 		switch {
 		case isText(src.typ):
-			copyString(&to.cols[out], &src.strs, &s.strs[col], i, &c.b.mem)
+			copyString(&to.cols[out], &src.strs, &s.strs[col], i)
 		case src.typ != store.ValueNone:
 			dst.ints = append(dst.ints, src.ints[i])
 		}
@@ -135,7 +135,7 @@ func (c *copier) shape(d domain, shape int32) int32 {
 			key := from.cols[col].attrKey
 			out, ok := to.index[key]
 			if !ok {
-				out = to.newColumn(attrKey{c.b.mem.str(key.name), key.typ})
+				out = to.newColumn(key)
 			}
 			s.cols[col] = out + 1
 		}
