@@ -397,6 +397,19 @@ describe('the interface', { timeout: 900_000 }, () => {
     tab.clean();
   });
 
+  it('cuts off no column on a small screen', async () => {
+    const small = await openPage(browser, server.url, { width: 768, height: 1000 });
+    for (const [path, rows] of [['/traces?from=now-15m&to=now', 'trace-list'], ['/admin?tab=queries', 'costly']]) {
+      await small.page.goto(path);
+      const table = small.page.getByTestId(rows);
+      await table.locator('tbody tr').first().waitFor();
+      const room = await table.evaluate((t) => t.closest('.panel').getBoundingClientRect().right - t.getBoundingClientRect().right);
+      assert.ok(room >= 0, `${path}: the table is ${-room} px wider than its panel`);
+    }
+    small.clean();
+    await small.close();
+  });
+
   it('answers unknown addresses with a page', async () => {
     await page.goto('/nothing/here');
     await page.getByText('There is no such page').waitFor();
