@@ -48,11 +48,13 @@ type DB struct {
 	sql      *sql.DB
 	postgres bool
 	now      func() time.Time
+
+	maxLinks, maxLinkBytes int64
 }
 
 // Open connects and brings the tables up to date.
 func Open(ctx context.Context, opts Options) (*DB, error) {
-	db := &DB{now: opts.Now, postgres: opts.Postgres != ""}
+	db := &DB{now: opts.Now, postgres: opts.Postgres != "", maxLinks: maxLinks, maxLinkBytes: maxLinkBytes}
 	if db.now == nil {
 		db.now = time.Now
 	}

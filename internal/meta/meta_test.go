@@ -243,6 +243,61 @@ func TestLinks(t *testing.T) {
 	})
 }
 
+// TestLinksAreBounded makes more links than may be kept, in number and in bytes: those that
+// were not used for the longest time go, of the tenant that has the most.
+func TestLinksAreBounded(t *testing.T) {
+	backends(t, func(t *testing.T, db *DB) {
+		ctx := t.Context()
+		now := time.UnixMilli(1_700_000_000_000)
+		db.now = func() time.Time { now = now.Add(2 * time.Hour); return now }
+		db.maxLinks, db.maxLinkBytes = 4, 100
+		save := func(tenant model.Tenant, uid string, size int) {
+			t.Helper()
+			if err := db.SaveLink(ctx, tenant, uid, strings.Repeat("ü", size/2)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		kept := func(want string) {
+			t.Helper()
+			var got []string
+			for _, l := range strings.Fields("other/x a/1 a/2 a/3 a/4 a/5 a/6") {
+				tenant, uid, _ := strings.Cut(l, "/")
+				var n int
+				if err := db.sql.QueryRowContext(ctx, db.rebind("SELECT COUNT(*) FROM links WHERE tenant = ? AND uid = ?"), tenant, uid).Scan(&n); err != nil {
+					t.Fatal(err)
+				}
+				if n == 1 {
+					got = append(got, l)
+				}
+			}
+			var links, rows int
+			if err := db.sql.QueryRowContext(ctx, "SELECT SUM(links), (SELECT COUNT(*) FROM links) FROM link_totals").Scan(&links, &rows); err != nil {
+				t.Fatal(err)
+			}
+			if s := strings.Join(got, " "); s != want || links != rows || rows != len(got) {
+				t.Errorf("kept %s (%d counted, %d rows), want %s", s, links, rows, want)
+			}
+		}
+		save("other", "x", 10)
+		save("a", "1", 10)
+		save("a", "2", 10)
+		save("a", "3", 10)
+		kept("other/x a/1 a/2 a/3")
+		if _, err := db.Link(ctx, "a", "1"); err != nil {
+			t.Error(err)
+		}
+		save("a", "2", 10)
+		save("a", "4", 10)
+		kept("other/x a/1 a/2 a/4")
+		save("a", "5", 86)
+		kept("other/x a/5")
+		save("a", "6", 4)
+		kept("other/x a/5 a/6")
+		save("a", "6", 4)
+		kept("other/x a/5 a/6")
+	})
+}
+
 // TestConcurrentSaves lets many writers race: versions count up without gaps.
 func TestConcurrentSaves(t *testing.T) {
 	backends(t, func(t *testing.T, db *DB) {
@@ -265,7 +320,8 @@ func TestConcurrentSaves(t *testing.T) {
 	})
 }
 
-// TestOlderDatabaseIsUpgraded opens a database of version 1, which had no links.
+// TestOlderDatabaseIsUpgraded opens a database of version 1, which had no links, and one of
+// version 2, which did not count them.
 func TestOlderDatabaseIsUpgraded(t *testing.T) {
 	dir := t.TempDir()
 	db, err := Open(t.Context(), Options{Dir: dir})
@@ -275,7 +331,7 @@ func TestOlderDatabaseIsUpgraded(t *testing.T) {
 	if _, err := db.SaveDashboard(t.Context(), tenant, Save{Dashboard: Dashboard{UID: "a", Body: "{}"}}); err != nil {
 		t.Fatal(err)
 	}
-	for _, stmt := range []string{"DROP TABLE links", "DELETE FROM meta_version WHERE version > 1"} {
+	for _, stmt := range []string{"DROP TABLE links", "DROP TABLE link_totals", "DELETE FROM meta_version WHERE version > 1"} {
 		if _, err := db.sql.ExecContext(t.Context(), stmt); err != nil {
 			t.Fatal(err)
 		}
@@ -289,6 +345,16 @@ func TestOlderDatabaseIsUpgraded(t *testing.T) {
 	}
 	if err := db.SaveLink(t.Context(), tenant, "x", "logs"); err != nil {
 		t.Error(err)
+	}
+	for _, stmt := range []string{"DROP TABLE link_totals", "DROP INDEX links_by_use", "ALTER TABLE links RENAME COLUMN used TO created", "DELETE FROM meta_version WHERE version > 2"} {
+		if _, err := db.sql.ExecContext(t.Context(), stmt); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := open(t, Options{Dir: dir})
+	var bytes int
+	if err := again.sql.QueryRowContext(t.Context(), "SELECT bytes FROM link_totals WHERE tenant = ?", string(tenant)).Scan(&bytes); err != nil || bytes != len("logs") {
+		t.Errorf("links of before: %d bytes, %v", bytes, err)
 	}
 }
 
