@@ -76,7 +76,7 @@ func (a *API) names(w http.ResponseWriter, r *http.Request, list func(context.Co
 	e.raw(`"status":"success"`)
 	for i, s := range names {
 		if i == 0 {
-			e.raw(`,"data":[`)
+			e.raw(`,"` + namesKey(r) + `":[`)
 		} else {
 			e.raw(`,`)
 		}

@@ -106,9 +106,10 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 	} {
 		both("/loki/api/v1/"+path, h)
 	}
-	both("/api/prom/label", a.labels)
-	both("/api/prom/label/{name}/values", a.labelValues)
-	both("/api/prom/series", a.series)
+	both(legacyPrefix+"/query", a.legacyQuery)
+	both(legacyPrefix+"/label", a.labels)
+	both(legacyPrefix+"/label/{name}/values", a.labelValues)
+	both(legacyPrefix+"/series", a.series)
 	for _, path := range []string{"/loki/api/v1/rules", "/loki/api/v1/rules/{rest...}", "/api/prom/rules", "/api/prom/rules/{rest...}"} {
 		mux.Handle(prefix+path, d.Handle(a.rules))
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/api"
 	"github.com/pharos-o11y/pharos/internal/logql"
+	"github.com/pharos-o11y/pharos/internal/query"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
@@ -114,18 +115,32 @@ func (a *API) run(w http.ResponseWriter, r *http.Request, src *source, text stri
 	}
 	flags, categorize := encodingFlags(r)
 	p.Categorize = categorize
+	return a.evaluate(w, r, src, e, p, func(w http.ResponseWriter, out *outcome) error {
+		return writeResult(w, out.res, &out.stats, flags)
+	})
+}
+
+// outcome is what a query came to.
+type outcome struct {
+	res   *logql.Result
+	stats query.Stats
+}
+
+// evaluate evaluates e and hands the answer to write.
+func (a *API) evaluate(w http.ResponseWriter, r *http.Request, src *source, e logql.Expr, p logql.Params, write func(http.ResponseWriter, *outcome) error) error {
 	p.MaxSeries = src.limits.MaxSeries
 	p.PartialSeries = strings.Contains(r.Header.Get("X-Query-Tags"), "Source=grafana-lokiexplore-app")
-	var res *logql.Result
-	st, err := a.do(r, src, text, func(ctx context.Context, acct *store.Account) (err error) {
+	var out outcome
+	var err error
+	out.stats, err = a.do(r, src, r.FormValue("query"), func(ctx context.Context, acct *store.Account) (err error) {
 		p.Account = acct
-		res, err = src.engine.Query(ctx, src.name, e, p)
+		out.res, err = src.engine.Query(ctx, src.name, e, p)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return writeResult(w, res, &st, flags)
+	return write(w, &out)
 }
 
 // formatQuery answers /loki/api/v1/format_query. It needs no tenant and has its own form

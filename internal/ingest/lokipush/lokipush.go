@@ -189,43 +189,55 @@ func errNoStreams() error {
 }
 
 // streamCache maps the text of labels to what the rules make of them: agents send the
-// same few streams again and again.
+// same streams again and again. It has two generations: texts go to the young one, and
+// when that is full it becomes the old one. So what is asked for stays.
 type streamCache struct {
-	mu sync.RWMutex
-	m  map[string]*logrules.Stream // guarded by mu
+	mu    sync.RWMutex
+	young map[string]*logrules.Stream // guarded by mu
+	old   map[string]*logrules.Stream // guarded by mu
+	text  int                         // guarded by mu; bytes of texts in young
 }
 
-// Bounds of the cache. Past the number of streams it starts afresh; longer texts it does
-// not keep.
+// Bounds of the cache: the bytes of texts in a generation, enough for 100,000 short ones,
+// and of a text; longer ones it does not keep.
 const (
-	maxCachedStreams = 20_000
-	maxCachedText    = 4 << 10
+	maxCachedTexts = 8 << 20
+	maxCachedText  = 4 << 10
 )
 
 // get returns the stream whose labels are written as text, which may be part of a body.
 func (c *streamCache) get(text string) (*logrules.Stream, error) {
 	c.mu.RLock()
-	s := c.m[text]
+	s, aged := c.young[text], false
+	if s == nil {
+		s = c.old[text]
+		aged = s != nil
+	}
 	c.mu.RUnlock()
-	if s != nil {
+	if s != nil && !aged {
 		return s, nil
 	}
 	text = strings.Clone(text)
-	ls, err := logrules.ParseLabels(text)
-	if err != nil {
-		return nil, err
+	if !aged {
+		ls, err := logrules.ParseLabels(text)
+		if err != nil {
+			return nil, err
+		}
+		if s, err = logrules.NewStream(ls); err != nil {
+			return nil, err
+		}
 	}
-	if s, err = logrules.NewStream(ls); err != nil {
-		return nil, err
+	if len(text) <= maxCachedText {
+		c.put(text, s)
 	}
-	if len(text) > maxCachedText {
-		return s, nil
-	}
+	return s, nil
+}
+
+func (c *streamCache) put(text string, s *logrules.Stream) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.m == nil || len(c.m) >= maxCachedStreams {
-		c.m = make(map[string]*logrules.Stream)
+	if c.text += len(text); c.young == nil || c.text > maxCachedTexts {
+		c.young, c.old, c.text = make(map[string]*logrules.Stream), c.young, len(text)
 	}
-	c.m[text] = s
-	return s, nil
+	c.young[text] = s
 }

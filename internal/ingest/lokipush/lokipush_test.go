@@ -310,3 +310,33 @@ func BenchmarkPushProtobuf(b *testing.B) {
 type discard struct{}
 
 func (discard) Append(context.Context, model.Tenant, *store.LogBatch) error { return nil }
+
+// A stream that is asked for again stays in the cache while others pass through it.
+func TestStreamCache(t *testing.T) {
+	var c streamCache
+	kept, err := c.get(`{app="kept"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pad := strings.Repeat("x", 4000)
+	for i := range 3 * maxCachedTexts / 4000 {
+		if _, err := c.get(fmt.Sprintf(`{app="%d", pad="%s"}`, i, pad)); err != nil {
+			t.Fatal(err)
+		}
+		if i%1000 == 0 {
+			if again, _ := c.get(`{app="kept"}`); again != kept {
+				t.Fatalf("after %d others the stream was made anew", i)
+			}
+		}
+		if c.text > maxCachedTexts {
+			t.Fatalf("a generation has %d bytes of text", c.text)
+		}
+	}
+	if _, err := c.get(`{app=`); err == nil {
+		t.Error("no error for a broken text")
+	}
+	long := `{app="` + strings.Repeat("y", maxCachedText) + `"}`
+	if _, err := c.get(long); err != nil || c.young[long] != nil {
+		t.Errorf("error %v, or a long text was kept", err)
+	}
+}
