@@ -58,7 +58,7 @@ func (r *runner) counted(n, sent int) {
 	a, err := r.s.Do(t, http.MethodPost, "/flush", nil, nil)
 	harness.MustOK(t, a, err)
 	ingest := r.cpu()
-	query := url.Values{"query": {`sum(count_over_time({app=~".+"}[1h]))`}, "time": {strconv.FormatInt(time.Now().Unix(), 10)}}
+	query := url.Values{"query": {`sum(count_over_time({app=~".+"}[1h]))`}, "time": {strconv.FormatInt(time.Now().Unix()+5, 10)}}
 	a, err = r.s.Do(t, http.MethodGet, "/loki/api/v1/query?"+query.Encode(), nil, nil)
 	harness.MustOK(t, a, err)
 	if want := fmt.Sprintf(`,"%d"]`, n); !strings.Contains(a.Body, want) {
