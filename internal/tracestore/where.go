@@ -435,9 +435,9 @@ func (g *group) needChildren() error {
 	return g.checkChildren()
 }
 
-// lacks reports whether no string of column c has literal in it. It looks at all text at
-// once, which is several times cheaper than to make a column of it.
-func (g *group) lacks(c *column, literal string) (bool, error) {
+// lacks reports whether no string of column c can satisfy p, for want of its literal. It
+// looks at the text as it is, which is several times cheaper than to make a column of it.
+func (g *group) lacks(c *column, p *predicate) (bool, error) {
 	b, err := g.section(c.ref)
 	if b == nil || err != nil {
 		return false, err
@@ -446,7 +446,22 @@ func (g *group) lacks(c *column, literal string) (bool, error) {
 	r.Byte()
 	r.mem.nums = r.numbers(r.mem.nums[:0])
 	text := r.block()
-	return !bytes.Contains(text, []byte(literal)), r.Err()
+	if err := r.Err(); err != nil {
+		return false, err
+	}
+	if p.Op != store.OpEqual {
+		return !bytes.Contains(text, []byte(p.literal)), nil
+	}
+	for _, n := range r.mem.nums {
+		if n < 0 || n > int64(len(text)) {
+			return false, nil // damaged, as whoever reads the column finds out
+		}
+		if int(n) == len(p.literal) && string(text[:n]) == p.literal {
+			return false, nil
+		}
+		text = text[n:]
+	}
+	return true, nil
 }
 
 // valueRows returns the rows of domain d whose values in column i satisfy p.
@@ -454,7 +469,7 @@ func (p *predicate) valueRows(g *group, d domain, i int) ([]bool, error) {
 	s := &g.sets[d]
 	c := &s.cols[i]
 	if g.src != nil && !c.loaded && c.typ == store.ValueString && p.literal != "" {
-		if lacks, err := g.lacks(c, p.literal); lacks || err != nil {
+		if lacks, err := g.lacks(c, p); lacks || err != nil {
 			return nil, err
 		}
 	}
