@@ -131,12 +131,16 @@ func (resp *response) writeValue(w http.ResponseWriter, b []byte) ([]byte, error
 		return nil, err
 	}
 	if st := resp.stats; st != nil {
-		b = fmt.Appendf(b, `,"stats":{"timings":{"evalTotalTime":%g,"execQueueTime":%g,"execTotalTime":%g},"samples":{"totalQueryableSamples":%d,"peakSamples":0},"pharos":{"bytesRead":%d,"rowsScanned":%d,"blocksRead":%d,"blocksSkipped":%d,"peakMemory":%d,"cachedSteps":%d}}`,
-			st.Run.Seconds(), st.Queued.Seconds(), (st.Run + st.Queued).Seconds(), st.RowsScanned,
+		b = fmt.Appendf(b, `,"stats":{"timings":{"evalTotalTime":%g,"execQueueTime":%g,"execTotalTime":%g},"samples":{"totalQueryableSamples":%d,"peakSamples":%d},"pharos":{"bytesRead":%d,"rowsScanned":%d,"blocksRead":%d,"blocksSkipped":%d,"peakMemory":%d,"cachedSteps":%d}}`,
+			st.Run.Seconds(), st.Queued.Seconds(), (st.Run + st.Queued).Seconds(), st.RowsScanned, st.PeakMemory/sampleBytes,
 			st.BytesRead, st.RowsScanned, st.BlocksRead, st.BlocksSkipped, st.PeakMemory, resp.cached)
 	}
 	return append(b, '}'), nil
 }
+
+// sampleBytes is what Prometheus holds for a sample, a time and a value: our memory is told
+// in its unit, too.
+const sampleBytes = 16
 
 // appendEnvelope writes how many series m has and the envelope of all of them, whatever
 // limit left out: what a chart draws where there are too many lines.

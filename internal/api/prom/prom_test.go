@@ -193,3 +193,23 @@ func TestFormPost(t *testing.T) {
 		t.Errorf("got %s", w.Body)
 	}
 }
+
+// TestStatistics reads what stats=all adds to an answer.
+func TestStatistics(t *testing.T) {
+	h := server(t)
+	var answer struct {
+		Data struct {
+			Stats struct {
+				Timings struct{ ExecTotalTime float64 }
+				Samples struct{ TotalQueryableSamples, PeakSamples int64 }
+			}
+		}
+	}
+	_, body := get(h, "/api/v1/query_range", url.Values{"query": {"max_over_time(up[1m])"}, "start": {"1700000000"}, "end": {"1700000100"}, "step": {"10"}, "stats": {"all"}})
+	if err := json.Unmarshal([]byte(body), &answer); err != nil {
+		t.Fatal(err)
+	}
+	if s := answer.Data.Stats; s.Timings.ExecTotalTime <= 0 || s.Samples.TotalQueryableSamples != 10 || s.Samples.PeakSamples <= 0 {
+		t.Errorf("statistics %+v of two series of five samples", s)
+	}
+}
