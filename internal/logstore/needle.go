@@ -1,7 +1,7 @@
 package logstore
 
 import (
-	"encoding/hex"
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
@@ -219,7 +219,7 @@ func (r *needleReader) lacks(c int32, p *spotPart) bool {
 	var has func() bool
 	switch {
 	case v.kind == varHex:
-		has = func() bool { return v.holdsHex(p.text, r) }
+		has = func() bool { return holdsHex(v.bytes, p.text) }
 	case v.kind == varInt && p.begins && p.ends, v.kind == varPadded && len(p.text) == v.width:
 		want, err := strconv.ParseInt(p.text, 10, 64)
 		if err != nil {
@@ -238,10 +238,21 @@ func (r *needleReader) lacks(c int32, p *spotPart) bool {
 	return !known
 }
 
-// holdsHex reports whether digits lie in the values of v, or in two neighbours.
-func (v *varReader) holdsHex(digits string, r *needleReader) bool {
-	r.buf = hex.AppendEncode(r.buf[:0], v.bytes)
-	return strings.Contains(text(r.buf), digits)
+// holdsHex reports whether the hex digits s lie in packed ones, two a byte, at least as far
+// as whole bytes go: it may be wrong about the first and the last digit, and about two
+// neighbours. They begin at the high digit of a byte or at the low one.
+func holdsHex(packed []byte, s string) bool {
+	pairs := make([]byte, 0, len(s)/2)
+	for from := range min(2, len(s)) {
+		pairs = pairs[:0]
+		for i := from; i+1 < len(s); i += 2 {
+			pairs = append(pairs, nibbles[s[i]]<<4|nibbles[s[i+1]])
+		}
+		if bytes.Contains(packed, pairs) {
+			return true
+		}
+	}
+	return false
 }
 
 // run drops the rows that fail a needle of their template.
