@@ -22,13 +22,12 @@ type Read struct {
 	Price  model.ScanPrice
 }
 
-// Price tells what e would read, without reading it. Of p only Range counts; grid is that
-// of a metrics query and otherwise ignored.
-func Price(ctx context.Context, idx store.TraceIndex, tenant model.Tenant, e *Expr, p Params, grid MetricParams) ([]Read, error) {
+// Price tells what e would read, without reading it: for [Metrics] with grid, or, if grid
+// is nil, for [Search] in the Range of p. Of p only Range and Account count.
+func Price(ctx context.Context, idx store.TraceIndex, tenant model.Tenant, e *Expr, p Params, grid *MetricParams) ([]Read, error) {
 	x := pricer{idx: idx, tenant: tenant}
-	if e.meter != nil {
-		grid.Account = p.Account
-		return x.metrics(ctx, e.meter, newGrid(grid).timeRange(), p.Account)
+	if grid != nil && e.meter != nil {
+		return x.metrics(ctx, e.meter, newGrid(*grid).timeRange(), p.Account)
 	}
 	pl := newPlan(e.pipe, p.Range, p.Account)
 	pl.bindDisplay(e.pipe)

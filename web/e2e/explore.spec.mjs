@@ -179,6 +179,25 @@ describe('exploring', { timeout: 600_000 }, () => {
     tab.clean();
   });
 
+  it('Traces: what a query would read', async () => {
+    await page.goto(`/traces?q=${q('({ resource.service.name = "checkout" } >> { kind = client }) | by(name) | count() > 1')}`);
+    await page.getByRole('tab', { name: 'Explain' }).click();
+    await page.waitForURL(/tab=explain/);
+    const plan = page.getByTestId('explain');
+    await plan.getByText(/^Would read/).waitFor();
+    const [row] = await plan.locator('tbody tr').all();
+    assert.match(await row.innerText(), /resource\.service\.name = "checkout"/);
+    assert.ok(Number((await row.locator('td').nth(4).innerText()).replaceAll(',', '')) > 0, 'spans');
+    assert.deepEqual(await axe(page), []);
+    await shot(page, 'traces-explain');
+    // A search ignores the metrics function, and so does its price; nothing can match the other.
+    await page.goto(`/traces?tab=explain&q=${q('{ status = error } | rate()')}`);
+    await until('spans to look at', async () => Number((await plan.locator('tbody td').nth(4).innerText()).replaceAll(',', '')) > 0);
+    await page.goto(`/traces?tab=explain&q=${q('{ span.nosuch = "x" }')}`);
+    await plan.getByText('No span in this time range can match.').waitFor();
+    tab.clean();
+  });
+
   it('Trace: flame graph and map of services', async () => {
     await page.goto(`/traces?q=${q('{ rootName = "POST /checkout" }')}`);
     await page.getByTestId('trace-list').locator('tbody tr a').first().click();

@@ -30,8 +30,9 @@ type explained struct {
 // isExplain reports whether a request asks for the price of a query, not for its result.
 func isExplain(q url.Values) bool { return q.Get("explain") == "1" || q.Get("explain") == "true" }
 
-// explain answers with the price of e. What Tempo calls a block is a file.
-func (a *API) explain(w http.ResponseWriter, r *http.Request, e *traceql.Expr, p traceql.Params, grid traceql.MetricParams) error {
+// explain answers with the price of e as a metrics query, or, without a grid, as a search.
+// What Tempo calls a block is a file.
+func (a *API) explain(w http.ResponseWriter, r *http.Request, e *traceql.Expr, p traceql.Params, grid *traceql.MetricParams) error {
 	out := struct {
 		Query string      `json:"query"`
 		Reads []explained `json:"reads"`

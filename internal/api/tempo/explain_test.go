@@ -55,6 +55,10 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%s: %+v", path, reads)
 		}
 	}
+	// A search takes the pipeline of a metrics query, and so does its price.
+	if reads, n := ask("/api/search?explain=1&&&W&&&q={ } | rate() by (name)"); len(reads) != 1 || n != most || reads[0].Query != "{ }" || reads[0].Spans != all[0].Spans {
+		t.Errorf("a search by a metrics query: %+v", reads)
+	}
 	if w := get(t, h, "/api/search?explain=1&&&W&&&q={ oops"); w.Code != http.StatusBadRequest {
 		t.Errorf("a query that cannot be read: %d", w.Code)
 	}

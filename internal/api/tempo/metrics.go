@@ -121,7 +121,7 @@ func (a *API) metricsRange(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if isExplain(r.URL.Query()) {
-		return a.explain(w, r, e, traceql.Params{}, p)
+		return a.explain(w, r, e, traceql.Params{}, &p)
 	}
 	series, st, err := a.metrics(w, r, e, p)
 	if err != nil {
@@ -152,7 +152,7 @@ func (a *API) metricsInstant(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if isExplain(r.URL.Query()) {
-		return a.explain(w, r, e, traceql.Params{}, p)
+		return a.explain(w, r, e, traceql.Params{}, &p)
 	}
 	series, st, err := a.metrics(w, r, e, p)
 	if err != nil {

@@ -41,7 +41,7 @@ func (a *API) search(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if isExplain(q) {
-		return a.explain(w, r, e, p, traceql.MetricParams{})
+		return a.explain(w, r, e, p, nil)
 	}
 	var res traceql.SearchResult
 	st, err := a.do(w, r, e.String(), func(ctx context.Context, tenants []model.Tenant, acct *store.Account) error {

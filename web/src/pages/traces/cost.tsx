@@ -16,14 +16,24 @@ export function TraceCost({ query }: { query: string }): JSX.Element {
   });
   if (q.error) return <ErrorBox error={q.error} query={query} onRetry={() => void q.refetch()} />;
   if (!q.data) return <Loading what="the plan" />;
+  const spans = q.data.reads.reduce((n, r) => n + r.spans, 0);
   return (
     <div className="tracecost" data-testid="explain" tabIndex={0} role="region" aria-label="What the query would read">
       <div className="row wrap">
-        <b>Would read at most</b>
-        <span className="num">{formatValue(q.data.totalBytes, 'bytes')}</span>
-        <span className="muted">Rows are read only where traces match, so it is often much less.</span>
+        {q.data.totalBytes > 0 ? (
+          <>
+            <b>Would read at most</b>
+            <span className="num">{formatValue(q.data.totalBytes, 'bytes')}</span>
+            <span className="muted">Rows are read only where traces match, so it is often much less.</span>
+          </>
+        ) : (
+          <>
+            <b>Would read nothing from disk</b>
+            <span className="muted">{spans > 0 ? 'All the spans it looks at are still in memory.' : 'No span in this time range can match.'}</span>
+          </>
+        )}
       </div>
-      <code>{q.data.query}</code>
+      {q.data.reads.length > 1 && <code>{q.data.query}</code>}
       <table className="table">
         <thead>
           <tr>
