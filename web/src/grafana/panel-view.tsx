@@ -43,7 +43,7 @@ export interface PanelViewProps {
   onZoom: (from: number, to: number) => void;
   onZoomOut: () => void;
   /** Told what the panel shows. */
-  onFrames?: (frames: Frame[]) => void;
+  onFrames?: (frames: Frame[], answered: Frame[]) => void;
   menu?: (data: PanelData | undefined, frames: Frame[]) => ReactNode;
   /** Set while the panel is edited: its queries run at once. */
   eager?: boolean;
@@ -89,7 +89,7 @@ export function PanelView(props: PanelViewProps): JSX.Element {
   const data = q.data;
   const frames = useMemo(() => (data ? applyConfig(panel, transform(data.frames, panel.transformations, (s) => interpolate(s, values, 'text')), (s) => interpolate(s, values, 'text')) : []), [data, panel, values]);
   const { onFrames } = props;
-  useEffect(() => onFrames?.(frames), [frames, onFrames]);
+  useEffect(() => onFrames?.(frames, data?.frames ?? []), [frames, data, onFrames]);
   const marks = useMemo(() => props.marks.filter((m) => !m.only || m.only.ids.includes(panel.id) !== m.only.exclude), [props.marks, panel.id]);
   const chips = useMemo(() => [...new Set([...problems(panel, dashboard), ...(data?.unsupported ?? [])])], [panel, dashboard, data]);
   const title = interpolate(panel.title, values, 'text');

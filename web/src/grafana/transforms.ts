@@ -34,6 +34,9 @@ const table: Record<string, Apply> = {
   prepareTimeSeries: (frames) => frames,
 };
 
+/** All that are carried out. */
+export const transformations = Object.keys(table);
+
 export const knownTransformation = (id: string): boolean => id in table;
 
 export function transform(frames: Frame[], list: Transformation[], interpolate: (s: string) => string): Frame[] {

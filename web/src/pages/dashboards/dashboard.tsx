@@ -105,7 +105,8 @@ function View({ meta, dashboard, draft, changed, onDraft }: ViewProps): JSX.Elem
   const only = one(search['viewPanel']);
   const edited = editing ? one(search['editPanel']) : undefined;
   const settings = editing ? one(search['settings']) : undefined;
-  const [frames, setFrames] = useState<Frame[]>([]);
+  const [shown, setShown] = useState<{ frames: Frame[]; answered: Frame[] }>({ frames: [], answered: [] });
+  const onFrames = useCallback((frames: Frame[], answered: Frame[]) => setShown({ frames, answered }), []);
   const [off, setOff] = useState<ReadonlySet<string>>(new Set());
 
   // The dashboard's own range, refresh and zone, unless the address has others.
@@ -169,7 +170,7 @@ function View({ meta, dashboard, draft, changed, onDraft }: ViewProps): JSX.Elem
     void starDashboard(dashboard.uid, !starred).then(() => client.invalidateQueries({ queryKey: ['dashboards'] }), () => setStarred(starred));
   };
 
-  const draw = (p: Placed, extra: { drag?: React.HTMLAttributes<HTMLElement>; handle?: JSX.Element; onFrames?: (f: Frame[]) => void } = {}) => (
+  const draw = (p: Placed, extra: { drag?: React.HTMLAttributes<HTMLElement>; handle?: JSX.Element; onFrames?: (frames: Frame[], answered: Frame[]) => void } = {}) => (
     <PanelView
       key={p.key}
       dashboard={dashboard}
@@ -279,8 +280,10 @@ function View({ meta, dashboard, draft, changed, onDraft }: ViewProps): JSX.Elem
           <Editor
             key={editedPanel.id}
             panel={editedPanel}
-            preview={draw({ key: `edit-${editedPanel.id}`, panel: editedPanel, grid: editedPanel.grid, scope: {}, folded: false }, { onFrames: setFrames })}
-            frames={frames}
+            preview={draw({ key: `edit-${editedPanel.id}`, panel: editedPanel, grid: editedPanel.grid, scope: {}, folded: false }, { onFrames })}
+            variables={dashboard.variables.map((v) => v.name)}
+            frames={shown.frames}
+            answered={shown.answered}
             onChange={(raw) => change((d) => changePanel(d, editedPanel.id, raw))}
             onDone={() => set({ editPanel: undefined })}
           />

@@ -1,4 +1,4 @@
-/** Editing a panel: queries, look, overrides; the JSON for all the rest. */
+/** Editing a panel: queries, transformations, look, overrides; the JSON for all the rest. */
 import { useState } from 'react';
 import type { JSX } from 'react';
 import type { Frame } from '@/grafana/frames';
@@ -11,21 +11,27 @@ import { Field, LinksForm, put, Select, Text } from './form';
 import type { Choices } from './form';
 import { JSONField } from './json';
 import { Overrides } from './overrides';
+import { OwnTime, Repeating } from './placing';
 import { fieldProperties, panelProperties, Properties, setAt } from './properties';
 import { languages, QueryField } from './query-field';
+import { Transformations } from './transformations';
 
-type Tab = 'query' | 'panel' | 'overrides' | 'json';
+type Tab = 'query' | 'transform' | 'panel' | 'overrides' | 'json';
 
 interface EditorProps {
   panel: Panel;
   preview: JSX.Element;
+  /** Names of the dashboard's variables. */
+  variables: string[];
   /** What the preview shows: the names that an override can choose from. */
   frames: Frame[];
+  /** What its queries answered, before any transformation. */
+  answered: Frame[];
   onChange: (raw: Json) => void;
   onDone: () => void;
 }
 
-export default function Editor({ panel, preview, frames, onChange, onDone }: EditorProps): JSX.Element {
+export default function Editor({ panel, preview, variables, frames, answered, onChange, onDone }: EditorProps): JSX.Element {
   const [tab, setTab] = useState<Tab>('query');
   const change = (f: (raw: Json) => void) => {
     const raw = clone(panel.raw);
@@ -42,18 +48,20 @@ export default function Editor({ panel, preview, frames, onChange, onDone }: Edi
           onChange={(t) => setTab(t as Tab)}
           tabs={[
             { id: 'query', label: 'Queries' },
+            { id: 'transform', label: panel.transformations.length > 0 ? `Transform (${panel.transformations.length})` : 'Transform' },
             { id: 'panel', label: 'Panel' },
             { id: 'overrides', label: panel.overrides.length > 0 ? `Overrides (${panel.overrides.length})` : 'Overrides' },
             { id: 'json', label: 'JSON' },
           ]}
           end={
-            <Button small kind="primary" onClick={onDone}>
-              Back to the dashboard
+            <Button small kind="primary" aria-label="Back to the dashboard" onClick={onDone}>
+              Back
             </Button>
           }
         />
         {tab === 'query' && <Queries panel={panel} change={change} />}
-        {tab === 'panel' && <Look panel={panel} change={change} />}
+        {tab === 'transform' && <Transformations panel={panel} answered={answered} onChange={(list) => change((raw) => (raw['transformations'] = list))} />}
+        {tab === 'panel' && <Look panel={panel} variables={variables} change={change} />}
         {tab === 'overrides' && <Overrides panel={panel} frames={frames} onChange={(list) => change((raw) => (raw['fieldConfig'] = { defaults: {}, ...obj(raw['fieldConfig']), overrides: list }))} />}
         {tab === 'json' && <AsJSON panel={panel} onChange={onChange} />}
       </div>
@@ -137,7 +145,7 @@ function Queries({ panel, change }: PartProps): JSX.Element {
 const names: Record<string, string> = { timeseries: 'Time series', stat: 'Stat', gauge: 'Gauge', bargauge: 'Bar gauge', table: 'Table', text: 'Text', logs: 'Logs', heatmap: 'Heatmap', 'state-timeline': 'State timeline', 'status-history': 'Status history', piechart: 'Pie chart', barchart: 'Bar chart', histogram: 'Histogram', nodeGraph: 'Node graph', traces: 'Traces', alertlist: 'Alert list', dashlist: 'Dashboard list' };
 const types: Choices = [...drawn].filter((t) => t !== 'row').map((t) => [t, names[t] ?? t] as const);
 
-function Look({ panel, change }: PartProps): JSX.Element {
+function Look({ panel, variables, change }: PartProps & { variables: string[] }): JSX.Element {
   const defaults = (raw: Json): Json => {
     const config = (raw['fieldConfig'] = { overrides: [], ...obj(raw['fieldConfig']) }) as Json;
     return (config['defaults'] = { ...obj(config['defaults']) }) as Json;
@@ -164,6 +172,8 @@ function Look({ panel, change }: PartProps): JSX.Element {
           <Properties list={fieldProperties} panel={panel.type} value={obj(obj(panel.raw['fieldConfig'])['defaults'])} onChange={(path, v) => change((raw) => setAt(defaults(raw), path, v))} />
         </>
       )}
+      <Repeating panel={panel} variables={variables} change={change} />
+      {panel.type !== 'text' && <OwnTime panel={panel} change={change} />}
       <fieldset>
         <legend>Links of the panel</legend>
         <LinksForm links={panel.links} options="/logs?${__url_time_range}" onChange={(list) => change((raw) => (raw['links'] = list))} />
