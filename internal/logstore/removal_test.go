@@ -105,8 +105,8 @@ func (rt *removalTest) check(step string) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		rt.t.Fatalf("%s: (-want +got)\n%s", step, diff)
 	}
-	n := 0
-	for rows, err := range rt.Select(rt.t.Context(), tenant, store.LogSelector{Range: always(), NoLine: true, NoMeta: true}) {
+	n, size := 0, 0
+	for rows, err := range rt.Select(rt.t.Context(), tenant, store.LogSelector{Range: always(), NoLine: true, NoMeta: true, Sizes: true}) {
 		if err != nil {
 			rt.t.Fatal(err)
 		}
@@ -114,6 +114,15 @@ func (rt *removalTest) check(step string) {
 			rt.t.Fatalf("%s: columns that nobody asked for", step)
 		}
 		n += len(rows.Times)
+		for _, b := range rows.Sizes {
+			size += int(b)
+		}
+	}
+	for _, e := range rt.entries {
+		size -= len(e.line)
+	}
+	if size != 0 {
+		rt.t.Fatalf("%s: lines have %d bytes more than those of the list", step, size)
 	}
 	if n != len(want) {
 		rt.t.Fatalf("%s: counted %d entries, want %d", step, n, len(want))
