@@ -87,6 +87,7 @@ describe('editing a dashboard', { timeout: 300_000 }, () => {
     await page.getByRole('link', { name: 'Logs', exact: true }).click();
     await question().getByRole('button', { name: 'Save…' }).click();
     await page.getByRole('dialog').getByLabel('Save as a copy').check();
+    await page.getByRole('dialog').getByLabel('Title').fill(`Edits of ${Date.now()}`);
     await page.getByRole('dialog').getByRole('button', { name: 'Save', exact: true }).click();
     await page.waitForURL((u) => u.pathname.startsWith('/d/') && !u.pathname.startsWith('/d/edits'));
     await page.getByText('Uno').waitFor();
