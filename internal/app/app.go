@@ -120,7 +120,9 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	}
 	a.meter = meter.New(a.reg, nil)
 	a.meter.BoundTenants(cfg.Limits.MaxTenants, slices.Concat(a.metrics.Tenants(), a.logs.Tenants(), a.traces.Tenants())...)
-	a.derive = derive.New(a.deriveOptions(cfg))
+	if a.derive, err = derive.New(a.deriveOptions(cfg)); err != nil {
+		return nil, err
+	}
 	a.door = query.New(a.queryOptions(cfg, limit))
 	if err := a.buildPipeline(ctx, cfg); err != nil {
 		return nil, err

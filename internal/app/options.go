@@ -52,6 +52,7 @@ func (a *App) deriveOptions(cfg *config.Config) derive.Options {
 		Spans: derive.SpanOptions{
 			Off: !sm.Enabled, Dimensions: sm.Dimensions, StatusMessage: sm.StatusMessage, TargetInfo: sm.TargetInfo,
 			MultiplierKey: sm.MultiplierKey, TraceState: sm.TraceState, Histograms: derive.Histograms(sm.Histograms), Buckets: sm.Buckets,
+			DimensionMappings: sm.DimensionMappings, FilterPolicies: sm.FilterPolicies,
 		},
 		Graph: derive.GraphOptions{
 			Off: !sg.Enabled, Wait: time.Duration(sg.Wait), MaxItems: sg.MaxItems, Dimensions: sg.Dimensions,

@@ -118,6 +118,9 @@ type SpanMetrics struct {
 	TraceState    bool      `yaml:"enable_tracestate_span_multiplier" doc:"Likewise by the sampling threshold in the trace state, ot=th:..., where that attribute is missing."`
 	Histograms    string    `yaml:"histograms" doc:"classic, native or both."`
 	Buckets       []float64 `yaml:"histogram_buckets" doc:"Upper bounds of classic histograms, in seconds."`
+
+	DimensionMappings []derive.DimensionMapping `yaml:"dimension_mappings" doc:"Labels made of several attributes: name, source_labels (attributes of the span, or else its resource) and join (what stands between their values); see docs/traces.md."`
+	FilterPolicies    []derive.FilterPolicy     `yaml:"filter_policies" doc:"Spans that count: include (all attributes match), include_any (one does) and exclude (all do), each with match_type (strict or regex) and attributes (key and value); see docs/traces.md."`
 }
 
 // ServiceGraphs configures the metrics of calls between services.
@@ -332,6 +335,12 @@ func (t *Traces) check(bad func(key, format string, args ...any)) {
 		if len(x.buckets) == 0 || len(x.buckets) > 200 {
 			bad(x.key+".histogram_buckets", "has %d bounds; want 1 to 200", len(x.buckets))
 		}
+	}
+	o := derive.SpanOptions{
+		Dimensions: t.SpanMetrics.Dimensions, DimensionMappings: t.SpanMetrics.DimensionMappings, FilterPolicies: t.SpanMetrics.FilterPolicies,
+	}
+	if err := o.Check(); err != nil {
+		bad("traces.span_metrics", "%v", err)
 	}
 	for i, step := range t.Sampling {
 		key := fmt.Sprintf("traces.sampling[%d]", i)

@@ -109,6 +109,21 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, data []byte) { _, _ = Parse(data, env) })
 }
 
+func TestSpanMetricsFilter(t *testing.T) {
+	for _, c := range []struct{ yaml, want string }{
+		{"filter_policies: [{include: {match_type: strict, attributes: [{key: span.http.status, value: 503}]}}]", ""},
+		{"dimension_mappings: [{name: endpoint, source_labels: [http.method, http.route], join: ' '}]", ""},
+		{"filter_policies: [{include: {match_type: glob}}]", `traces.span_metrics: filter_policies[0].include: match_type "glob"`},
+		{"filter_policies: [{includes: {match_type: strict}}]", "unknown key traces.span_metrics.filter_policies[0].includes"},
+		{"dimension_mappings: [{name: a}]", "traces.span_metrics: dimension_mappings[0]: has no source_labels"},
+	} {
+		_, err := Parse([]byte("traces: {span_metrics: {"+c.yaml+"}}"), env)
+		if got := fmt.Sprint(err); c.want == "" && err != nil || !strings.Contains(got, c.want) && c.want != "" {
+			t.Errorf("%s: %v, want %q", c.yaml, err, c.want)
+		}
+	}
+}
+
 func TestDownsampling(t *testing.T) {
 	for _, c := range []struct{ yaml, want string }{
 		{"downsampling:\n  - resolution: \"5m\"\n    retention: \"90d\"\n  - resolution: \"1h\"\n    retention: \"1y\"\n", ""},

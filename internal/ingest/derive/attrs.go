@@ -39,6 +39,7 @@ type wanted struct {
 	port      int
 	peers     []int
 	spanDims  []int
+	mapped    [][]int // slots of each dimension mapping
 	graphDims []int
 	ratio     int  // slot of the multiplier; -1 if there is none
 	spans     bool // span metrics look at attributes
@@ -53,7 +54,10 @@ func newWanted(o *Options) *wanted {
 	if o.Spans.MultiplierKey != "" {
 		w.ratio = w.of(o.Spans.MultiplierKey)
 	}
-	w.spans = w.ratio >= 0 || len(w.spanDims) > 0
+	for _, m := range o.Spans.DimensionMappings {
+		w.mapped = append(w.mapped, w.slots(m.SourceLabels))
+	}
+	w.spans = w.ratio >= 0 || len(w.spanDims) > 0 || len(w.mapped) > 0
 	return w
 }
 

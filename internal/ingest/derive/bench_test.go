@@ -39,7 +39,10 @@ func BenchmarkObserve(b *testing.B) {
 		}
 		requests[n] = storetest.Spans(td)
 	}
-	p := New(Options{Metrics: newFake(), Now: func() time.Time { return now }})
+	p, err := New(Options{Metrics: newFake(), Now: func() time.Time { return now }})
+	if err != nil {
+		b.Fatal(err)
+	}
 	b.ReportAllocs()
 	for n := 0; b.Loop(); n++ {
 		p.observe("t", requests[n%len(requests)])

@@ -65,6 +65,9 @@ type SpanOptions struct {
 	TraceState    bool       // without that attribute, the sampling threshold of the trace state counts
 	Histograms    Histograms // of the latency
 	Buckets       []float64  // upper bounds in seconds, ascending; nil means 2 ms doubled up to 16.384 s
+
+	DimensionMappings []DimensionMapping // labels made of several attributes
+	FilterPolicies    []FilterPolicy     // spans that count; all if there are none
 }
 
 // GraphOptions configures the service graph.
@@ -145,7 +148,8 @@ type Processor struct {
 	opts    Options
 	metrics *metrics
 	attrs   *wanted
-	dims    []string // labels of the dimensions of span metrics
+	filter  *filter  // nil without policies
+	dims    []string // labels of the dimensions of span metrics, then of the mappings
 	seed    maphash.Seed
 	bad     bool // the last flush failed or was refused in part; only Run uses it
 
@@ -165,13 +169,20 @@ type tenant struct {
 	buf     []byte   // guarded by mu; scratch
 }
 
-// New returns a Processor. It starts nothing: that is [Processor.Run].
-func New(opts Options) *Processor {
+// New returns a Processor. It starts nothing: that is [Processor.Run]. It fails if a filter
+// policy or a dimension mapping is wrong.
+func New(opts Options) (*Processor, error) {
 	opts = opts.withDefaults()
-	return &Processor{
-		opts: opts, metrics: newMetrics(opts.Registerer), attrs: newWanted(&opts), dims: spanDimensions(&opts.Spans), seed: maphash.MakeSeed(),
-		tenants: map[model.Tenant]*tenant{},
+	attrs := newWanted(&opts)
+	pass, err := newFilter(opts.Spans.FilterPolicies, attrs)
+	if err := errors.Join(err, opts.Spans.checkMappings()); err != nil {
+		return nil, fmt.Errorf("configure span metrics: %w", err)
 	}
+	attrs.spans = attrs.spans || pass != nil && pass.spans
+	return &Processor{
+		opts: opts, metrics: newMetrics(opts.Registerer), attrs: attrs, filter: pass, dims: spanDimensions(&opts.Spans), seed: maphash.MakeSeed(),
+		tenants: map[model.Tenant]*tenant{},
+	}, nil
 }
 
 // Traces returns w with the spans that it stores counted.
@@ -249,7 +260,11 @@ func (p *Processor) span(t *tenant, s *spans.Span, res *resource, now int64) {
 	if inGraph || p.attrs.spans {
 		p.attrs.collect(t.vals.b.AttrsOf(s.Attrs), &t.vals)
 	}
-	if !p.opts.Spans.Off {
+	switch {
+	case p.opts.Spans.Off:
+	case p.filter != nil && !p.filter.passes(s, &t.vals, res.vals):
+		p.metrics.filtered.Inc()
+	default:
 		t.buf = p.spanMetrics(t, s, res)
 	}
 	if inGraph {

@@ -131,7 +131,10 @@ type rig struct {
 func newRig(t *testing.T, opts Options) *rig {
 	r := &rig{t: t, now: time.Unix(1_700_000_000, 0), out: newFake()}
 	opts.Metrics, opts.Now = r.out, func() time.Time { return r.now }
-	r.Processor = New(opts)
+	var err error
+	if r.Processor, err = New(opts); err != nil {
+		t.Fatal(err)
+	}
 	return r
 }
 

@@ -9,6 +9,7 @@ type metrics struct {
 	refused  *prometheus.CounterVec // reason
 	overflow prometheus.Counter
 	skipped  prometheus.Counter
+	filtered prometheus.Counter
 	repeated prometheus.Counter
 	expired  prometheus.Counter
 	dropped  prometheus.Counter
@@ -29,12 +30,13 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"reason"}),
 		overflow: counter("pharos_derive_overflow_spans_total", "Spans counted under __cardinality_overflow__, or not at all, because of the limit of series."),
 		skipped:  counter("pharos_derive_skipped_spans_total", "Spans not counted, because they ended too long ago or in the future."),
+		filtered: counter("pharos_derive_filtered_spans_total", "Spans left out of span metrics by a filter policy."),
 		repeated: counter("pharos_derive_repeated_requests_total", "Requests not counted, because they had been stored before."),
 		expired:  counter("pharos_derive_expired_edges_total", "Calls of which one side never came and that could not be told."),
 		dropped:  counter("pharos_derive_dropped_edges_total", "Calls not counted, because too many were waiting."),
 	}
 	if reg != nil {
-		reg.MustRegister(m.series, m.edges, m.refused, m.overflow, m.skipped, m.repeated, m.expired, m.dropped)
+		reg.MustRegister(m.series, m.edges, m.refused, m.overflow, m.skipped, m.filtered, m.repeated, m.expired, m.dropped)
 	}
 	return m
 }

@@ -50,11 +50,14 @@ func statusText(status int32) string {
 	}
 }
 
-// spanDimensions returns the label of each dimension of o.
+// spanDimensions returns the label of each dimension of o, then of each mapping.
 func spanDimensions(o *SpanOptions) []string {
 	own := []string{"service", "span_name", "span_kind", "status_code", "status_message", "job", "instance", "le"}
-	names := make([]string, len(o.Dimensions))
-	for i, d := range o.Dimensions {
+	names := slices.Clone(o.Dimensions)
+	for _, m := range o.DimensionMappings {
+		names = append(names, m.Name)
+	}
+	for i, d := range names {
 		names[i] = labelName(d)
 		if slices.Contains(own, names[i]) {
 			names[i] = "__" + names[i]
@@ -153,7 +156,25 @@ func (p *Processor) spanKey(t *tenant, s *spans.Span, res *resource, name string
 	for i, slot := range p.attrs.spanDims {
 		buf = appendRec(buf, p.dims[i], dimension(&t.vals, res.vals, slot))
 	}
+	for i, slots := range p.attrs.mapped {
+		label := p.dims[len(p.attrs.spanDims)+i]
+		buf = appendRec(buf, label, joined(&t.vals, res.vals, slots, o.DimensionMappings[i].Join))
+	}
 	return buf
+}
+
+// joined returns the dimensions in slots that are not empty, with sep between them.
+func joined(span, res *attrVals, slots []int, sep string) string {
+	out := ""
+	for _, slot := range slots {
+		switch v := dimension(span, res, slot); {
+		case out == "":
+			out = v
+		case v != "":
+			out += sep + v
+		}
+	}
+	return out
 }
 
 // targetInfo makes the series of resource attributes of res, and returns the scratch
