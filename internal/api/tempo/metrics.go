@@ -109,7 +109,7 @@ func (a *API) metrics(w http.ResponseWriter, r *http.Request, e *traceql.Expr, p
 	st, err := a.do(w, r, e.String(), func(ctx context.Context, tenants []model.Tenant, acct *store.Account) error {
 		p.Account = acct
 		var err error
-		out, err = traceql.Metrics(ctx, a.over(tenants), tenants[0], e, p)
+		out, err = traceql.Metrics(ctx, a.reading(w, tenants, acct), tenants[0], e, p)
 		return err
 	})
 	return out, st, err

@@ -47,7 +47,7 @@ func (a *API) search(w http.ResponseWriter, r *http.Request) error {
 	st, err := a.do(w, r, e.String(), func(ctx context.Context, tenants []model.Tenant, acct *store.Account) error {
 		p.Account = acct
 		var err error
-		res, err = traceql.Search(ctx, a.over(tenants), tenants[0], e, p)
+		res, err = traceql.Search(ctx, a.reading(w, tenants, acct), tenants[0], e, p)
 		return err
 	})
 	if err != nil {

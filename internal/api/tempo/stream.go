@@ -28,7 +28,8 @@ import (
 // The gRPC service tempopb.StreamingQuerier, which Grafana uses when "Streaming" is on in
 // the data source, on the port of the HTTP API. It is the HTTP API in another frame: a
 // request message becomes the parameters of the HTTP request that asks the same, and the
-// protobuf answer of that becomes the stream. So both answer alike, errors included.
+// protobuf answer of that becomes the stream. So both answer alike, errors included. A query
+// that takes a while sends its progress before.
 
 // packetSize bounds one message of a stream.
 const packetSize = 1 << 20
@@ -102,12 +103,15 @@ func (a *API) stream(m streamMethod, s grpc.ServerStream) error {
 			r.Header.Set(api.TenantHeader, tenant)
 		}
 	}
-	answer := bufferedAnswer{header: http.Header{}}
+	answer := bufferedAnswer{header: http.Header{}, stream: s}
 	if err := m.handler(&answer, r); err != nil {
 		return a.streamError(s.Context(), m.name, err)
 	}
 	if hint := answer.header.Get(hintHeader); hint != "" {
-		if err := s.SetHeader(metadata.Pairs(strings.ToLower(hintHeader), hint)); err != nil {
+		md := metadata.Pairs(strings.ToLower(hintHeader), hint)
+		if answer.begun { // and with it the header is gone
+			s.SetTrailer(md)
+		} else if err := s.SetHeader(md); err != nil {
 			return err
 		}
 	}
@@ -155,6 +159,15 @@ func (a *API) streamError(ctx context.Context, method string, err error) error {
 type bufferedAnswer struct {
 	header http.Header
 	body   bytes.Buffer
+	stream grpc.ServerStream
+	begun  bool // a message was sent
+}
+
+// takeProgress implements [progressTaker].
+func (b *bufferedAnswer) takeProgress(message []byte) error {
+	b.begun = true
+	p := rawMessage(message)
+	return b.stream.SendMsg(&p)
 }
 
 // Header implements [http.ResponseWriter].

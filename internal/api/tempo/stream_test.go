@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -20,6 +23,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/pharos-o11y/pharos/internal/api"
+	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/query"
+	"github.com/pharos-o11y/pharos/internal/store"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
@@ -29,6 +35,11 @@ func dial(t *testing.T, tenancy api.Tenancy) *grpc.ClientConn {
 	t.Helper()
 	s := storetest.NewTraces()
 	load(t, s)
+	return dialTo(t, serve(s, tenancy))
+}
+
+func dialTo(t *testing.T, h http.Handler) *grpc.ClientConn {
+	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +47,7 @@ func dial(t *testing.T, tenancy api.Tenancy) *grpc.ClientConn {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
-	srv := &http.Server{Handler: serve(s, tenancy), Protocols: &protocols}
+	srv := &http.Server{Handler: h, Protocols: &protocols}
 	done := make(chan struct{})
 	go func() { _ = srv.Serve(l); close(done) }()
 	t.Cleanup(func() { _ = srv.Close(); <-done })
@@ -122,6 +133,81 @@ func TestStreaming(t *testing.T) {
 			}
 			if len(got) != 1 || string(got[0]) != want.Body.String() {
 				t.Errorf("got %q, want %q", got, want.Body)
+			}
+		})
+	}
+}
+
+// slowTraces is a store that yields batch after batch, each as if it had taken a second.
+type slowTraces struct {
+	*storetest.Traces
+	batches int
+}
+
+func (s slowTraces) Scan(ctx context.Context, tenant model.Tenant, sel store.SpanSelector) iter.Seq2[*store.SpanRows, error] {
+	return func(yield func(*store.SpanRows, error) bool) {
+		for range s.batches - 1 { // empty ones first
+			if err := sel.Account.Scanned(10, 1); err != nil || !yield(&store.SpanRows{}, err) {
+				return
+			}
+		}
+		for rows, err := range s.Traces.Scan(ctx, tenant, sel) {
+			if !yield(rows, err) {
+				return
+			}
+		}
+	}
+}
+
+func TestStreamingProgress(t *testing.T) {
+	s := slowTraces{storetest.NewTraces(), 5}
+	load(t, s)
+	var seconds atomic.Int64
+	a := New(Options{Reader: s, Index: s, Door: query.New(query.Options{}), Now: func() time.Time {
+		return time.Unix(fixtureSecond+30+seconds.Add(1), 0)
+	}})
+	mux := http.NewServeMux()
+	a.Register(mux, "")
+	mux.Handle("POST /tempopb.StreamingQuerier/", a.GRPC())
+	conn := dialTo(t, mux)
+	const from, to, ns = fixtureSecond - 30, fixtureSecond + 30, 1_000_000_000
+	for _, tt := range []struct {
+		method string
+		req    []byte
+		http   string
+	}{
+		{"Search", request(5, from, 6, to, 8, `{ status = error }`), `/api/search?q={ status = error }&&&W`},
+		{"MetricsQueryRange", request(1, `{ } | rate()`, 2, from*ns, 3, to*ns, 4, 15*ns), `/api/metrics/query_range?q={ } | rate()&&&step=15s&&&W`},
+	} {
+		t.Run(tt.method, func(t *testing.T) {
+			got, err := ask(t.Context(), conn, tt.method, tt.req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(got) < 5 {
+				t.Fatalf("%d messages, want progress before the answer", len(got))
+			}
+			bytes, jobs := uint64(0), uint64(0)
+			for _, m := range got[:len(got)-1] {
+				f, err := parseFields(m)
+				if err != nil || len(f) != 1 {
+					t.Fatalf("message %q, %v; want metrics alone", m, err)
+				}
+				x, err := parseFields(f[2][0].b)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if x.number(2) < bytes || x.number(4) < jobs || x.number(4) >= x.number(5) {
+					t.Errorf("bytes %d after %d, jobs %d after %d of %d", x.number(2), bytes, x.number(4), jobs, x.number(5))
+				}
+				bytes, jobs = x.number(2), x.number(4)
+			}
+			if bytes == 0 || jobs == 0 {
+				t.Errorf("progress stays at %d bytes and %d jobs", bytes, jobs)
+			}
+			want := get(t, mux, tt.http, "Accept", "application/protobuf")
+			if string(got[len(got)-1]) != want.Body.String() {
+				t.Errorf("answer %q, over HTTP %q", got[len(got)-1], want.Body)
 			}
 		})
 	}

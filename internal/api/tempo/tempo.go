@@ -130,12 +130,17 @@ func (a *API) buildInfo(w http.ResponseWriter, _ *http.Request) error {
 
 // searchMetrics writes what a query cost.
 func searchMetrics(m message, name string, st query.Stats, inspectedTraces int) {
+	jobsMetrics(m, name, st, inspectedTraces, 1, 1)
+}
+
+// jobsMetrics writes what a query has cost with so many of its jobs completed.
+func jobsMetrics(m message, name string, st query.Stats, inspectedTraces int, completed, total uint32) {
 	m.message(2, name, func(m message) {
 		m.uint32(1, "inspectedTraces", uint32(inspectedTraces))
 		m.uint64(2, "inspectedBytes", uint64(st.BytesRead))
 		m.uint32(3, "totalBlocks", uint32(st.BlocksRead+st.BlocksSkipped))
-		m.uint32(4, "completedJobs", 1)
-		m.uint32(5, "totalJobs", 1)
+		m.uint32(4, "completedJobs", completed)
+		m.uint32(5, "totalJobs", total)
 		m.uint64(7, "inspectedSpans", uint64(st.RowsScanned))
 	})
 }
