@@ -98,7 +98,7 @@ func parseLogfmt(s string) ([][2]string, error) {
 	var out [][2]string
 	seen := map[string]bool{}
 	fail := func(at int, format string, args ...any) error {
-		return pos{1, int32(at) + 1}.errorf("invalid tags: "+format, args...)
+		return pos{1, int32(at) + 1}.errorf(format, args...)
 	}
 	for i := 0; i < len(s); {
 		if s[i] == ' ' || s[i] == '\t' || s[i] == '\n' {

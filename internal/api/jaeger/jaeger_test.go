@@ -112,7 +112,25 @@ func TestAPI(t *testing.T) {
 		{"/api/traces", nil, 400, `parameter 'service' is required`},
 		{"/api/traces", v("traceID", "a1", "traceID", "123"), 200, `^\{"data":\[\{"traceID":"00000000000000a1".*"errors":\[\{"msg":"trace not found","traceID":"123"\}\]\}`},
 
+		{"/api/traces", v("service", "evlink", "tag", "otel.scope.name:mylib", "tag", "otel.scope.version:2.1"), 200, `"traceID":"000000000000c300"`},
+		{"/api/traces", v("service", "evlink", "tags", `{"shared":"rs","e":"1"}`), 200, `"traceID":"000000000000c300"`}, // of the process and the span
+		{"/api/traces", v("service", "typed", "tag", "b", "tag", "f:1.5"), 200, `"traceID":"000000000000b200"`},
+		{"/api/traces", v("service", "typed", "tag", "b:false", "tag", "f:1.5"), 200, none},
+		{"/api/traces", v("service", "payment-service", "operation", "INSERT pay", "tag", "error"), 200, none},
+		{"/api/traces", v("service", "payment-service", "tag", "otel.status_code:OK"), 200, a1},
+		{"/api/traces", v("service", "payment-service", "minDuration", "500us", "maxDuration", "60ms"), 200, a1},
+		{"/api/traces", v("service", "frontend", "limit", "x"), 400, `cannot parse parameter 'limit'`},
+		{"/api/traces", v("service", "frontend", "end", "1.5"), 400, `cannot parse parameter 'end'`},
+		{"/api/traces", v("service", "nope"), 200, none},
+		{"/api/traces", v("traceID", "xyz"), 400, `"code":400,"msg":"invalid id`},
+		{"/api/traces", v("traceID", "123"), 200, `^\{"data":\[\],.*"errors":\[\{"msg":"trace not found"`},
+
 		{"/api/traces/a1", nil, 200, a1},
+		{"/api/traces/a1", v("raw", "true", "start", "1795466574000000", "end", "1795466634000000"), 200, a1},
+		{"/api/traces/a1", v("prettyPrint", "false"), 200, a1},
+		{"/api/traces/a1", nil, 200, `"operationName":"GET /cart","references":\[\],"startTime":1795466604000000,"duration":3000000,`},
+		{"/api/traces/c300", nil, 200, `"refType":"FOLLOWS_FROM","traceID":"00000000000000a1","spanID":"0000000000000011"`},
+		{"/api/services/evlink%2F/operations", nil, 200, none},
 		{"/api/traces/000000000000000000000000000000A1", nil, 200, a1},
 		{"/api/traces/a1", v("prettyPrint", "true"), 200, `^\{\n    "data": \[`},
 		{"/api/traces/123", nil, 404, `^\{"data":null,.*"errors":\[\{"code":404,"msg":"trace not found"\}\]\}`},
@@ -122,6 +140,8 @@ func TestAPI(t *testing.T) {
 		{"/api/dependencies", v("service", "nope"), 200, none},
 		{"/api/dependencies", v("endTs", "1000", "lookback", "500"), 200, none},
 		{"/api/dependencies", v("endTs", "x"), 400, `cannot parse parameter 'endTs'`},
+		{"/api/dependencies", v("lookback", "x"), 400, `cannot parse parameter 'lookback'`},
+		{"/api/dependencies", v("endTs", "1795466634000", "lookback", "60000", "service", "frontend"), 200, `"parent":"frontend"`},
 
 		{"/api/v3/services", nil, 200, `^\{"services":\["cons",`},
 		{"/api/v3/operations", v("service", "frontend", "span_kind", "server"), 200, `^\{"operations":\[\{"name":"GET /cart","spanKind":"server"\}\]\}`},
@@ -131,6 +151,12 @@ func TestAPI(t *testing.T) {
 		{"/api/v3/traces", v("query.service_name", "payment-service", "query.start_time_min", t0, "query.start_time_max", t1, "query.attributes", `{"error":"true"}`), 200, `"traceId":"000000000000000000000000000000a1"`},
 		{"/api/v3/traces", v("query.serviceName", "nope", from, t0, to, t1), 404, `No traces found`},
 		{"/api/v3/traces", v("query.serviceName", "frontend"), 400, `is required: want a time in RFC 3339`},
+		{"/api/v3/traces", v("query.serviceName", "frontend", from, "now", to, t1), 400, `want a time in RFC 3339, not`},
+		{"/api/v3/traces", v("query.serviceName", "frontend", from, t1, to, t0), 400, `must be before`},
+		{"/api/v3/traces", v("query.serviceName", "frontend", from, t0, to, t1, "query.attributes", "{"), 400, `query.attributes`},
+		{"/api/v3/traces", v("query.serviceName", "frontend", from, t0, to, t1, "query.durationMax", "1ms"), 404, `No traces found`},
+		{"/api/v3/operations", nil, 400, `^\{"error":\{"httpCode":400,"message":"parameter 'service' is required"\}\}`},
+		{"/api/v3/traces/xyz", nil, 400, `"httpCode":400`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.path+"?"+tt.q.Encode(), func(t *testing.T) {
