@@ -29,7 +29,7 @@ type rowBlock struct {
 }
 
 func (b *rowBlock) reset() {
-	*b = rowBlock{times: b.times[:0], text: b.text[:0], lens: b.lens[:0], metas: b.metas[:0]}
+	*b = rowBlock{times: b.times[:0], text: b.text[:0], lens: b.lens[:0], metas: b.metas[:0], segs: b.segs[:0]}
 }
 
 func (b *rowBlock) full() bool { return b.size >= blockText || len(b.times) >= maxBlockRows }

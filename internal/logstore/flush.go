@@ -88,6 +88,7 @@ func (s *Store) writeDay(tenant model.Tenant, day part.Day, streams []*headStrea
 	b := s.takeBuilders()
 	defer s.giveBuilders(b)
 	p := newPartWriter(w, b, s.zstd)
+	p.expect(len(streams))
 	for i, hs := range streams {
 		of := rows[i]
 		of = of[upTo(of, day.Start()):upTo(of, (day+1).Start())]

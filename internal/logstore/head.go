@@ -145,11 +145,16 @@ func (g *registry) apply(tenant model.Tenant, gs []group, size int, now time.Tim
 	}
 }
 
+// add adds rows, which do not change any more.
 func (hs *headStream) add(rows []row) {
 	for i := range rows {
 		at := rows[i].time
 		hs.sorted = hs.sorted && at >= hs.max
 		hs.min, hs.max = min(hs.min, at), max(hs.max, at)
+	}
+	if hs.rows == nil {
+		hs.rows = slices.Clip(rows) // most of many streams get no more
+		return
 	}
 	hs.rows = append(hs.rows, rows...)
 }

@@ -76,6 +76,7 @@ func mergePlan(in []*part.Part[*partIndex], touched []bool, p *partWriter) (*pla
 	}
 	pl.streams = f.streams
 	slices.SortFunc(pl.streams, func(a, b foundStream) int { return a.labels.Compare(b.labels) })
+	p.expect(len(pl.streams))
 	number := make([]uint32, len(pl.streams))
 	for i := range pl.streams {
 		number[pl.streams[i].id] = p.addStream(pl.streams[i].labels)

@@ -203,7 +203,8 @@ type sliceStream struct {
 	sources []source
 }
 
-// slice plans the rows of r. Streams come in order.
+// slice plans the rows of r. Streams come in order. Until the next slice it may use the
+// sources of p themselves.
 func (p *plan) slice(r model.TimeRange, d store.Direction) *slicePlan {
 	sp := &slicePlan{r: r, next: r.To}
 	if d == store.Backward {
@@ -211,11 +212,10 @@ func (p *plan) slice(r model.TimeRange, d store.Direction) *slicePlan {
 	}
 	for i := range p.streams {
 		fs := &p.streams[i]
-		st := sliceStream{foundStream: fs}
-		for k := range fs.sources {
-			if r.Overlaps(fs.sources[k].min, fs.sources[k].max) {
-				st.sources = append(st.sources, fs.sources[k])
-			}
+		out := func(s source) bool { return !r.Overlaps(s.min, s.max) }
+		st := sliceStream{foundStream: fs, sources: fs.sources}
+		if slices.ContainsFunc(fs.sources, out) {
+			st.sources = slices.DeleteFunc(slices.Clone(fs.sources), out)
 		}
 		if len(st.sources) == 0 {
 			continue

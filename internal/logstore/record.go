@@ -40,8 +40,9 @@ const rowSize = 40 // bytes of a row without its strings
 // encodeRecord returns the text of a record that holds gs, and sets their rows to point
 // into it. define tells whether the labels of a stream must be in it.
 func encodeRecord(gs []group, define func(*stream) bool) []byte {
-	size := binary.MaxVarintLen64
+	size, entries := binary.MaxVarintLen64, 0
 	for i := range gs {
+		entries += len(gs[i].entries)
 		size += 3*binary.MaxVarintLen64 + len(gs[i].stream.key) + 2*binary.MaxVarintLen32*len(gs[i].labels)
 		for j := range gs[i].entries {
 			e := &gs[i].entries[j]
@@ -50,6 +51,7 @@ func encodeRecord(gs []group, define func(*stream) bool) []byte {
 	}
 	b := make([]byte, 0, size) // never grows: rows point into it
 	b = binary.AppendUvarint(b, uint64(len(gs)))
+	rows := make([]row, entries) // of all groups: many have one
 	for i := range gs {
 		g := &gs[i]
 		if define(g.stream) {
@@ -60,7 +62,7 @@ func encodeRecord(gs []group, define func(*stream) bool) []byte {
 			b = binary.AppendUvarint(b, g.stream.id<<1)
 		}
 		b = binary.AppendUvarint(b, uint64(len(g.entries)))
-		g.rows = make([]row, len(g.entries))
+		g.rows, rows = rows[:len(g.entries):len(g.entries)], rows[len(g.entries):]
 		last := int64(0)
 		for j := range g.entries {
 			e, r := &g.entries[j], &g.rows[j]

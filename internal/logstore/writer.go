@@ -50,6 +50,11 @@ func newPartWriter(w *part.Writer, b *builders, z *codec.Zstd) *partWriter {
 	return &partWriter{w: w, builders: b, zstd: z, names: map[string]uint32{}, templates: newTemplateTable()}
 }
 
+// expect makes room for n streams.
+func (p *partWriter) expect(n int) {
+	p.streams, p.segs = slices.Grow(p.streams, n), slices.Grow(p.segs, n)
+}
+
 // addStream adds a stream and returns its index. Streams are added in order of labels.
 func (p *partWriter) addStream(labels model.Labels) uint32 {
 	p.streams = append(p.streams, writtenStream{labels: labels})

@@ -20,9 +20,8 @@ import (
 //	{"streams":[{"labels":"{app=\"x\"}","entries":[{"ts":"2024-01-01T00:00:00Z","line":"line"}]}]}
 //
 // A value of a wrong type refuses the whole request; a bad label set only its stream.
-func (s *Server) decodeJSON(body []byte, b *logrules.Builder) error {
-	var p fastjson.Parser
-	root, err := p.ParseBytes(body)
+func (s *Server) decodeJSON(body []byte, d *decoder) error {
+	root, err := d.json.ParseBytes(body)
 	if err != nil {
 		return badJSON("%v", err)
 	}
@@ -44,7 +43,7 @@ func (s *Server) decodeJSON(body []byte, b *logrules.Builder) error {
 		if v.Type() != fastjson.TypeObject {
 			return badJSON("streams[%d] is %s, not an object", i, a(v))
 		}
-		if err := s.jsonStream(v, i, b); err != nil {
+		if err := s.jsonStream(v, i, &d.Builder); err != nil {
 			return err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fastjson"
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 
 	"github.com/pharos-o11y/pharos/internal/ingest"
@@ -42,8 +43,19 @@ type Server struct {
 	streams streamCache
 
 	bodies   ingest.BodyPool
-	builders sync.Pool
+	decoders sync.Pool // of *decoder
 }
+
+// decoder is the memory that a request is decoded into. Lines of a JSON push lie in that
+// of its parser.
+type decoder struct {
+	logrules.Builder
+	json fastjson.Parser
+}
+
+// maxParsed is the largest JSON body whose parser is kept for the next request: values take
+// many times the memory of their text.
+const maxParsed = 1 << 20
 
 // New returns a Server that writes to w.
 func New(w store.LogWriter, opts Options) *Server {
@@ -61,9 +73,9 @@ func New(w store.LogWriter, opts Options) *Server {
 	}
 }
 
-// decode reads the entries of a body into b. It returns an error that names the place
-// when the body is not what it says; single bad entries are b's to refuse.
-type decode func(s *Server, r *http.Request, body *ingest.Body, b *logrules.Builder) (size int, err error)
+// decode reads the entries of a body into d. It returns an error that names the place
+// when the body is not what it says; single bad entries are d's to refuse.
+type decode func(s *Server, r *http.Request, body *ingest.Body, d *decoder) (size int, err error)
 
 // Push returns the handler of /loki/api/v1/push and /api/prom/push.
 func (s *Server) Push() http.Handler {
@@ -77,14 +89,17 @@ func (s *Server) handler(f decode, fail func(http.ResponseWriter, error)) http.H
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body := s.bodies.Get()
 		defer s.bodies.Put(body)
-		b, ok := s.builders.Get().(*logrules.Builder)
+		d, ok := s.decoders.Get().(*decoder)
 		if !ok {
-			b = &logrules.Builder{}
+			d = &decoder{}
 		}
-		defer s.builders.Put(b)
-		b.Reset(s.opts.Now())
-		size, err := s.push(r, f, body, b)
-		s.metrics.Count(model.Logs.String(), ingest.Status(err), size, b.Kept(), err)
+		defer s.decoders.Put(d)
+		d.Reset(s.opts.Now())
+		size, err := s.push(r, f, body, d)
+		s.metrics.Count(model.Logs.String(), ingest.Status(err), size, d.Kept(), err)
+		if size > maxParsed {
+			d.json = fastjson.Parser{}
+		}
 		if err != nil {
 			fail(w, err)
 			return
@@ -93,7 +108,7 @@ func (s *Server) handler(f decode, fail func(http.ResponseWriter, error)) http.H
 	})
 }
 
-func (s *Server) push(r *http.Request, f decode, body *ingest.Body, b *logrules.Builder) (size int, err error) {
+func (s *Server) push(r *http.Request, f decode, body *ingest.Body, d *decoder) (size int, err error) {
 	if r.Method != http.MethodPost {
 		return 0, ingest.Errorf(http.StatusMethodNotAllowed, "push takes POST, not %s", r.Method)
 	}
@@ -101,18 +116,18 @@ func (s *Server) push(r *http.Request, f decode, body *ingest.Body, b *logrules.
 	if err != nil {
 		return 0, err
 	}
-	if size, err = f(s, r, body, b); err != nil {
+	if size, err = f(s, r, body, d); err != nil {
 		return size, err
 	}
-	batch := b.Batch()
+	batch := d.Batch()
 	if len(batch.Streams) > 0 {
 		err = s.writer.Append(r.Context(), tenant, batch)
 	}
-	return size, ingest.Join(&b.Refused, b.Kept(), err)
+	return size, ingest.Join(&d.Refused, d.Kept(), err)
 }
 
 // decodePush reads Loki's own formats: JSON if the content type says so, else protobuf.
-func decodePush(s *Server, r *http.Request, body *ingest.Body, b *logrules.Builder) (int, error) {
+func decodePush(s *Server, r *http.Request, body *ingest.Body, d *decoder) (int, error) {
 	contentType := r.Header.Get("Content-Type")
 	media, _, err := mime.ParseMediaType(contentType)
 	if err != nil {
@@ -133,12 +148,12 @@ func decodePush(s *Server, r *http.Request, body *ingest.Body, b *logrules.Build
 		return 0, err
 	}
 	if isJSON {
-		return len(raw), s.decodeJSON(raw, b)
+		return len(raw), s.decodeJSON(raw, d)
 	}
 	if raw, err = body.Snappy(s.opts.MaxBytes); err != nil {
 		return 0, err
 	}
-	err = s.decodeProto(raw, b)
+	err = s.decodeProto(raw, &d.Builder)
 	if errors.Is(err, model.ErrMalformed) {
 		err = ingest.Errorf(http.StatusBadRequest, "decode PushRequest: %w", err)
 	}
@@ -146,7 +161,7 @@ func decodePush(s *Server, r *http.Request, body *ingest.Body, b *logrules.Build
 }
 
 // decodeOTLP reads an OTLP ExportLogsServiceRequest.
-func decodeOTLP(s *Server, r *http.Request, body *ingest.Body, b *logrules.Builder) (int, error) {
+func decodeOTLP(s *Server, r *http.Request, body *ingest.Body, d *decoder) (int, error) {
 	contentType := r.Header.Get("Content-Type")
 	media, _, err := mime.ParseMediaType(contentType)
 	if err != nil || media != "application/json" && media != "application/x-protobuf" {
@@ -162,7 +177,7 @@ func decodeOTLP(s *Server, r *http.Request, body *ingest.Body, b *logrules.Build
 			return size, ingest.Errorf(http.StatusBadRequest, "decode ExportLogsServiceRequest: %w", err)
 		}
 	}
-	resources, err := otlp.AppendLogs(b, raw)
+	resources, err := otlp.AppendLogs(&d.Builder, raw)
 	switch {
 	case errors.Is(err, model.ErrMalformed):
 		return size, ingest.Errorf(http.StatusBadRequest, "%w", err)
