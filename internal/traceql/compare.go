@@ -218,7 +218,7 @@ func (k *comparer) lines() []line {
 				}
 			}
 			slices.SortFunc(all, func(x, y ranked) int {
-				return cmp.Or(cmp.Compare(y.sum, x.sum), cmp.Compare(x.val.String(), y.val.String()))
+				return cmp.Or(cmp.Compare(y.sum, x.sum), cmp.Compare(x.val.String(), y.val.String()), cmp.Compare(x.val.typ, y.val.typ))
 			})
 			for _, r := range all[:min(int(k.cmp.topN), len(all))] {
 				out = append(out, compareLine(name, a.name, r.val, a.values[r.val].counts[side]))

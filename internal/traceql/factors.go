@@ -209,7 +209,7 @@ func (x *explainer) factors() []Factor {
 		}
 	}
 	slices.SortFunc(all, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Attribute, b.Attribute), cmp.Compare(a.Value, b.Value))
+		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Attribute, b.Attribute), cmp.Compare(a.Value, b.Value), cmp.Compare(a.Type, b.Type))
 	})
 	var out []Factor
 	at := map[uint64]int{}

@@ -71,6 +71,14 @@ func TestMetricsCompare(t *testing.T) {
 			t.Errorf("%s is %v, want %v", labels, got[labels], want)
 		}
 	}
+	// Of the values 5, "5" and 5.0, equally frequent, the first is always the same.
+	for range 20 {
+		for _, x := range mustMetrics(t, s, `{ resource.service.name="typed" } | compare({ name = "nope" }, 1)`, MetricParams{Start: fixtureT0 - 60e9, End: fixtureT0 + 60e9, Instant: true}) {
+			if kv := x.Labels[1]; kv.Key == "span.a" && kv.Value.String() != "nil" && kv.Value.Type() != TypeString {
+				t.Fatalf("the most frequent value of span.a is %s of type %d, want the string", kv.Value, kv.Value.Type())
+			}
+		}
+	}
 	// A selection bounded in time: everything else is baseline.
 	res := mustMetrics(t, s, fmt.Sprintf(`{ resource.service.name="tree" } | compare({ }, 10, %d, %d)`, int64(fixtureT0), int64(fixtureT0+2e6)), MetricParams{Start: fixtureT0 - 60e9, End: fixtureT0 + 60e9, Instant: true})
 	for _, x := range res {

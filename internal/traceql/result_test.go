@@ -16,6 +16,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
+	"github.com/pharos-o11y/pharos/internal/traceql/traceqltest"
 )
 
 // attrText lists attributes as key=value.
@@ -167,9 +168,9 @@ func TestPruning(t *testing.T) {
 	for _, b := range behaviours(t, "testdata/behaviour.test") {
 		queries = append(queries, b.query)
 	}
-	g := generator{rng: rand.New(rand.NewPCG(3, 4))}
+	g := traceqltest.Generator{Rand: rand.New(rand.NewPCG(3, 4))}
 	for range 400 {
-		queries = append(queries, g.query())
+		queries = append(queries, g.Joined())
 	}
 	for _, q := range queries {
 		e, err := Parse(q)
@@ -194,10 +195,10 @@ func TestPruning(t *testing.T) {
 // TestMasks compares the evaluation of filters by column with that span by span.
 func TestMasks(t *testing.T) {
 	s := fixture(t)
-	g := generator{rng: rand.New(rand.NewPCG(5, 6))}
+	g := traceqltest.Generator{Rand: rand.New(rand.NewPCG(5, 6))}
 	tried := 0
 	for range 3000 {
-		q := "{ " + g.field(3) + " }"
+		q := "{ " + g.Filter(3) + " }"
 		e, err := Parse(q)
 		if err != nil {
 			continue
@@ -231,54 +232,4 @@ func TestMasks(t *testing.T) {
 	if tried < 300 {
 		t.Errorf("only %d generated queries are valid", tried)
 	}
-}
-
-// generator makes random queries about the fixture.
-type generator struct{ rng *rand.Rand }
-
-func (g generator) pick(options ...string) string { return options[g.rng.IntN(len(options))] }
-
-func (g generator) query() string {
-	filter := func() string { return "{ " + g.field(2) + " }" }
-	q := filter()
-	for range g.rng.IntN(3) {
-		q += g.pick(" && ", " || ", " > ", " >> ", " < ", " << ", " ~ ", " !> ", " !>> ", " !< ", " !~ ", " &> ", " &>> ", " &<< ", " &~ ", " | ") + filter()
-	}
-	return q + g.pick("", "", " | count() > 1", " | by(kind)", " | select(span.a, .x) | { name != \"A\" }", " | max(duration) > 20ms")
-}
-
-func (g generator) field(depth int) string {
-	if depth == 0 || g.rng.IntN(5) == 0 {
-		return g.comparison()
-	}
-	switch g.rng.IntN(5) {
-	case 0:
-		return "!(" + g.field(depth-1) + ")"
-	case 1:
-		return "(" + g.field(depth-1) + ")"
-	case 2:
-		return g.field(depth-1) + " || " + g.field(depth-1)
-	default:
-		return g.field(depth-1) + " && " + g.field(depth-1)
-	}
-}
-
-func (g generator) comparison() string {
-	attr := g.pick("span.a", "span.s", "span.f", "span.b", ".x", ".shared", "resource.shared", "resource.x", "span.arr.s", "span.arr.i",
-		"span.i", ".service.name", "resource.service.name", "span.empty", "span.http.status_code", ".a", "span.kv", "span.arr.mixed",
-		"name", "duration", "status", "kind", "statusMessage", "nestedSetParent", "rootName", "traceDuration", "instrumentation:name",
-		"event.msg", "event:name", "link.shared", "span:childCount")
-	lit := g.pick("5", "5.0", `"5"`, "1", "2", `"x"`, `"abc"`, "true", "false", "nil", "10ms", "1s", "error", "internal", `"A"`, `""`, `"typed"`, `"frontend"`, `"rs"`, "-1", "0", `"hi"`, `"log"`)
-	op := g.pick("=", "!=", "<", "<=", ">", ">=")
-	switch g.rng.IntN(8) {
-	case 0:
-		return attr
-	case 1:
-		return attr + g.pick(" =~ ", " !~ ") + g.pick(`".*"`, `"[a-z]*"`, `"5|x"`, `""`)
-	case 2:
-		return lit + " " + op + " " + attr
-	case 3:
-		return attr + " + 1 " + op + " " + lit
-	}
-	return attr + " " + op + " " + lit
 }
