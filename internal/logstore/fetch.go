@@ -119,7 +119,7 @@ func (f *fetcher) need(b *fetched) error {
 			close(next.done)
 			continue
 		}
-		if f.denied(next) {
+		if f.s.filters.denies(f.wants, next.part.Data, next.info) {
 			f.acct.Skipped(1)
 			close(next.done)
 			continue
@@ -266,16 +266,17 @@ func (f *fetcher) mayMatch(b *fetched) (bool, error) {
 		}
 		f.s.filters.put(b.info, bf)
 	}
-	return f.wants.may(b, &bf), nil
+	return f.wants.may(b.part.Data, b.info, &bf), nil
 }
 
-// denied reports whether a filter that is in memory says that b holds nothing.
-func (f *fetcher) denied(b *fetched) bool {
-	if !f.wants.asksFilter() {
+// denies reports whether a filter that is in memory says that block b of x holds nothing
+// that w wants.
+func (c *filterCache) denies(w *wants, x *partIndex, b *blockInfo) bool {
+	if !w.asksFilter() {
 		return false
 	}
-	bf, ok := f.s.filters.get(b.info)
-	return ok && !f.wants.may(b, &bf)
+	bf, ok := c.get(b)
+	return ok && !w.may(x, b, &bf)
 }
 
 // asksFilter reports whether filters of blocks can tell anything.
@@ -288,8 +289,8 @@ func (w *wants) asksFilter() bool {
 	return slices.ContainsFunc(w.values, func(vs []string) bool { return len(vs) > 0 })
 }
 
-// may reports whether b, whose filter is bf, can hold what is wanted.
-func (w *wants) may(b *fetched, bf *blockFilter) bool {
+// may reports whether block b of x, whose filter is bf, can hold what is wanted.
+func (w *wants) may(x *partIndex, b *blockInfo, bf *blockFilter) bool {
 	for i := range w.lines {
 		if !w.lines[i].may(bf) {
 			return false
@@ -301,7 +302,7 @@ func (w *wants) may(b *fetched, bf *blockFilter) bool {
 			return false
 		}
 	}
-	return !w.judge.lacks(b.part.Data, b.info, bf)
+	return !w.judge.lacks(x, b, bf)
 }
 
 // fieldValues returns for each predicate the values that satisfy it, nil if these are many

@@ -77,8 +77,8 @@ type plan struct {
 }
 
 // newPlan finds the streams and blocks of snap that match ms and overlap r, without the
-// blocks that j denies.
-func newPlan(snap snapshot, ms []*model.Matcher, r model.TimeRange, j *judge, acct *store.Account) *plan {
+// blocks that are denied; a nil denied denies none.
+func newPlan(snap snapshot, ms []*model.Matcher, r model.TimeRange, denied func(*partIndex, *blockInfo) bool, acct *store.Account) *plan {
 	p := &plan{newest: math.MinInt64, oldest: math.MaxInt64}
 	f := finder{byHash: map[uint64][]int{}}
 	seq := 0
@@ -99,7 +99,7 @@ func newPlan(snap snapshot, ms []*model.Matcher, r model.TimeRange, j *judge, ac
 					if pruned[sg.block] {
 						continue
 					}
-					if !j.plan(x, &x.blocks[sg.block]) {
+					if denied != nil && denied(x, &x.blocks[sg.block]) {
 						pruned[sg.block] = true
 						continue
 					}

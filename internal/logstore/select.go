@@ -64,7 +64,9 @@ func (s *Store) selectRows(ctx context.Context, tenant model.Tenant, sel store.L
 	}
 	snap := s.look(tenant, sel.Matchers, sel.Range, sel.Account)
 	defer snap.view.Close()
-	p := newPlan(snap, sel.Matchers, sel.Range, q.wants.judge, sel.Account)
+	p := newPlan(snap, sel.Matchers, sel.Range, func(x *partIndex, b *blockInfo) bool {
+		return !q.wants.judge.plan(x, b) || s.filters.denies(&q.wants, x, b)
+	}, sel.Account)
 	q.out = newEmitter(q, yield)
 	most := maxSlice
 	if !q.wants.needText() && !q.wants.needMeta() {
