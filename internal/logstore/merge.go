@@ -63,7 +63,7 @@ func mergePlan(in []*part.Part[*partIndex], touched []bool, p *partWriter) (*pla
 				}
 				b := blocks[sg.block]
 				if b == nil {
-					b = &fetched{part: pt, info: info, seq: seq + int(sg.block)}
+					b = &fetched{part: pt, info: info, seq: seq + int(sg.block), uses: make([]use, 0, info.segs[1]-info.segs[0])}
 					blocks[sg.block] = b
 					pl.blocks = append(pl.blocks, b)
 				}
