@@ -129,6 +129,12 @@ func tempoStatements() []statement {
 		{"8.49", `/api/metrics/query?q={ } | rate() by (.p,.q,.r,.s,.t,.u)&&&W`, 400, `group by`},
 		{"8.50", `/api/metrics/query?q={ resource.service.name="tree" } | count_over_time()&&&W`, 200, `"value":7`},
 		{"8.51", `/api/search?q={ .a = "` + strings.Repeat("x", 131072) + `" }`, 400, `exceeds`},
+		{"8.26b", `/api/search?q={ .service.name = "payment-service" } | select(span.db.operation, span.duration) | by(span.db.operation)&&&W`, 200, `"key":"by\(span.db.operation\)","value":\{"stringValue":"SELECT"\}`},
+		{"A11", `/api/search?tags=service.name=PAY error=true&&&W`, 200, `"traceID":"a1"`},
+		{"B9 range", `/api/metrics/query_range?q={ resource.service.name="tree" } | count_over_time()&&&step=60s&&&W`, 200, `"samples":\[\{"timestampMs":"\d{13}"\}.*"value":7\}.*"exemplars":\[\{"labels":\[\{"key":"trace:id","value":\{"stringValue":"d400"`},
+		{"B9 compare", `/api/metrics/query?q={ resource.service.name="tree" } | compare({ name = "A" })&&&W`, 200, `"key":"__meta_type","value":\{"stringValue":"selection"\}\},\{"key":"name","value":\{"stringValue":"A"\}\}\],"value":1`},
+		{"B11", `/api/metrics/query?q=({ status = error } | count_over_time()) / ({ resource.service.name="many" } | count_over_time()) * 6&&&W`, 200, `"value":1\}`},
+		{"C6 limit", `/api/v2/search/tag/name/values?limit=2&&&W`, 200, `^\{"tagValues":\[\{[^}]*\},\{[^}]*\}\]`},
 		{"C7.5", `/api/metrics/summary?q={ }`, 404, ``},
 		{"prefix", `/tempo/api/search?q={ name = "A" }&&&W`, 200, `"traceID":"d400"`},
 
@@ -140,6 +146,8 @@ func tempoStatements() []statement {
 		{"C9 comparison", `/api/metrics/query_range?q={nestedSetParent<0 && true} | compare({duration >= 500ms})&&&step=120s&&&W`, 200, `"__meta_type","value":\{"stringValue":"selection"\}\},\{"key":"name","value":\{"stringValue":"GET /cart"\}`},
 		{"C9 structure", `/api/search?q={nestedSetParent<0 && true} &>> {status=error} | select(status, resource.service.name, name, nestedSetParent, nestedSetLeft, nestedSetRight)&&&limit=200&&&spss=20&&&W`, 200, `"key":"nestedSetLeft"`},
 		{"C9 exceptions", `/api/search?q={nestedSetParent<0 && event.exception.type != nil} | select(resource.service.name, event.exception.message, event.exception.stacktrace, event.exception.type)&&&limit=400&&&spss=10&&&W`, 200, `"key":"exception.message","value":\{"stringValue":"boom"\}`},
+		{"C9 bounded comparison", `/api/metrics/query_range?q={nestedSetParent<0 && true} | compare({duration >= 500ms}, 10, 1795466604000000000, 1795466664000000000)&&&step=120s&&&W`, 200, `"__meta_type","value":\{"stringValue":"baseline"\}`},
+		{"C9 totals, service", `/api/metrics/query_range?q={nestedSetParent<0 && resource.service.name != nil} | rate() by(resource.service.name)&&&step=15s&&&exemplars=100&&&W`, 200, `"stringValue":"frontend"`},
 		{"C9 list", `/api/search?q={nestedSetParent<0 && true} | select(status, duration)&&&W`, 200, `"durationNanos"`},
 	}
 }
@@ -277,6 +285,12 @@ func jaegerStatements(t *testing.T, s *harness.Server) {
 		{"12.8", `/jaeger/api/traces`, 400, `parameter 'service' is required`},
 		{"12.9", `/jaeger/api/traces/0123456789abcdef`, 404, `"errors":\[\{"code":404`},
 		{"12.10", `/jaeger/api/traces/a1`, 200, `"duration":2600000,.*\{"key":"error","type":"bool","value":true\}`},
+		{"12.10 start", `/jaeger/api/traces/a1`, 200, `"startTime":\d{16},"duration":3000000,`},
+		{"E6 operations", `/jaeger/api/operations?service=payment-service&spanKind=client`, 200, `\{"name":"INSERT pay","spanKind":"client"\},\{"name":"SELECT pay","spanKind":"client"\}`},
+		{"E6 names", `/jaeger/api/services/payment-service/operations`, 200, `"data":\["INSERT pay",`},
+		{"E6 ids", `/jaeger/api/traces?traceID=a1&traceID=fff`, 200, `"errors":\[\{"msg":"trace not found","traceID":"fff"\}\]`},
+		{"E6 v3", `/jaeger/api/v3/traces/a1`, 200, `^\{"result":\{"resourceSpans":`},
+		{"E6 v3 none", `/jaeger/api/v3/traces/fff`, 404, `No traces found`},
 		{"12.11", `/api/traces/a1`, 200, `^\{"batches":`},
 		{"dependencies", `/jaeger/api/dependencies`, 200, `\{"parent":"frontend","child":"payment-service","callCount":1\}`},
 	} {
@@ -325,19 +339,27 @@ func TestTempoIngest(t *testing.T) {
 		{"10.1", http.MethodPost, span(id, long, ""), jsonType, 200, `^\{"partialSuccess":\{\}\}`},
 		{"10.2", http.MethodPost, string(proto), protoType(""), 200, ``},
 		{"10.3", http.MethodGet, "", nil, 405, ``},
+		{"10.3 options", http.MethodOptions, "", nil, 405, ``},
+		{"10.4 none", http.MethodPost, `{}`, nil, 415, ``},
 		{"10.4 charset", http.MethodPost, `{}`, map[string]string{"Content-Type": "application/json; charset=utf-8"}, 200, ``},
 		{"10.4 text", http.MethodPost, `{}`, map[string]string{"Content-Type": "text/plain"}, 415, ``},
 		{"10.5 json", http.MethodPost, `{`, jsonType, 400, `message`},
+		{"10.5 empty", http.MethodPost, "", jsonType, 400, ``},
 		{"10.5 bytes", http.MethodPost, "\xff\xfe\xfd", protoType(""), 400, ``},
 		{"10.6", http.MethodPost, `{}`, jsonType, 200, ``},
 		{"10.7 gzip", http.MethodPost, zipped.String(), protoType("gzip"), 200, ``},
 		{"10.7 broken", http.MethodPost, "not gzip", protoType("gzip"), 400, ``},
 		{"10.7 br", http.MethodPost, "x", protoType("br"), 400, ``},
+		{"10.8", http.MethodPost, strings.Repeat(" ", 65<<20) + "{}", jsonType, 413, `too large`}, // Pharos takes 64 MiB; Tempo says 400, and no client tries either again
 		{"10.9 case", http.MethodPost, span("000000000000000000000000000000E1", "000000000000000A", ""), jsonType, 200, ``},
 		{"10.9 short", http.MethodPost, span("00000000000000e1", long, ""), jsonType, 400, ``},
 		{"10.10", http.MethodPost, span("00000000000000000000000000000000", long, ""), jsonType, 400, `trace ids must be 128 bit`},
+		{"10.10 span", http.MethodPost, span(id, "0000000000000000", ""), jsonType, 400, `span ids 64 bit`},
 		{"10.11", http.MethodPost, span(id, "0000000000000002", `,"kind":"SPAN_KIND_SERVER"`), jsonType, 200, ``},
 		{"10.12", http.MethodPost, span(id, "0000000000000003", `,"nosuch":{"a":[1]}`), jsonType, 200, ``},
+		{"10.24", http.MethodPost, span("000000000000000000000000000000e2", long, `,"traceState":"a=b","droppedAttributesCount":3,"attributes":[`+
+			`{"key":"map","value":{"kvlistValue":{"values":[{"key":"k","value":{"intValue":"1"}}]}}},{"key":"bytes","value":{"bytesValue":"AQI="}},`+
+			`{"key":"none","value":{}},{"key":"mixed","value":{"arrayValue":{"values":[{"stringValue":"x"},{"boolValue":true}]}}},{"key":"a","value":{"intValue":1}}]`), jsonType, 200, ``},
 		{"10.15", http.MethodPost, span(id, long, ""), jsonType, 200, ``},
 	} {
 		t.Run(st.id, func(t *testing.T) {
@@ -365,5 +387,54 @@ func TestTempoIngest(t *testing.T) {
 	a, err := s.Do(t, http.MethodGet, "/api/traces/e1", nil, nil)
 	if err != nil || strings.Count(a.Body, `"spanId"`) != 4 {
 		t.Errorf("10.15: %s, %v; want 4 spans", a, err)
+	}
+	a, err = s.Do(t, http.MethodGet, "/api/traces/e2", nil, nil)
+	for _, want := range []string{
+		`"traceState":"a=b"`, `"droppedAttributesCount":3`, `{"key":"map","value":{"kvlistValue":{"values":[{"key":"k","value":{"intValue":"1"}}]}}}`,
+		`{"key":"bytes","value":{"bytesValue":"AQI="}}`, `{"key":"none","value":{}}`,
+		`{"key":"mixed","value":{"arrayValue":{"values":[{"stringValue":"x"},{"boolValue":true}]}}}`, `{"key":"a","value":{"intValue":"1"}}`,
+	} {
+		if err != nil || !strings.Contains(a.Body, want) {
+			t.Errorf("10.24: no %s in %s, %v", want, a, err)
+		}
+	}
+}
+
+// TestTempoTenants is what section G10 says about tenants.
+func TestTempoTenants(t *testing.T) {
+	s := harness.Start(t, harness.Options{Config: "tenancy: {enabled: true}\n"})
+	now := time.Now().UnixNano()
+	for i, tenant := range []string{"red", "blue"} {
+		body := fmt.Sprintf(`{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"%032x","spanId":"0000000000000001","name":%q,"startTimeUnixNano":"%d","endTimeUnixNano":"%d"}]}]}]}`, i+1, tenant, now, now+1000)
+		a, err := s.Do(t, http.MethodPost, "/v1/traces", []byte(body), map[string]string{"Content-Type": "application/json", "X-Scope-OrgID": tenant})
+		if err != nil || a.Code != http.StatusOK {
+			t.Fatalf("push as %s: %s, %v", tenant, a, err)
+		}
+	}
+	for _, st := range []struct {
+		id, method, target, tenant string
+		code                       int
+		want                       string
+	}{
+		{"10.21 query", http.MethodGet, "/api/search", "", 401, `no org id`},
+		{"10.21 push", http.MethodPost, "/v1/traces", "", 401, ``},
+		{"push of two", http.MethodPost, "/v1/traces", "red|blue", 401, `name one tenant`},
+		{"own", http.MethodGet, "/api/traces/1", "red", 200, `"red"`},
+		{"10.22", http.MethodGet, "/api/traces/2", "red", 404, `^$`},
+		{"10.22 v2", http.MethodGet, "/api/v2/traces/2", "red", 200, `^\{"trace":\{\}`},
+		{"10.22 search", http.MethodGet, "/api/search", "red", 200, `^\{"traces":\[\{[^{}]*"traceID":"1"[^{}]*\}\]`},
+		{"10.23", http.MethodGet, "/api/search", "red|blue", 200, `"traceID":"[12]".*"traceID":"[12]"`},
+		{"10.23 id", http.MethodGet, "/api/traces/2", "red|blue", 200, `"blue"`},
+		{"illegal", http.MethodGet, "/api/search", "a/b", 400, ``},
+		{"no tenant needed", http.MethodGet, "/api/echo", "", 200, `echo`},
+	} {
+		header := map[string]string{"Content-Type": "application/json"}
+		if st.tenant != "" {
+			header["X-Scope-OrgID"] = st.tenant
+		}
+		a, err := s.Do(t, st.method, st.target, []byte("{}"), header)
+		if err != nil || a.Code != st.code || !regexp.MustCompile(st.want).MatchString(a.Body) {
+			t.Errorf("%s: %s, %v; want %d matching %s", st.id, a, err, st.code, st.want)
+		}
 	}
 }

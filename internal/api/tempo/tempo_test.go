@@ -331,7 +331,28 @@ func TestProtobufAndGzip(t *testing.T) {
 		t.Errorf("search: trace id %q", got)
 	}
 
+	for target, want := range map[string]string{ // field 1 of field 1
+		`/api/v2/search/tags?scope=event&&&W`:         "event",
+		`/api/v2/search/tag/span.db.system/values?W`:  "string",
+		`/api/metrics/query?q={ } | rate()&&&W`:       "\x0a\x08__name__\x12\x06\x0a\x04rate",
+		`/api/metrics/query_range?q={ } | rate()&&&W`: "\x0a\x08__name__\x12\x06\x0a\x04rate",
+	} {
+		w := get(t, h, target, "Accept", "text/html, application/protobuf;q=0.1")
+		if got := string(field(t, field(t, w.Body.Bytes(), 1), 1)); got != want || w.Header().Get("Content-Type") != "application/protobuf" {
+			t.Errorf("%s: %q as %s, want %q", target, got, w.Header().Get("Content-Type"), want)
+		}
+	}
+	for _, target := range []string{`/api/search/tags?W`, `/api/search/tag/db.system/values?W`} {
+		w := get(t, h, target, "Accept", "application/protobuf")
+		if got := string(field(t, w.Body.Bytes(), 1)); got == "" {
+			t.Errorf("%s: % x", target, w.Body.Bytes())
+		}
+	}
+
 	w = get(t, h, "/api/traces/1900", "Accept-Encoding", "gzip")
+	if w.Header().Get("Vary") != "Accept-Encoding" {
+		t.Errorf("Vary is %q", w.Header().Get("Vary"))
+	}
 	if w.Header().Get("Content-Encoding") != "gzip" {
 		t.Fatalf("not compressed: %v", w.Header())
 	}
@@ -341,6 +362,25 @@ func TestProtobufAndGzip(t *testing.T) {
 	}
 	if body, err := io.ReadAll(zr); err != nil || !json.Valid(body) {
 		t.Errorf("gzip: %v %s", err, body)
+	}
+}
+
+// TestPost asks with POST what GET answers: the parameters stay in the address.
+func TestPost(t *testing.T) {
+	h := server(t, api.Tenancy{})
+	for path, code := range map[string]int{
+		"/api/search":              200,
+		"/api/metrics/query":       200,
+		"/api/metrics/query_range": 200,
+		"/api/search/tags":         405,
+		"/api/traces/d400":         405,
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path+"?q="+url.QueryEscape(`{ name = "A" } | rate()`), nil)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != code || code == 200 && !json.Valid(w.Body.Bytes()) {
+			t.Errorf("%s: %d %s, want %d", path, w.Code, w.Body, code)
+		}
 	}
 }
 
@@ -359,6 +399,13 @@ func TestTenancy(t *testing.T) {
 		{"/api/status/buildinfo", "", 200},
 		{`/api/search?q={}&&&W`, "", 401},
 		{`/api/search/tags?W`, "", 401},
+		{"/api/v2/traces/d400", "", 401},
+		{"/api/v2/traces/d400", "..", 400},
+		{"/api/v2/traces/d400", strings.Repeat("x", 151), 400},
+		{"/api/v2/traces/d400", "other", 200}, // and empty
+		{`/api/v2/search/tag/name/values?W`, "", 401},
+		{`/api/metrics/query?q={ } | rate()&&&W`, "", 401},
+		{`/api/metrics/query_range?q={ } | rate()&&&W`, "other|a/b", 400},
 	}
 	for _, tt := range tests {
 		if w := get(t, h, tt.target, "X-Scope-OrgID", tt.tenant); w.Code != tt.code {
