@@ -136,6 +136,8 @@ func (a *App) ingestRoutes(mux *http.ServeMux, cfg *config.Config) {
 	for _, signal := range []string{"traces", "metrics", "logs"} {
 		mux.Handle("POST /v1/"+signal, otlp)
 	}
+	mux.Handle("POST /otlp/v1/traces", http.StripPrefix("/otlp", otlp))                    // what other
+	mux.Handle("POST /api/otlp/v1/traces", http.StripPrefix("/api/otlp", otlp))            // backends take
 	mux.Handle("POST /api/v1/otlp/v1/metrics", http.StripPrefix("/api/v1/otlp", otlp))     // Prometheus' path
 	mux.Handle("POST /opentelemetry/v1/metrics", http.StripPrefix("/opentelemetry", otlp)) // VictoriaMetrics'
 }

@@ -383,6 +383,16 @@ func TestTempoIngest(t *testing.T) {
 			}
 		})
 	}
+	for i, path := range []string{"/v1/traces", "/otlp/v1/traces", "/api/otlp/v1/traces"} { // E1: the main port
+		id := fmt.Sprintf("%032x", 0xf0+i)
+		a, err := s.Do(t, http.MethodPost, path, []byte(span(id, long, "")), jsonType)
+		if err != nil || a.Code != http.StatusOK {
+			t.Errorf("%s: %s, %v", path, a, err)
+		}
+		if a, err = s.Do(t, http.MethodGet, "/api/traces/"+id, nil, nil); err != nil || a.Code != http.StatusOK {
+			t.Errorf("%s: the trace is not there: %s, %v", path, a, err)
+		}
+	}
 	// 10.15 and 10.16: found at once, and once.
 	a, err := s.Do(t, http.MethodGet, "/api/traces/e1", nil, nil)
 	if err != nil || strings.Count(a.Body, `"spanId"`) != 4 {
