@@ -319,6 +319,9 @@ func TestProtobufAndGzip(t *testing.T) {
 	if td, err = (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(inner); err != nil || td.SpanCount() != 5 {
 		t.Errorf("v2 does not decode: %v", err)
 	}
+	if m := field(t, w.Body.Bytes(), 2); len(m) < 2 || m[0] != 0x08 { // inspectedBytes
+		t.Errorf("v2 has metrics % x", m)
+	}
 	if v, ok := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().Get("arr.i"); !ok || v.AsString() != "[1,2,3]" {
 		t.Errorf("v2 lost an attribute: %v", v.AsString())
 	}
