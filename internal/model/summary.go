@@ -22,29 +22,41 @@ type Summary struct {
 // Summarize returns the summary of samples in order of time. ok is false if there is none:
 // no sample is left without staleness markers, or a value or the sum is not finite.
 func Summarize(ts []int64, vs []float64) (s Summary, ok bool) {
+	var sum, lost, last float64 // in registers: this runs over every sample that is written
+	to := 0
 	for i, v := range vs {
 		if math.Float64bits(v) == staleNaN {
 			continue
 		}
 		if s.Count == 0 {
-			s = Summary{From: ts[i], First: v, Last: v, Min: v, Max: v}
+			s = Summary{From: ts[i], First: v, Min: v, Max: v}
+			last = v
 		}
-		if v < s.Last {
-			s.Fell += s.Last
-			s.Resets++
+		t := sum + v
+		if math.Abs(sum) >= math.Abs(v) {
+			lost += (sum - t) + v
+		} else {
+			lost += (v - t) + sum
 		}
-		if v != s.Last {
+		sum = t
+		if v != last {
 			s.Changes++
+			if v < last {
+				s.Fell += last
+				s.Resets++
+			}
+			if v < s.Min {
+				s.Min = v
+			}
+			if v > s.Max {
+				s.Max = v
+			}
 		}
-		s.add(v)
-		if v < s.Min {
-			s.Min = v
-		}
-		if v > s.Max {
-			s.Max = v
-		}
-		s.To, s.Last = ts[i], v
+		last, to = v, i
 		s.Count++
+	}
+	if s.Count > 0 {
+		s.To, s.Last, s.Sum, s.Lost = ts[to], last, sum, lost
 	}
 	finite := func(v float64) bool { return !math.IsInf(v, 0) && !math.IsNaN(v) }
 	return s, s.Count > 0 && finite(s.Sum) && finite(s.Lost) && finite(s.Min) && finite(s.Max) && finite(s.Fell)
