@@ -96,7 +96,8 @@ func compile(nodes []stageNode, o compileOptions) (*pipeline, error) {
 			continue // nothing it could find is needed
 		}
 		if len(p.stages) == 0 && dropsErrors(n) {
-			continue // nothing has made an error yet
+			p.row.dropErrors(n) // nothing but metadata can have made one yet
+			continue
 		}
 		if takesShapes(s) && !rewritten && !parsed {
 			p.parser = s
@@ -151,11 +152,12 @@ func (p *pipeline) useShapes() {
 	}
 }
 
-// dropsErrors reports whether n is a drop of nothing but the error labels.
+// dropsErrors reports whether n is a drop of nothing but the error labels, whatever their
+// values are.
 func dropsErrors(n stageNode) bool {
 	d, ok := n.(*dropKeepNode)
 	return ok && !d.keep && !slices.ContainsFunc(d.items, func(it dropKeepItem) bool {
-		return it.name != errorLabel && it.name != detailsLabel
+		return it.m != nil || it.name != errorLabel && it.name != detailsLabel
 	})
 }
 
@@ -391,6 +393,7 @@ func (n *lineFormatNode) build(c *compiler) (stage, error) {
 
 func (n *labelFormatNode) build(c *compiler) (stage, error) {
 	st := &labelFormatStage{items: n.items}
+	var first *lineTemplate
 	seen := map[string]bool{}
 	for _, it := range n.items {
 		switch {
@@ -406,6 +409,10 @@ func (n *labelFormatNode) build(c *compiler) (stage, error) {
 			if t, err = newTemplate(it.src, c.now); err != nil {
 				return nil, err
 			}
+			if first == nil {
+				first = t
+			}
+			first.share(t)
 		}
 		st.templates = append(st.templates, t)
 	}

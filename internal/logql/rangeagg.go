@@ -212,6 +212,9 @@ func (a *rangeAgg) labelColumns(b *store.LogRows) (cols [][]string, ok bool) {
 	cols = a.cols[:0]
 	for i := range b.Meta {
 		name := b.Meta[i].Name
+		if a.src.pipe.row.unwanted(name) {
+			continue
+		}
 		if name == errorLabel || name == detailsLabel {
 			return nil, false
 		}

@@ -47,6 +47,8 @@ type row struct {
 	want  *wanted       // nil if every label is wanted
 	early []valueFilter // filters to try as soon as a parser finds their label
 	drop  bool          // an early filter dropped the entry
+
+	noErr, noDetails bool // see dropErrors
 }
 
 // begin starts an entry. Its metadata is added with addMeta.
@@ -63,13 +65,29 @@ func (r *row) begin(time int64, line string, stream model.Labels) {
 	r.drop = false
 }
 
+// dropErrors makes r ignore metadata called like the error labels that n, a drop, names.
+func (r *row) dropErrors(n stageNode) {
+	if d, ok := n.(*dropKeepNode); ok {
+		for _, it := range d.items {
+			r.noErr = r.noErr || it.name == errorLabel
+			r.noDetails = r.noDetails || it.name == detailsLabel
+		}
+	}
+}
+
+// unwanted reports whether metadata called name is an error label that is dropped at once.
+func (r *row) unwanted(name string) bool {
+	return r.noErr && name == errorLabel || r.noDetails && name == detailsLabel
+}
+
 // addMeta adds a structured metadata field. One that is called like a stream label gets
 // the collision suffix, so that it never hides it.
 func (r *row) addMeta(name, value string) {
-	switch name {
-	case errorLabel:
+	switch {
+	case r.unwanted(name):
+	case name == errorLabel:
 		r.err = value
-	case detailsLabel:
+	case name == detailsLabel:
 		r.details = value
 	default:
 		if index(r.stream, name) >= 0 {

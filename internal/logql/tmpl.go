@@ -249,6 +249,15 @@ func (s *segment) value(r *row) string {
 	return v
 }
 
+// share makes other see the labels that t loads, and t load those that other looks at.
+func (t *lineTemplate) share(other *lineTemplate) {
+	other.state.data = t.state.data
+	if other != t {
+		t.fields = append(t.fields, other.fields...)
+		t.all = t.all || other.all
+	}
+}
+
 // load fills the map that the template sees. Its strings are copied when they may outlive
 // the row: they do not, the map is cleared for each entry.
 func (t *lineTemplate) load(r *row) {
@@ -309,7 +318,7 @@ type labelFormatStage struct {
 }
 
 func (s *labelFormatStage) run(r *row) bool {
-	var first *lineTemplate // its map holds the labels as they were at the first template
+	loaded := false // the map of all templates, with the labels as they were at the first of them
 	for i := range s.items {
 		it := &s.items[i]
 		t := s.templates[i]
@@ -322,11 +331,9 @@ func (s *labelFormatStage) run(r *row) bool {
 			}
 			continue
 		}
-		if first == nil {
-			first = t
-			first.load(r)
-		} else {
-			t.state.data = first.state.data
+		if !loaded {
+			loaded = true
+			t.load(r)
 		}
 		text, err := t.execute(r)
 		if err != nil {
