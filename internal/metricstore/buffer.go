@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"sync/atomic"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -11,22 +12,59 @@ import (
 )
 
 // buffer is what one series has received since the last cut. The lock of its tenant
-// guards it; after the cut it does not change any more. All its slices only grow, so that
-// a reader that copied their headers under the lock may read on without it.
+// guards it; after the cut it does not change any more. Readers take a view under the
+// lock.
 type buffer struct {
 	// What a sample touches comes first, in one line of the cache.
 	open       []store.Sample // in order, behind every chunk
 	last       int64          // newest time in open and chunks
-	lastValue  float64
-	minT, maxT int64 // of all samples and histograms
+	minT, maxT int64          // of all samples and histograms
+	rare       *rare          // nil: none of it
+	lent       atomic.Bool    // a reader may have the array of open
 
 	sealed sealed
-	late   []store.Sample // not newer than some sample before them; in order of arrival
-	hists  []store.HistogramSample
-	exs    []store.Exemplar
 	exMin  int64 // of the exemplars
 	exMax  int64
 }
+
+// rare is what few series have.
+type rare struct {
+	late  []store.Sample // not newer than some sample before them; in order of arrival
+	hists []store.HistogramSample
+	exs   []store.Exemplar
+}
+
+// more returns what few series have, to add to it.
+func (b *buffer) more() *rare {
+	if b.rare == nil {
+		b.rare = new(rare)
+	}
+	return b.rare
+}
+
+// view is what a buffer held at one moment. It may be read without the lock: slices of a
+// buffer only grow, but for open, which begins anew in its own array unless that is lent.
+type view struct {
+	sealed sealed
+	open   []store.Sample
+	rare
+}
+
+// view returns what b, which may be nil, holds. The caller holds the lock.
+func (b *buffer) view() (v view) {
+	if b == nil {
+		return v
+	}
+	b.lent.Store(true)
+	v.sealed, v.open = b.sealed, b.open[:len(b.open):len(b.open)]
+	if b.rare != nil {
+		v.rare = *b.rare
+	}
+	return v
+}
+
+// plain reports whether b has nothing but samples in order.
+func (b *buffer) plain() bool { return b.rare == nil || len(b.rare.late)+len(b.rare.hists) == 0 }
 
 // sealed is runs of samples in order, without overlaps, compressed: a column of times and
 // a column of values each, one behind the other.
@@ -56,7 +94,7 @@ const openLen = 32
 const (
 	sampleBytes   = 16
 	chunkOverhead = 24
-	bufferBytes   = 200
+	bufferBytes   = 128
 )
 
 func newBuffer() *buffer {
@@ -68,27 +106,46 @@ func newBuffer() *buffer {
 
 // sealer compresses full runs of samples, reusing its memory.
 type sealer struct {
-	times  []int64
+	times  []int64 // of the last run
+	column []byte  // times, encoded
 	values []float64
 	enc    codec.FloatEncoder
 	buf    []byte
 }
 
+// timesOf returns the encoded times of run. Series of one scrape follow each other and
+// have them in common.
+func (sl *sealer) timesOf(run []store.Sample) []byte {
+	same := len(run) == len(sl.times)
+	for i := 0; same && i < len(run); i++ {
+		same = run[i].Time == sl.times[i]
+	}
+	if !same {
+		sl.times = sl.times[:0]
+		for _, x := range run {
+			sl.times = append(sl.times, x.Time)
+		}
+		sl.column = codec.AppendInts(sl.column[:0], sl.times)
+	}
+	return sl.column
+}
+
 // add appends samples and returns how many bytes the buffer grew and how many samples
 // came late.
 func (b *buffer) add(samples []store.Sample, sl *sealer) (grown, late int) {
-	if len(b.hists) > 0 {
-		b.overwrite(samples)
+	if b.rare != nil {
+		b.rare.overwrite(samples)
 	}
 	for _, x := range samples {
 		b.minT, b.maxT = min(b.minT, x.Time), max(b.maxT, x.Time)
 		if x.Time <= b.last {
-			if x.Time == b.last && len(b.late) == 0 && math.Float64bits(x.Value) == math.Float64bits(b.lastValue) {
+			if b.isLast(x) {
 				continue // sent twice
 			}
-			had := cap(b.late)
-			b.late = append(b.late, x)
-			grown += (cap(b.late) - had) * sampleBytes
+			r := b.more()
+			had := cap(r.late)
+			r.late = append(r.late, x)
+			grown += (cap(r.late) - had) * sampleBytes
 			late++
 			continue
 		}
@@ -96,9 +153,18 @@ func (b *buffer) add(samples []store.Sample, sl *sealer) (grown, late int) {
 			grown += b.makeRoom(sl)
 		}
 		b.open = append(b.open, x)
-		b.last, b.lastValue = x.Time, x.Value
+		b.last = x.Time
 	}
 	return grown, late
+}
+
+// isLast reports whether x is known to be the last sample that b has of its time.
+func (b *buffer) isLast(x store.Sample) bool {
+	if n := len(b.open); n > 0 && (b.rare == nil || len(b.rare.late) == 0) {
+		y := b.open[n-1]
+		return x.Time == y.Time && math.Float64bits(x.Value) == math.Float64bits(y.Value)
+	}
+	return false
 }
 
 // makeRoom grows open, or seals it when it is full.
@@ -110,17 +176,21 @@ func (b *buffer) makeRoom(sl *sealer) int {
 		b.open = next
 		return (cap(next) - n) * sampleBytes
 	}
-	sl.times, sl.values = sl.times[:0], sl.values[:0]
+	sl.values = sl.values[:0]
 	for _, x := range b.open {
-		sl.times, sl.values = append(sl.times, x.Time), append(sl.values, x.Value)
+		sl.values = append(sl.values, x.Value)
 	}
 	s := &b.sealed
 	had := cap(s.data) + cap(s.chunks)*chunkOverhead
-	sl.buf = codec.AppendInts(sl.buf[:0], sl.times)
-	sl.buf = sl.enc.Append(sl.buf, sl.values)
+	s.data = append(s.data, sl.timesOf(b.open)...)
+	sl.buf = sl.enc.Append(sl.buf[:0], sl.values)
 	s.data = append(s.data, sl.buf...)
-	s.chunks = append(s.chunks, headChunk{sl.times[0], sl.times[n-1], len(s.data)})
-	b.open = make([]store.Sample, 0, openLen) // readers may still look at the old one
+	s.chunks = append(s.chunks, headChunk{b.open[0].Time, b.open[n-1].Time, len(s.data)})
+	if b.lent.Load() {
+		b.open = make([]store.Sample, 0, openLen)
+		b.lent.Store(false)
+	}
+	b.open = b.open[:0]
 	return cap(s.data) + cap(s.chunks)*chunkOverhead - had
 }
 
@@ -142,13 +212,15 @@ func decodeColumns(ts []int64, vs []float64, data []byte, dec *codec.FloatDecode
 // addHistogram appends a copy of h and returns its size.
 func (b *buffer) addHistogram(h store.HistogramSample) int {
 	b.minT, b.maxT = min(b.minT, h.Time), max(b.maxT, h.Time)
-	b.hists = append(b.hists, cloneHistogram(h))
+	r := b.more()
+	r.hists = append(r.hists, cloneHistogram(h))
 	return histogramBytes(h)
 }
 
 // addExemplar appends a copy of e and returns its size.
 func (b *buffer) addExemplar(e store.Exemplar) int {
-	if n := len(b.exs); n > 0 && sameExemplar(&b.exs[n-1], &e) {
+	r := b.more()
+	if n := len(r.exs); n > 0 && sameExemplar(&r.exs[n-1], &e) {
 		return 0
 	}
 	b.exMin, b.exMax = min(b.exMin, e.Time), max(b.exMax, e.Time)
@@ -157,7 +229,7 @@ func (b *buffer) addExemplar(e store.Exemplar) int {
 		size += 32 + len(l.Name) + len(l.Value)
 	}
 	e.Labels = e.Labels.Clone()
-	b.exs = append(b.exs, e)
+	r.exs = append(r.exs, e)
 	return size
 }
 
@@ -190,16 +262,10 @@ func (b *buffer) overlaps(r model.TimeRange, exemplars bool) bool {
 		}
 	}
 	inRange := func(x store.Sample) bool { return r.Contains(x.Time) }
-	return slices.ContainsFunc(b.open, inRange) || slices.ContainsFunc(b.late, inRange) ||
-		slices.ContainsFunc(b.hists, func(h store.HistogramSample) bool { return r.Contains(h.Time) })
-}
-
-// snapshot returns a copy that may be read without the lock.
-func (b *buffer) snapshot() buffer {
-	c := *b
-	c.open = b.open[:len(b.open):len(b.open)]
-	c.late = b.late[:len(b.late):len(b.late)]
-	return c
+	if slices.ContainsFunc(b.open, inRange) {
+		return true
+	}
+	return b.rare != nil && (slices.ContainsFunc(b.rare.late, inRange) || slices.ContainsFunc(b.rare.hists, func(h store.HistogramSample) bool { return r.Contains(h.Time) }))
 }
 
 // sortLate returns late samples in order of time, of equal times the last one, or the

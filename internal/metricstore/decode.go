@@ -44,7 +44,7 @@ type piece struct {
 const headPrio = math.MaxUint32 + 1
 
 // pieces returns what holds float samples in the range, in order of time.
-func (s *selected) pieces(buf []piece, frozen, cur *buffer) []piece {
+func (s *selected) pieces(buf []piece, frozen, cur *view) []piece {
 	for _, pr := range s.parts {
 		sp := s.x.parts[pr.part]
 		cs := sp.t.of(pr.ref)
@@ -63,31 +63,25 @@ func (s *selected) pieces(buf []piece, frozen, cur *buffer) []piece {
 	return buf
 }
 
-// snapshots returns copies of the buffers that may be read without the lock.
-func (s *selected) snapshots() (frozen, cur buffer) {
+// views returns what the head holds of s.
+func (s *selected) views() (frozen, cur view) {
 	if s.head == nil {
 		return frozen, cur
 	}
 	s.x.t.mu.RLock()
 	defer s.x.t.mu.RUnlock()
-	if s.head.frozen != nil {
-		frozen = s.head.frozen.snapshot()
-	}
-	if s.head.cur != nil {
-		cur = s.head.cur.snapshot()
-	}
-	return frozen, cur
+	return s.head.frozen.view(), s.head.cur.view()
 }
 
-// sampleBuffers is snapshots without the exemplars, which needs no lock for most series.
-func (s *selected) sampleBuffers() (frozen, cur buffer) {
+// sampleViews is views without the exemplars, which needs no lock for most series.
+func (s *selected) sampleViews() (frozen, cur view) {
 	if h := s.head; h != nil && h.plain {
-		return frozen, buffer{sealed: h.sealed, open: h.open}
+		return frozen, view{sealed: h.sealed, open: h.open}
 	}
-	return s.snapshots()
+	return s.views()
 }
 
-func (s *selected) headPieces(buf []piece, b *buffer, prio uint64) []piece {
+func (s *selected) headPieces(buf []piece, b *view, prio uint64) []piece {
 	r := s.x.r
 	for i := range b.sealed.chunks {
 		if c := &b.sealed.chunks[i]; r.Overlaps(c.minT, c.maxT) {
@@ -204,7 +198,7 @@ func (s *selected) plainSamples(ts []int64, vs []float64, dec *sampleDecoder) ([
 
 // allSamples appends the samples of any series.
 func (s *selected) allSamples(ts []int64, vs []float64, dec *sampleDecoder, sum *summing) ([]int64, []float64, error) {
-	frozen, cur := s.sampleBuffers()
+	frozen, cur := s.sampleViews()
 	if s.isMixed(&frozen, &cur) {
 		fts, fvs, _, err := s.decodeMixed(&frozen, &cur, dec)
 		return append(ts, fts...), append(vs, fvs...), err
@@ -373,7 +367,7 @@ func (s *selected) Histograms(dst []store.HistogramSample) ([]store.HistogramSam
 	if !s.mayHaveHistograms() {
 		return dst, nil
 	}
-	frozen, cur := s.sampleBuffers()
+	frozen, cur := s.sampleViews()
 	var all []store.HistogramSample
 	if s.isMixed(&frozen, &cur) {
 		var dec sampleDecoder
@@ -409,7 +403,7 @@ func (s *selected) Histograms(dst []store.HistogramSample) ([]store.HistogramSam
 }
 
 // headHistograms appends copies of the histograms of the head.
-func (s *selected) headHistograms(dst []store.HistogramSample, bufs ...*buffer) ([]store.HistogramSample, error) {
+func (s *selected) headHistograms(dst []store.HistogramSample, bufs ...*view) ([]store.HistogramSample, error) {
 	n := len(dst)
 	for _, b := range bufs {
 		if len(b.hists) > 0 {
@@ -455,7 +449,7 @@ func (s *selected) partHistograms() ([]histSource, error) {
 }
 
 // decodeMixed returns the floats and histograms of a series that has both.
-func (s *selected) decodeMixed(frozen, cur *buffer, dec *sampleDecoder) ([]int64, []float64, []store.HistogramSample, error) {
+func (s *selected) decodeMixed(frozen, cur *view, dec *sampleDecoder) ([]int64, []float64, []store.HistogramSample, error) {
 	m := newMixed(s.x.dedup > 0)
 	ps := s.pieces(nil, frozen, cur)
 	slices.SortStableFunc(ps, func(a, b piece) int { return cmp.Compare(a.prio, b.prio) })
@@ -473,7 +467,7 @@ func (s *selected) decodeMixed(frozen, cur *buffer, dec *sampleDecoder) ([]int64
 	for _, src := range sources {
 		m.addHistograms(src.hs, histRank(uint64(src.gen)))
 	}
-	for i, b := range []*buffer{frozen, cur} {
+	for i, b := range []*view{frozen, cur} {
 		hs, err := s.headHistograms(nil, b)
 		if err != nil {
 			return nil, nil, nil, err

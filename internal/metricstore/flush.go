@@ -271,8 +271,8 @@ const nsPerMs = int64(time.Millisecond)
 // series writes the frozen buffer of one series to the parts of its days. A frozen
 // buffer does not change, so no lock is needed.
 func (d *dayWriters) series(x *series, dec *bufferDecoder) error {
-	b := x.frozen
-	ts, vs, err := dec.samples(b, d.dedup)
+	b := x.frozen.view()
+	ts, vs, err := dec.samples(&b, d.dedup)
 	if err != nil {
 		return err
 	}
@@ -344,7 +344,7 @@ type bufferDecoder struct {
 	dec codec.FloatDecoder
 }
 
-func (d *bufferDecoder) samples(b *buffer, interval int64) ([]int64, []float64, error) {
+func (d *bufferDecoder) samples(b *view, interval int64) ([]int64, []float64, error) {
 	ts, vs := d.ts[:0], d.vs[:0]
 	var err error
 	for i := range b.sealed.chunks {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -76,7 +77,8 @@ func FuzzReplay(f *testing.F) {
 				continue
 			}
 			var dec bufferDecoder
-			if _, _, err := dec.samples(s.cur, 0); err != nil {
+			v := s.cur.view()
+			if _, _, err := dec.samples(&v, 0); err != nil {
 				t.Error(err)
 			}
 		}
@@ -94,7 +96,7 @@ func TestReplayOfEveryKindOfItem(t *testing.T) {
 	if err := e.Replay(wal.Record{Tenant: testTenant, Data: rec}); err != nil {
 		t.Fatal(err)
 	}
-	b := e.tenant(testTenant).series[0].cur
+	b := e.tenant(testTenant).series[0].cur.view()
 	if d := cmp.Diff(testHistograms(), b.hists); d != "" {
 		t.Errorf("histograms (-want +got):\n%s", d)
 	}
@@ -111,6 +113,13 @@ func FuzzBuffer(f *testing.F) {
 		want := map[int64]uint64{}
 		b := newBuffer()
 		var sl sealer
+		var dec bufferDecoder
+		type reader struct {
+			view view
+			ts   []int64
+			vs   []float64
+		}
+		var readers []reader
 		at := int64(1000)
 		for ; len(data) >= 2; data = data[2:] {
 			x := int64(int16(binary.LittleEndian.Uint16(data)))
@@ -122,9 +131,21 @@ func FuzzBuffer(f *testing.F) {
 			v := float64(x % 5)
 			want[at] = math.Float64bits(v)
 			b.add([]store.Sample{{Time: at, Value: v}}, &sl)
+			if x%11 == 0 && len(readers) < 50 {
+				r := reader{view: b.view()}
+				ts, vs, _ := dec.samples(&r.view, 0)
+				r.ts, r.vs = slices.Clone(ts), slices.Clone(vs)
+				readers = append(readers, r)
+			}
 		}
-		var dec bufferDecoder
-		ts, vs, err := dec.samples(b, 0)
+		for i := range readers { // what came later does not change what they see
+			r := &readers[i]
+			if ts, vs, err := dec.samples(&r.view, 0); err != nil || !slices.Equal(ts, r.ts) || !slices.Equal(vs, r.vs) {
+				t.Fatalf("reader %d: %v %v, then %v %v, %v", i, r.ts, r.vs, ts, vs, err)
+			}
+		}
+		v := b.view()
+		ts, vs, err := dec.samples(&v, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,15 +22,15 @@ import (
 // series is one series of the head. Its tenant's lock guards everything but labels,
 // which never change.
 type series struct {
-	labels model.Labels
-
 	// walRef names the series in the records of generation walGen. defined is the
-	// generation of which a record with its labels is known to be durable.
+	// generation of which a record with its labels is known to be durable. A sample reads
+	// these and cur, which lie together for the sake of the caches.
 	walRef  uint32
-	walGen  uint64
 	defined uint64
+	cur     *buffer // nil: nothing since the last cut
 
-	cur    *buffer // nil: nothing since the last cut
+	walGen uint64
+	labels model.Labels
 	frozen *buffer // being flushed
 	idle   int     // cuts without new data
 	last   int64   // nothing before the last cut is newer; Unix milliseconds

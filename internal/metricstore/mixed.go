@@ -84,14 +84,14 @@ func (m *mixed) result() (ts []int64, vs []float64, hs []store.HistogramSample) 
 	return ts, vs, hs
 }
 
-// overwrite notes that samples are newer than the histograms of b with their times: an
+// overwrite notes that samples are newer than the histograms of r with their times: an
 // empty histogram says that the float of its time counts.
-func (b *buffer) overwrite(samples []store.Sample) {
+func (r *rare) overwrite(samples []store.Sample) {
 	for _, x := range samples {
-		for i := len(b.hists) - 1; i >= 0; i-- {
-			if h := &b.hists[i]; h.Time == x.Time {
+		for i := len(r.hists) - 1; i >= 0; i-- {
+			if h := &r.hists[i]; h.Time == x.Time {
 				if h.Int != nil || h.Float != nil {
-					b.hists = append(b.hists, store.HistogramSample{Time: x.Time})
+					r.hists = append(r.hists, store.HistogramSample{Time: x.Time})
 				}
 				break
 			}
@@ -99,15 +99,15 @@ func (b *buffer) overwrite(samples []store.Sample) {
 	}
 }
 
-// histograms returns those of b that count among its histograms, in order of time. They
-// share memory with b.
-func (b *buffer) histograms() []store.HistogramSample {
-	return slices.DeleteFunc(sortHistograms(b.hists), func(h store.HistogramSample) bool { return h.Int == nil && h.Float == nil })
+// histograms returns those of r that count among its histograms, in order of time. They
+// share memory with r.
+func (r *rare) histograms() []store.HistogramSample {
+	return slices.DeleteFunc(sortHistograms(r.hists), func(h store.HistogramSample) bool { return h.Int == nil && h.Float == nil })
 }
 
 // isMixed reports whether s has floats as well as histograms in the range. It may err on
 // the side of true.
-func (s *selected) isMixed(frozen, cur *buffer) bool {
+func (s *selected) isMixed(frozen, cur *view) bool {
 	if len(frozen.hists)+len(cur.hists) == 0 && !s.mayHaveHistograms() {
 		return false
 	}

@@ -162,8 +162,8 @@ func (s *selected) times() (first, last int64) {
 	if s.head == nil {
 		return first, last
 	}
-	frozen, cur := s.snapshots()
-	for _, b := range []*buffer{&frozen, &cur} {
+	frozen, cur := s.views()
+	for _, b := range []*view{&frozen, &cur} {
 		for _, c := range b.sealed.chunks {
 			see(c.minT, c.maxT)
 		}
@@ -229,7 +229,7 @@ func (s *Store) exemplars(ctx context.Context, name model.Tenant, sel *store.Met
 		all[ref].Exemplars = append(all[ref].Exemplars, es...)
 	}
 	for i := range x.head {
-		frozen, cur := (&selected{x: x, head: &x.head[i]}).snapshots()
+		frozen, cur := (&selected{x: x, head: &x.head[i]}).views()
 		add(x.head[i].labels, frozen.exs)
 		add(x.head[i].labels, cur.exs)
 	}

@@ -18,8 +18,8 @@ func (s *selected) Price() (chunks int, bytes int64) {
 	if s.head == nil {
 		return chunks, bytes
 	}
-	frozen, cur := s.snapshots()
-	for _, b := range []*buffer{&frozen, &cur} {
+	frozen, cur := s.views()
+	for _, b := range []*view{&frozen, &cur} {
 		for i := range b.sealed.chunks {
 			if c := &b.sealed.chunks[i]; r.Overlaps(c.minT, c.maxT) {
 				chunks++

@@ -181,8 +181,9 @@ func (x *selection) openHead(q *index.Query, exemplars bool) {
 		if h.frozen == nil && h.cur == nil {
 			continue
 		}
-		if b := h.cur; h.frozen == nil && len(b.late)+len(b.hists) == 0 {
-			h.plain, h.sealed, h.open = true, b.sealed, b.open[:len(b.open):len(b.open)]
+		if h.frozen == nil && h.cur.plain() {
+			v := h.cur.view()
+			h.plain, h.sealed, h.open = true, v.sealed, v.open
 		}
 		x.head = append(x.head, h)
 	}
