@@ -4,9 +4,10 @@ import type { JSX } from 'react';
 import { useTime } from '@/app/time';
 import { explainTraces } from '@/core/api/tempo';
 import { count, formatValue } from '@/core/units/units';
-import { ErrorBox, Loading } from '@/ui/kit';
+import { Empty, ErrorBox, Loading } from '@/ui/kit';
 
-export function TraceCost({ query }: { query: string }): JSX.Element {
+/** shown is the error of the search itself, which stands above: the plan does not repeat it. */
+export function TraceCost({ query, shown }: { query: string; shown?: unknown }): JSX.Element {
   const { range } = useTime();
   const q = useQuery({
     queryKey: ['explain-traceql', query, range.from, range.to],
@@ -14,6 +15,7 @@ export function TraceCost({ query }: { query: string }): JSX.Element {
     placeholderData: keepPreviousData,
     retry: false,
   });
+  if (q.error && shown instanceof Error && shown.message === q.error.message) return <Empty title="No plan">The query has to be right first.</Empty>;
   if (q.error) return <ErrorBox error={q.error} query={query} onRetry={() => void q.refetch()} />;
   if (!q.data) return <Loading what="the plan" />;
   const spans = q.data.reads.reduce((n, r) => n + r.spans, 0);

@@ -163,7 +163,7 @@ export default function TracesPage(): JSX.Element {
             }}
           />
         ) : priced ? (
-          <TraceCost query={query} />
+          <TraceCost query={query} shown={q.error} />
         ) : q.isPending ? (
           <Loading what="traces" />
         ) : result && traces.length === 0 ? (
