@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -19,6 +20,9 @@ func (a *App) buildPipeline(ctx context.Context, cfg *config.Config) error {
 	a.pipeline, err = pipeline.New(ctx, pipeline.Options{
 		Sink: otlp.New(otlp.Options{
 			Metrics: a.meter.Metrics(a.samples), Logs: a.meter.Logs(a.logs), Traces: a.derive.Traces(a.meter.Traces(a.traces)),
+			MaxAttribute: func(t model.Tenant) int {
+				return int(cmp.Or(cfg.Limits.Tenants[string(t)].MaxAttribute, cfg.Limits.MaxAttribute))
+			},
 			Registerer: a.reg,
 		}),
 		Config: text, OTLPGRPC: cfg.OTLP.GRPC, OTLPHTTP: cfg.OTLP.HTTP,

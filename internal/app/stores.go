@@ -54,10 +54,11 @@ func (a *App) traceOptions(cfg *config.Config, limit int64) (tracestore.Options,
 		Thin: thin, References: a.traceReferences,
 		HeadSize: headSize(limit) / 2,
 		TenantLimits: func(t model.Tenant) (tracestore.Limits, bool) {
-			keep := a.retention(model.Traces, t)
+			keep, own := a.retention(model.Traces, t), cfg.Limits.Tenants[string(t)]
 			return tracestore.Limits{
 				Retention: keep, MaxAge: maxAge(keep), MaxAhead: time.Duration(cfg.Limits.MaxFuture),
 				MaxTraceSpans: cfg.Limits.MaxTraceSpans,
+				Rate:          int(cmp.Or(own.SpanRate, cfg.Limits.SpanRate)), Burst: int(cmp.Or(own.SpanBurst, cfg.Limits.SpanBurst)),
 			}, true
 		},
 		Logger: a.logger, Registerer: a.reg,

@@ -149,6 +149,9 @@ type Limits struct {
 	MaxTenants    int                     `yaml:"max_tenants" doc:"Tenants that may have data, over all signals; what others send is refused with 429. 0 means any number."`
 	Tenants       map[string]TenantLimits `yaml:"tenants" doc:"Per tenant; what a tenant leaves out is as above."`
 	MaxTraceSpans int                     `yaml:"max_trace_spans" doc:"Spans of one trace."`
+	MaxAttribute  Bytes                   `yaml:"max_span_attribute" doc:"Bytes of the key, and of a string value, of an attribute of a span, event, link, resource or scope; longer ones are cut. 0 means no limit. Tempo's max_attribute_bytes."`
+	SpanRate      Bytes                   `yaml:"span_rate" doc:"Bytes of spans of one tenant a second; a request beyond it is refused with 429. 0 means no limit."`
+	SpanBurst     Bytes                   `yaml:"span_burst" doc:"Bytes of spans of one tenant that may come at once; 0 means span_rate."`
 }
 
 // TenantLimits is what differs for one tenant.
@@ -157,6 +160,10 @@ type TenantLimits struct {
 	MaxLabels     int `yaml:"max_labels" doc:"Labels of one metric series."`
 	MaxLabelName  int `yaml:"max_label_name" doc:"Bytes of a label name of a metric series."`
 	MaxLabelValue int `yaml:"max_label_value" doc:"Bytes of a label value of a metric series."`
+
+	MaxAttribute Bytes `yaml:"max_span_attribute" doc:"Bytes of the key or a string value of an attribute of spans."`
+	SpanRate     Bytes `yaml:"span_rate" doc:"Bytes of spans a second."`
+	SpanBurst    Bytes `yaml:"span_burst" doc:"Bytes of spans at once."`
 }
 
 // Query bounds queries.
@@ -219,7 +226,7 @@ func Default() Config {
 		},
 		Limits: Limits{
 			MaxBody: 64 << 20, MaxFuture: Duration(10 * time.Minute), MaxSeries: 5_000_000,
-			MaxLabels: 100, MaxLabelName: 1024, MaxLabelValue: 8192, MaxTenants: 1000, MaxTraceSpans: 1_000_000,
+			MaxLabels: 100, MaxLabelName: 1024, MaxLabelValue: 8192, MaxTenants: 1000, MaxTraceSpans: 1_000_000, MaxAttribute: 2048,
 		},
 		Logs: defaultLogs(),
 		Query: Query{

@@ -21,7 +21,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
@@ -79,10 +78,8 @@ func Status(err error) int {
 	case errors.As(err, &own):
 		return own.Status
 	case errors.As(err, &refused):
-		for _, r := range refused.Refusals {
-			if r.Reason == store.ReasonRateLimited || r.Reason == store.ReasonStreamLimit || r.Reason == ReasonTenants || strings.HasSuffix(r.Reason, "_rate_limit") {
-				return http.StatusTooManyRequests
-			}
+		if refused.TryLater() {
+			return http.StatusTooManyRequests
 		}
 		return http.StatusBadRequest
 	case errors.Is(err, store.ErrLimit):

@@ -128,6 +128,7 @@ func TestStatus(t *testing.T) {
 		want int
 	}{
 		{nil, 204},
+		{&store.Refused{Refusals: []store.Refusal{{Reason: ReasonTenants}}}, 429},
 		{Errorf(413, "x"), 413},
 		{refused(store.ReasonTooOld), 400},
 		{refused(store.ReasonRateLimited), 429},

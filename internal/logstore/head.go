@@ -10,6 +10,7 @@ import (
 
 	"github.com/zeebo/xxh3"
 
+	"github.com/pharos-o11y/pharos/internal/engine/rate"
 	"github.com/pharos-o11y/pharos/internal/engine/wal"
 	"github.com/pharos-o11y/pharos/internal/model"
 )
@@ -23,7 +24,7 @@ type stream struct {
 
 	defined atomic.Uint64 // the epoch in whose wal records the labels are known
 
-	rate      bucket      // guarded by registry.mu
+	rate      rate.Bucket // guarded by registry.mu
 	lastWrite int64       // guarded by registry.mu; Unix nanoseconds of our clock
 	rows      *headStream // guarded by registry.mu; nil when the head has none
 }
@@ -41,7 +42,7 @@ type registry struct {
 type tenantStreams struct {
 	byHash map[uint64][]*stream
 	n      int
-	rate   bucket
+	rate   rate.Bucket
 }
 
 // head is a generation of entries in memory. After it is frozen it does not change.

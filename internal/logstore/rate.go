@@ -3,31 +3,10 @@ package logstore
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
-
-// bucket is a token bucket of bytes. The zero bucket is full.
-type bucket struct {
-	spent float64 // of the burst
-	last  int64   // Unix nanoseconds
-}
-
-// take takes n bytes, all or none of them.
-func (b *bucket) take(n, rate, burst int, now time.Time) bool {
-	at := now.UnixNano()
-	if at > b.last {
-		b.spent = max(0, b.spent-float64(at-b.last)/float64(time.Second)*float64(rate))
-		b.last = at
-	}
-	if b.spent+float64(n) > float64(burst) {
-		return false
-	}
-	b.spent += float64(n)
-	return true
-}
 
 // reasonStreamRate is Loki's name; the ending tells the sender to slow down.
 const reasonStreamRate = "per_stream_rate_limit"
@@ -53,7 +32,7 @@ func (s *Store) limitRates(tenant model.Tenant, gs []group, lim Limits, refused 
 	}
 	s.reg.mu.Lock()
 	t := s.reg.tenant(tenant, s.opts.MaxTenants)
-	ok := t == nil || t.rate.take(bytes, lim.IngestionRate, lim.IngestionBurst, s.opts.Now())
+	ok := t == nil || t.rate.Take(bytes, lim.IngestionRate, lim.IngestionBurst, s.opts.Now())
 	s.reg.mu.Unlock()
 	if ok {
 		return gs // without a tenant the streams are refused
@@ -88,7 +67,7 @@ func (s *Store) resolve(tenant model.Tenant, gs []group, lim Limits, refused *st
 			continue
 		}
 		if lim.PerStreamRate > 0 {
-			if _, bytes := g.size(); !st.rate.take(bytes, lim.PerStreamRate, lim.PerStreamBurst, now) {
+			if _, bytes := g.size(); !st.rate.Take(bytes, lim.PerStreamRate, lim.PerStreamBurst, now) {
 				refused.Add(reasonStreamRate, len(g.entries), func() string {
 					return fmt.Sprintf("per stream rate limit exceeded (limit: %d bytes/sec, burst: %d bytes) while attempting to ingest '%d' bytes for stream '%s'",
 						lim.PerStreamRate, lim.PerStreamBurst, bytes, g.labels)

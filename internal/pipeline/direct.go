@@ -188,9 +188,14 @@ func (b *bypass) answerHTTP(ctx context.Context, w http.ResponseWriter, sig mode
 	case media == mediaJSON:
 		answer = p.json()
 	}
+	send(w, media, code, answer)
+}
+
+// send sends an answer.
+func send(w http.ResponseWriter, media string, code int, answer []byte) {
 	w.Header().Set("Content-Type", media)
 	w.WriteHeader(code)
-	_, _ = w.Write(answer) // the client left; the data is stored all the same
+	_, _ = w.Write(answer) // the client left; what was stored is stored all the same
 }
 
 // protoOf returns a request in OTLP's JSON as protobuf.

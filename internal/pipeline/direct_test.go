@@ -167,6 +167,7 @@ func TestDirectAnswersAsReceiver(t *testing.T) {
 			"stored":     nil,
 			"refused":    &store.Refused{Refusals: []store.Refusal{{Reason: store.ReasonTooOld, Count: 2, Sample: "x\xff"}}},
 			"partly":     &store.Refused{Kept: 1, Refusals: []store.Refusal{{Reason: store.ReasonTooOld, Count: 1, Sample: "x\xff"}}},
+			"too fast":   &store.Refused{Refusals: []store.Refusal{{Reason: store.ReasonRateLimited, Count: 2, Sample: "x"}}},
 			"overloaded": fmt.Errorf("append: %w", store.ErrOverloaded),
 			"read-only":  store.ErrReadOnly,
 			"limit":      store.ErrLimit,
@@ -214,7 +215,7 @@ func TestDirectAnswersAsReceiver(t *testing.T) {
 		if res := r.do(t, http.MethodPost, "/v1/logs", body[:9]); res.code != http.StatusBadRequest {
 			t.Errorf("cut off over HTTP: %d %q", res.code, res.body)
 		}
-		if st, _ := r.call(metadata.AppendToOutgoingContext(t.Context(), "x-scope-orgid", "a/b"), t, model.Logs, body); st.Code() != codes.Unauthenticated {
+		if st, _ := r.call(metadata.AppendToOutgoingContext(t.Context(), "x-scope-orgid", "a/b"), t, model.Logs, body); st.Code() != codes.InvalidArgument {
 			t.Errorf("bad tenant over gRPC: %v", st)
 		}
 		families, err := reg.Gather()
@@ -232,6 +233,18 @@ func TestDirectAnswersAsReceiver(t *testing.T) {
 		return answers, r.sink.bodies, r.sink.tenants, metrics
 	}
 	direct, bodies, tenants, metrics := run(t, "")
+	for name, want := range map[string]answer{ // what OTLP calls retryable
+		"too fast traces gRPC":                   {Code: int(codes.ResourceExhausted)},
+		"too fast traces application/x-protobuf": {Code: http.StatusTooManyRequests, Header: "application/x-protobuf 5"},
+		"overloaded traces gRPC":                 {Code: int(codes.Unavailable)},
+		"overloaded logs application/x-protobuf": {Code: http.StatusServiceUnavailable, Header: "application/x-protobuf 5"},
+		"refused metrics gRPC":                   {Code: int(codes.InvalidArgument)},
+		"refused logs application/x-protobuf":    {Code: http.StatusBadRequest, Header: "application/x-protobuf "},
+	} {
+		if got := direct[name]; got.Code != want.Code || want.Header != "" && got.Header != want.Header || want.Header == "" && want.Code != int(codes.InvalidArgument) && !strings.Contains(got.Header, "retry_delay:{seconds:5}") {
+			t.Errorf("%s: %+v, want %+v", name, got, want)
+		}
+	}
 	through, slow, wantTenants, wantMetrics := run(t, "processors: {attributes: {actions: [{key: nothing, action: delete}]}}")
 	if d := gocmp.Diff(through, direct); d != "" {
 		t.Errorf("answers (-receiver +direct):\n%s", d)

@@ -170,10 +170,14 @@ func toClient(ctx context.Context, signal model.Signal, err error) error {
 		return nil
 	case errors.As(err, &refused) && notePartial(ctx, signal, refused):
 		return nil
+	case refused != nil && refused.TryLater():
+		return tryLater(codes.ResourceExhausted, err)
 	case refused != nil, errors.Is(err, store.ErrLimit), errors.Is(err, model.ErrMalformed):
 		return consumererror.NewPermanent(clientError{err, status.New(codes.InvalidArgument, err.Error())})
-	case errors.Is(err, model.ErrTenant):
+	case errors.Is(err, model.ErrTenantMissing):
 		return consumererror.NewPermanent(clientError{err, status.New(codes.Unauthenticated, err.Error())})
+	case errors.Is(err, model.ErrTenant):
+		return consumererror.NewPermanent(clientError{err, status.New(codes.InvalidArgument, err.Error())})
 	case errors.Is(err, errBug):
 		return consumererror.NewPermanent(clientError{err, status.New(codes.Internal, err.Error())})
 	case errors.Is(err, store.ErrUnsupported):
@@ -181,7 +185,12 @@ func toClient(ctx context.Context, signal model.Signal, err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	}
-	st := status.New(codes.Unavailable, err.Error())
+	return tryLater(codes.Unavailable, err)
+}
+
+// tryLater is an error that waiting cures.
+func tryLater(code codes.Code, err error) error {
+	st := status.New(code, err.Error())
 	if with, detailErr := st.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(retryDelay)}); detailErr == nil {
 		st = with
 	}

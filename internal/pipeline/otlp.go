@@ -3,7 +3,6 @@ package pipeline
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -19,8 +18,10 @@ import (
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/nesting"
@@ -133,14 +134,20 @@ func (e *otlpExtension) serveHTTP(b *bypass, w http.ResponseWriter, r *http.Requ
 		}
 	}()
 	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if status, err := readBody(buf, r, media); err != nil {
-		http.Error(w, err.Error(), status)
+	known := media == mediaProto || media == mediaJSON
+	if err := readBody(buf, r, media); err != nil {
+		if !known {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		code, answer := failure(w.Header(), media, status.New(codes.InvalidArgument, err.Error()))
+		send(w, media, code, answer)
 		return
 	}
 	p := new(partial)
 	ctx := context.WithValue(r.Context(), partialKey{}, p)
 	sig, ok := b.paths[r.URL.Path]
-	if ok && b.writers[sig] != nil && r.Method == http.MethodPost && (media == mediaProto || media == mediaJSON) {
+	if ok && b.writers[sig] != nil && r.Method == http.MethodPost && known {
 		b.answerHTTP(ctx, w, sig, media, buf.Bytes(), p)
 		return
 	}
@@ -151,24 +158,19 @@ func (e *otlpExtension) serveHTTP(b *bypass, w http.ResponseWriter, r *http.Requ
 // keepBody is the largest buffer that is kept for the next request.
 const keepBody = 4 << 20
 
-// readBody reads a body and refuses what is nested too deep; then it returns a status.
-func readBody(buf *bytes.Buffer, r *http.Request, media string) (status int, err error) {
+// readBody reads a body and refuses what is too long or nested too deep.
+func readBody(buf *bytes.Buffer, r *http.Request, media string) error {
 	if r.ContentLength > 0 {
 		buf.Grow(int(min(r.ContentLength, maxBody)) + bytes.MinRead)
 	}
 	if _, err := buf.ReadFrom(r.Body); err != nil {
-		status = http.StatusBadRequest
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			status = http.StatusRequestEntityTooLarge
-		}
-		return status, fmt.Errorf("read body: %w", err)
+		return fmt.Errorf("read body: %w", err)
 	}
 	check := nesting.Proto
 	if media == mediaJSON {
 		check = nesting.JSON
 	}
-	return http.StatusBadRequest, check(buf.Bytes())
+	return check(buf.Bytes())
 }
 
 // GetGRPCServerOptions implements extensionmiddleware.GRPCServer.

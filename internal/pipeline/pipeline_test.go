@@ -317,7 +317,7 @@ func TestDefault(t *testing.T) {
 	if code, body := r.post(t, "/v1/traces", b, "X-Scope-OrgID", "team-a"); code != http.StatusOK {
 		t.Fatalf("%d %q", code, body)
 	}
-	if code, body := r.post(t, "/v1/traces", b, "X-Scope-OrgID", "a/b"); code != http.StatusUnauthorized {
+	if code, body := r.post(t, "/v1/traces", b, "X-Scope-OrgID", "a/b"); code != http.StatusBadRequest {
 		t.Errorf("bad tenant: %d %q", code, body)
 	}
 	conn, err := grpc.NewClient(r.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))

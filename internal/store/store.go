@@ -118,5 +118,17 @@ func (r *Refused) Error() string {
 	return b.String()
 }
 
+// TryLater reports whether the same items may be taken later: something was refused by a
+// limit on what comes in a time, or on how many senders or streams there are now.
+func (r *Refused) TryLater() bool {
+	return slices.ContainsFunc(r.Refusals, func(x Refusal) bool {
+		switch x.Reason {
+		case ReasonRateLimited, ReasonStreamLimit, "per_stream_rate_limit", "tenant_limit": // the last two are of the log store and of ingest
+			return true
+		}
+		return false
+	})
+}
+
 // Is makes a Refused match [ErrLimit].
 func (r *Refused) Is(target error) bool { return target == ErrLimit }

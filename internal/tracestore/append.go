@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pharos-o11y/pharos/internal/engine/part"
+	"github.com/pharos-o11y/pharos/internal/engine/rate"
 	"github.com/pharos-o11y/pharos/internal/engine/wal"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
@@ -49,6 +50,9 @@ func (s *Store) Append(ctx context.Context, tenant model.Tenant, b *spans.Batch)
 	}
 	limits := s.limits(tenant)
 	var refused store.Refused
+	if !s.allow(tenant, b, limits, &refused) {
+		return refused.Err()
+	}
 	refs := collect(b, limits, s.opts.Now(), &refused)
 	slices.SortFunc(refs, compareRefs)
 	refs = s.refuseBig(tenant, refs, limits.MaxTraceSpans, &refused)
@@ -91,6 +95,38 @@ func (s *Store) overloaded() error {
 		return fmt.Errorf("%w: %d bytes of spans wait to be flushed, at most %d", store.ErrOverloaded, n, 4*s.opts.HeadSize)
 	}
 	return nil
+}
+
+// maxRates bounds the tenants whose rates are known. Nobody has so many; one who makes
+// names up gains a burst now and then.
+const maxRates = 100_000
+
+// allow takes the bytes of b out of what the tenant may send, or refuses all of b.
+func (s *Store) allow(tenant model.Tenant, b *spans.Batch, l Limits, refused *store.Refused) bool {
+	if l.Rate <= 0 || len(b.Spans) == 0 {
+		return true
+	}
+	n := 0
+	for i := range b.Spans {
+		n += b.Spans[i].Size
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	bucket := s.rates[tenant]
+	if bucket == nil {
+		if len(s.rates) >= maxRates {
+			clear(s.rates)
+		}
+		bucket = &rate.Bucket{}
+		s.rates[tenant] = bucket
+	}
+	if bucket.Take(n, l.Rate, l.Burst, s.opts.Now()) {
+		return true
+	}
+	refused.Add(store.ReasonRateLimited, len(b.Spans), func() string {
+		return fmt.Sprintf("batch of %d spans of %d bytes exceeds the ingestion rate of tenant %s (%d bytes a second, burst %d bytes); nothing of it is stored", len(b.Spans), n, tenant, l.Rate, l.Burst)
+	})
+	return false
 }
 
 // Events and links that a span and a request may have: the columns of a group are bounded.

@@ -57,6 +57,31 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestRate sends at a tenant's rate, beyond it, and as another tenant.
+func TestRate(t *testing.T) {
+	now := storetest.Now()
+	b := storetest.Spans(traceOfSpans(1, 4, now))
+	size := 0
+	for _, s := range b.Spans {
+		size += s.Size
+	}
+	d := openTest(t, Options{Now: func() time.Time { return now }, TenantLimits: func(tenant model.Tenant) (Limits, bool) {
+		return Limits{Rate: size, Burst: 2 * size}, tenant == "slow"
+	}})
+	for i, step := range []struct {
+		tenant model.Tenant
+		wait   time.Duration
+		ok     bool
+	}{{"slow", 0, true}, {"slow", 0, true}, {"slow", 0, false}, {"quick", 0, true}, {"slow", time.Second, true}, {"slow", 999 * time.Millisecond, false}, {"slow", time.Millisecond, true}} {
+		now = now.Add(step.wait)
+		err := d.s.Append(t.Context(), step.tenant, b)
+		var r *store.Refused
+		if step.ok && err != nil || !step.ok && (!errors.As(err, &r) || r.Kept != 0 || r.Count() != 4 || r.Refusals[0].Reason != store.ReasonRateLimited || !r.TryLater()) {
+			t.Errorf("append %d as %s: %v", i, step.tenant, err)
+		}
+	}
+}
+
 func TestOverload(t *testing.T) {
 	d := openTest(t, Options{HeadSize: 4000})
 	var err error

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/engine/part"
+	"github.com/pharos-o11y/pharos/internal/engine/rate"
 	"github.com/pharos-o11y/pharos/internal/engine/wal"
 	"github.com/pharos-o11y/pharos/internal/model"
 )
@@ -44,12 +45,15 @@ type Limits struct {
 	MaxTraceSpans int           // spans of a trace between two flushes; 0 means 250,000
 	MaxAge        time.Duration // spans that start earlier are refused; 0 means 168 h
 	MaxAhead      time.Duration // spans that start further in the future are refused; 0 means 1 h
+	Rate          int           // bytes of spans a second, as they were sent; 0 means no limit
+	Burst         int           // bytes that may come at once; 0 means Rate
 }
 
 func (l Limits) withDefaults() Limits {
 	l.MaxTraceSpans = cmp.Or(l.MaxTraceSpans, 250_000)
 	l.MaxAge = cmp.Or(l.MaxAge, 168*time.Hour)
 	l.MaxAhead = cmp.Or(l.MaxAhead, time.Hour)
+	l.Burst = cmp.Or(l.Burst, l.Rate)
 	return l
 }
 
@@ -116,6 +120,8 @@ type Store struct {
 	head   *head    // guarded by mu; takes writes
 	sealed *head    // guarded by mu; being flushed, or nil
 	lost   []string // guarded by mu; what Replay could not read
+
+	rates map[model.Tenant]*rate.Bucket // guarded by mu; of tenants with a limit
 }
 
 // Open opens the store in dir, creating it if absent. Writes go to log. The caller then
@@ -126,7 +132,7 @@ func Open(dir string, log *wal.Log, opts Options) (*Store, error) {
 	if err := opts.validate(); err != nil {
 		return nil, fmt.Errorf("open trace store: %w", err)
 	}
-	s := &Store{opts: opts, log: log, full: make(chan struct{}, 1)}
+	s := &Store{opts: opts, log: log, full: make(chan struct{}, 1), rates: map[model.Tenant]*rate.Bucket{}}
 	s.head = newHead(opts.Now(), &s.builders)
 	s.metrics = newMetrics(opts.Registerer, s)
 	var err error

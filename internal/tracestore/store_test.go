@@ -25,7 +25,9 @@ func openDir(dir string, opts Options) (*testDir, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts.Now = storetest.Now
+	if opts.Now == nil {
+		opts.Now = storetest.Now
+	}
 	s, err := Open(dir+"/traces", log, opts)
 	if err != nil {
 		return nil, err

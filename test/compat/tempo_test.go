@@ -350,7 +350,7 @@ func TestTempoIngest(t *testing.T) {
 		{"10.7 gzip", http.MethodPost, zipped.String(), protoType("gzip"), 200, ``},
 		{"10.7 broken", http.MethodPost, "not gzip", protoType("gzip"), 400, ``},
 		{"10.7 br", http.MethodPost, "x", protoType("br"), 400, ``},
-		{"10.8", http.MethodPost, strings.Repeat(" ", 65<<20) + "{}", jsonType, 413, `too large`}, // Pharos takes 64 MiB; Tempo says 400, and no client tries either again
+		{"10.8", http.MethodPost, strings.Repeat(" ", 65<<20) + "{}", jsonType, 400, `http: request body too large`}, // Pharos takes 64 MiB
 		{"10.9 case", http.MethodPost, span("000000000000000000000000000000E1", "000000000000000A", ""), jsonType, 200, ``},
 		{"10.9 short", http.MethodPost, span("00000000000000e1", long, ""), jsonType, 400, ``},
 		{"10.10", http.MethodPost, span("00000000000000000000000000000000", long, ""), jsonType, 400, `trace ids must be 128 bit`},
@@ -428,7 +428,7 @@ func TestTempoTenants(t *testing.T) {
 	}{
 		{"10.21 query", http.MethodGet, "/api/search", "", 401, `no org id`},
 		{"10.21 push", http.MethodPost, "/v1/traces", "", 401, ``},
-		{"push of two", http.MethodPost, "/v1/traces", "red|blue", 401, `name one tenant`},
+		{"push of two", http.MethodPost, "/v1/traces", "red|blue", 400, `name one tenant`},
 		{"own", http.MethodGet, "/api/traces/1", "red", 200, `"red"`},
 		{"10.22", http.MethodGet, "/api/traces/2", "red", 404, `^$`},
 		{"10.22 v2", http.MethodGet, "/api/v2/traces/2", "red", 200, `^\{"trace":\{\}`},
@@ -446,5 +446,58 @@ func TestTempoTenants(t *testing.T) {
 		if err != nil || a.Code != st.code || !regexp.MustCompile(st.want).MatchString(a.Body) {
 			t.Errorf("%s: %s, %v; want %d matching %s", st.id, a, err, st.code, st.want)
 		}
+	}
+}
+
+// TestTempoLimits is what section G10 says about rates and long attributes.
+func TestTempoLimits(t *testing.T) {
+	s := harness.Start(t, harness.Options{Config: "limits: {span_rate: 20KB, span_burst: 20KB}\n"})
+	now := time.Now()
+	batch := func(trace byte, text string) ptraceotlp.ExportRequest {
+		td := ptrace.NewTraces()
+		sp := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+		sp.SetTraceID(pcommon.TraceID{15: trace})
+		sp.SetSpanID(pcommon.SpanID{7: 1})
+		sp.SetStartTimestamp(pcommon.NewTimestampFromTime(now))
+		sp.SetEndTimestamp(pcommon.NewTimestampFromTime(now))
+		sp.Attributes().PutStr("long", text)
+		sp.Attributes().PutStr(text, "key")
+		return ptraceotlp.NewExportRequestFromTraces(td)
+	}
+	body, err := batch(1, strings.Repeat("x", 3000)).MarshalProto()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := s.Do(t, http.MethodPost, "/v1/traces", body, map[string]string{"Content-Type": "application/x-protobuf"})
+	harness.MustOK(t, a, err)
+	cut := `"` + strings.Repeat("x", 2048) + `"`
+	if a, err := s.Do(t, http.MethodGet, "/api/traces/1", nil, nil); err != nil || strings.Count(a.Body, cut) != 2 {
+		t.Errorf("10.14: %d cut values in %s, %v", strings.Count(a.Body, cut), a, err)
+	}
+
+	big := batch(2, strings.Repeat("y", 15_000))
+	if body, err = big.MarshalJSON(); err != nil {
+		t.Fatal(err)
+	}
+	a, err = s.Do(t, http.MethodPost, "/v1/traces", body, map[string]string{"Content-Type": "application/json"})
+	if err != nil || a.Code != http.StatusTooManyRequests || a.Header.Get("Retry-After") != "5" || !regexp.MustCompile(`"code": ?8\b.*rate_limited.*RetryInfo`).MatchString(a.Body) {
+		t.Errorf("10.13: %s %v, %v", a, a.Header, err)
+	}
+	conn, err := grpc.NewClient(s.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_, err = ptraceotlp.NewGRPCClient(conn).Export(t.Context(), big)
+	st := status.Convert(err)
+	if st.Code() != codes.ResourceExhausted || len(st.Details()) != 1 || !strings.Contains(fmt.Sprint(st.Details()), "seconds:5") {
+		t.Errorf("10.13 gRPC: %v %v", err, st.Details())
+	}
+	if a, err := s.Do(t, http.MethodGet, "/api/traces/2", nil, nil); err != nil || a.Code != http.StatusNotFound {
+		t.Errorf("10.13: the refused trace: %s, %v", a, err)
+	}
+	if a, err := s.Do(t, http.MethodGet, "/metrics", nil, nil); err != nil || !strings.Contains(a.Body, `pharos_discarded_items_total{reason="rate_limited",signal="traces",tenant="default"} 2`) ||
+		!strings.Contains(a.Body, `pharos_ingest_attributes_cut_total{scope="span"} 6`) {
+		t.Errorf("metrics of what was refused and cut are missing: %v", err)
 	}
 }

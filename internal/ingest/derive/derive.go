@@ -197,7 +197,7 @@ type writer struct {
 func (x writer) Append(ctx context.Context, tenant model.Tenant, b *spans.Batch) error {
 	err := x.w.Append(ctx, tenant, b)
 	var refused *store.Refused
-	if err == nil || errors.As(err, &refused) {
+	if err == nil || errors.As(err, &refused) && refused.Kept > 0 {
 		x.p.observe(tenant, b)
 	}
 	return err

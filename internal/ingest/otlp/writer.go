@@ -29,6 +29,10 @@ type Options struct {
 	MaxDeltaSeries int           // series of delta temporality to add up at a time; 0 means 1,000,000
 	DeltaStale     time.Duration // forget one not written for this long; 0 means 5 min, at least 1 s
 
+	// MaxAttribute is the bytes that the key, or a string value, of an attribute of a
+	// tenant's traces may have; longer ones are cut. nil or 0 means any length.
+	MaxAttribute func(model.Tenant) int
+
 	Registerer prometheus.Registerer // nil counts nowhere
 	Now        func() time.Time      // nil means time.Now; tests replace it
 }
@@ -38,6 +42,7 @@ type Options struct {
 type Writer struct {
 	opts    Options
 	metrics *ingest.Metrics
+	cut     *prometheus.CounterVec
 	deltas  deltas
 
 	converters, builders, batches sync.Pool
@@ -58,7 +63,7 @@ func New(opts Options) *Writer {
 		opts.Now = time.Now
 	}
 	return &Writer{
-		opts: opts, metrics: ingest.NewMetrics(opts.Registerer, "otlp"),
+		opts: opts, metrics: ingest.NewMetrics(opts.Registerer, "otlp"), cut: newCut(opts.Registerer),
 		deltas: deltas{max: opts.MaxDeltaSeries, stale: int64(max(opts.DeltaStale, time.Second))},
 	}
 }
@@ -143,6 +148,9 @@ func (w *Writer) WriteTraces(ctx context.Context, tenant model.Tenant, body []by
 	case err != nil:
 		err = fmt.Errorf("decode ExportTraceServiceRequest: %w", err)
 	case len(b.Spans) > 0:
+		if w.opts.MaxAttribute != nil {
+			cutAttributes(b, w.opts.MaxAttribute(tenant), w.cut)
+		}
 		err = w.opts.Traces.Append(ctx, tenant, b)
 	}
 	w.metrics.CountItems(model.Traces.String(), len(b.Spans), err)
