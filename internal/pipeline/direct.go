@@ -21,7 +21,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -100,11 +99,10 @@ type bypass struct {
 
 // write writes a request. Its error has a gRPC status, the one that the receiver gives it.
 func (b *bypass) write(ctx context.Context, sig model.Signal, body []byte) error {
-	items := countItems(sig, body)
-	ctx, end := b.observe(ctx, sig, items)
-	err := b.writers[sig].consume(ctx, sig, func() ([]byte, error) { return body, nil })
+	ctx, end := b.observe(ctx, sig)
+	items, err := b.writers[sig].consume(ctx, sig, func() ([]byte, error) { return body, nil })
 	if !errors.Is(err, model.ErrMalformed) && items > 0 {
-		end(err)
+		end(items, err)
 	}
 	if err == nil {
 		return nil
@@ -120,54 +118,21 @@ func (b *bypass) write(ctx context.Context, sig model.Signal, body []byte) error
 	return st.Err()
 }
 
-// observe begins what the receiver counts of a request of so many items.
-func (b *bypass) observe(ctx context.Context, sig model.Signal, items int) (_ context.Context, end func(error)) {
+// observe begins what the receiver counts of a request. Only requests that have items and
+// could be read end it, as only those begin it in the receiver.
+func (b *bypass) observe(ctx context.Context, sig model.Signal) (_ context.Context, end func(items int, err error)) {
 	const format = "protobuf"
 	switch sig {
 	case model.Metrics:
 		ctx = b.obs.StartMetricsOp(ctx)
-		return ctx, func(err error) { b.obs.EndMetricsOp(ctx, format, items, err) }
+		return ctx, func(items int, err error) { b.obs.EndMetricsOp(ctx, format, items, err) }
 	case model.Logs:
 		ctx = b.obs.StartLogsOp(ctx)
-		return ctx, func(err error) { b.obs.EndLogsOp(ctx, format, items, err) }
+		return ctx, func(items int, err error) { b.obs.EndLogsOp(ctx, format, items, err) }
 	default:
 		ctx = b.obs.StartTracesOp(ctx)
-		return ctx, func(err error) { b.obs.EndTracesOp(ctx, format, items, err) }
+		return ctx, func(items int, err error) { b.obs.EndTracesOp(ctx, format, items, err) }
 	}
-}
-
-// countItems counts the data points, records or spans of a request, as far as it is well
-// formed.
-func countItems(sig model.Signal, body []byte) int {
-	if sig == model.Metrics {
-		return countFields(body, [][]protowire.Number{{1}, {2, 1000}, {2}, {5, 7, 9, 10, 11}, {1}})
-	}
-	return countFields(body, [][]protowire.Number{{1}, {2, 1000}, {2}})
-}
-
-// countFields counts the messages that path leads to: fields of msg, fields of those...
-func countFields(msg []byte, path [][]protowire.Number) int {
-	n := 0
-	for len(msg) > 0 {
-		num, typ, size := protowire.ConsumeTag(msg)
-		if size < 0 {
-			return n
-		}
-		msg = msg[size:]
-		if size = protowire.ConsumeFieldValue(num, typ, msg); size < 0 {
-			return n
-		}
-		switch {
-		case typ != protowire.BytesType || !slices.Contains(path[0], num):
-		case len(path) == 1:
-			n++
-		default:
-			inner, _ := protowire.ConsumeBytes(msg)
-			n += countFields(inner, path[1:])
-		}
-		msg = msg[size:]
-	}
-	return n
 }
 
 // answerHTTP writes the body of a request over HTTP and answers it.

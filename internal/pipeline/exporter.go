@@ -85,8 +85,8 @@ var errBug = errors.New("the data hit a bug of Pharos; its log has the details")
 
 // consume encodes data and writes it for the tenant of ctx. gRPC has nobody who recovers a
 // panic: a bug in the conversion of one request would end the process, and the request
-// would come again.
-func (e *sinkExporter) consume(ctx context.Context, sig model.Signal, encode func() ([]byte, error)) (err error) {
+// would come again. It returns how many items the Sink read.
+func (e *sinkExporter) consume(ctx context.Context, sig model.Signal, encode func() ([]byte, error)) (items int, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			e.logger.Error("write panicked", "signal", sig.String(), "panic", r, "stack", string(debug.Stack()))
@@ -95,16 +95,16 @@ func (e *sinkExporter) consume(ctx context.Context, sig model.Signal, encode fun
 	}()
 	tenant, err := e.owner(ctx)
 	if err != nil {
-		return toClient(ctx, sig, err)
+		return 0, toClient(ctx, sig, err)
 	}
 	body, err := encode()
 	if err == nil {
-		err = e.write(ctx, sig, tenant, body)
+		items, err = e.write(ctx, sig, tenant, body)
 	}
-	return toClient(ctx, sig, err)
+	return items, toClient(ctx, sig, err)
 }
 
-func (e *sinkExporter) write(ctx context.Context, sig model.Signal, tenant model.Tenant, body []byte) error {
+func (e *sinkExporter) write(ctx context.Context, sig model.Signal, tenant model.Tenant, body []byte) (items int, err error) {
 	switch sig {
 	case model.Metrics:
 		return e.sink.WriteMetrics(ctx, tenant, body)
@@ -120,17 +120,20 @@ func (*sinkExporter) Capabilities() consumer.Capabilities { return consumer.Capa
 
 // ConsumeMetrics implements consumer.Metrics.
 func (e *sinkExporter) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) error {
-	return e.consume(ctx, model.Metrics, func() ([]byte, error) { return new(pmetric.ProtoMarshaler).MarshalMetrics(md) })
+	_, err := e.consume(ctx, model.Metrics, func() ([]byte, error) { return new(pmetric.ProtoMarshaler).MarshalMetrics(md) })
+	return err
 }
 
 // ConsumeLogs implements consumer.Logs.
 func (e *sinkExporter) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
-	return e.consume(ctx, model.Logs, func() ([]byte, error) { return new(plog.ProtoMarshaler).MarshalLogs(ld) })
+	_, err := e.consume(ctx, model.Logs, func() ([]byte, error) { return new(plog.ProtoMarshaler).MarshalLogs(ld) })
+	return err
 }
 
 // ConsumeTraces implements consumer.Traces.
 func (e *sinkExporter) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
-	return e.consume(ctx, model.Traces, func() ([]byte, error) { return new(ptrace.ProtoMarshaler).MarshalTraces(td) })
+	_, err := e.consume(ctx, model.Traces, func() ([]byte, error) { return new(ptrace.ProtoMarshaler).MarshalTraces(td) })
+	return err
 }
 
 // owner finds the tenant in the metadata that receivers keep of a request.

@@ -86,7 +86,9 @@ func TestDeepNestingIsRefused(t *testing.T) {
 // brokenSink panics, as a bug in a conversion would.
 type brokenSink struct{ Sink }
 
-func (brokenSink) WriteLogs(context.Context, model.Tenant, []byte) error { panic("out of range") }
+func (brokenSink) WriteLogs(context.Context, model.Tenant, []byte) (int, error) {
+	panic("out of range")
+}
 
 func TestPanicIsOneRequestsError(t *testing.T) {
 	e := &sinkExporter{

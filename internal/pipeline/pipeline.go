@@ -43,15 +43,16 @@ import (
 
 // Sink takes what comes out of the pipelines: a body is OTLP's protobuf, an
 // Export*ServiceRequest (which is MetricsData, LogsData or TracesData, too). Its methods
-// are safe for concurrent use, only read body, and not after they return. They return nil
-// only when all of it is durable; otherwise a *store.Refused for what is refused for good
-// (the rest is stored), or an error when nothing was stored: one that wraps
-// model.ErrMalformed for what is no such message, store.ErrOverloaded or
-// store.ErrReadOnly for what is worth another try.
+// are safe for concurrent use, only read body, and not after they return. They return how
+// many data points, records or spans they read, stored or not. Their error is nil only when
+// all of it is durable; otherwise it is a *store.Refused for what is refused for good (the
+// rest is stored), or an error when nothing was stored: one that wraps model.ErrMalformed
+// for what is no such message, store.ErrOverloaded or store.ErrReadOnly for what is worth
+// another try.
 type Sink interface {
-	WriteMetrics(ctx context.Context, tenant model.Tenant, body []byte) error
-	WriteLogs(ctx context.Context, tenant model.Tenant, body []byte) error
-	WriteTraces(ctx context.Context, tenant model.Tenant, body []byte) error
+	WriteMetrics(ctx context.Context, tenant model.Tenant, body []byte) (items int, err error)
+	WriteLogs(ctx context.Context, tenant model.Tenant, body []byte) (items int, err error)
+	WriteTraces(ctx context.Context, tenant model.Tenant, body []byte) (items int, err error)
 }
 
 // Where the OTLP receiver of the default configuration listens.

@@ -45,7 +45,7 @@ type sink struct {
 	err     error
 }
 
-func (s *sink) add(tenant model.Tenant, n int, body []byte, keep func()) error {
+func (s *sink) add(tenant model.Tenant, n int, body []byte, keep func()) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.bodies = append(s.bodies, string(body))
@@ -54,29 +54,29 @@ func (s *sink) add(tenant model.Tenant, n int, body []byte, keep func()) error {
 	}
 	s.tenants[tenant] += n
 	keep()
-	return s.err
+	return n, s.err
 }
 
-func (s *sink) WriteMetrics(_ context.Context, tenant model.Tenant, body []byte) error {
+func (s *sink) WriteMetrics(_ context.Context, tenant model.Tenant, body []byte) (int, error) {
 	md, err := new(pmetric.ProtoUnmarshaler).UnmarshalMetrics(body)
 	if err != nil {
-		return fmt.Errorf("%w: %w", model.ErrMalformed, err)
+		return 0, fmt.Errorf("%w: %w", model.ErrMalformed, err)
 	}
 	return s.add(tenant, md.DataPointCount(), body, func() { s.metrics = append(s.metrics, md) })
 }
 
-func (s *sink) WriteLogs(_ context.Context, tenant model.Tenant, body []byte) error {
+func (s *sink) WriteLogs(_ context.Context, tenant model.Tenant, body []byte) (int, error) {
 	ld, err := new(plog.ProtoUnmarshaler).UnmarshalLogs(body)
 	if err != nil {
-		return fmt.Errorf("%w: %w", model.ErrMalformed, err)
+		return 0, fmt.Errorf("%w: %w", model.ErrMalformed, err)
 	}
 	return s.add(tenant, ld.LogRecordCount(), body, func() { s.logs = append(s.logs, ld) })
 }
 
-func (s *sink) WriteTraces(_ context.Context, tenant model.Tenant, body []byte) error {
+func (s *sink) WriteTraces(_ context.Context, tenant model.Tenant, body []byte) (int, error) {
 	td, err := new(ptrace.ProtoUnmarshaler).UnmarshalTraces(body)
 	if err != nil {
-		return fmt.Errorf("%w: %w", model.ErrMalformed, err)
+		return 0, fmt.Errorf("%w: %w", model.ErrMalformed, err)
 	}
 	return s.add(tenant, td.SpanCount(), body, func() { s.traces = append(s.traces, td) })
 }

@@ -54,7 +54,7 @@ func TestCut(t *testing.T) {
 		"short": {"fits=1234567890", "k=1234567890", "character=12345678é", "characters=123456789", "longer key=5", "longer key=6", "bytes=AAAAAAAAAAAAAAA=", `list=["1234567890a"]`},
 		"long":  {"fits=1234567890", "k=1234567890a", "character=12345678é", "characters=123456789é", "longer key=5", "longer key!=6", "bytes=AAAAAAAAAAAAAAA=", `list=["1234567890a"]`},
 	} {
-		if err := w.WriteTraces(t.Context(), tenant, tracesBody(t, td)); err != nil {
+		if _, err := w.WriteTraces(t.Context(), tenant, tracesBody(t, td)); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(strings.Repeat(strings.Join(want, "\n")+"\n", 5), strings.Join(got, "\n")+"\n"); diff != "" {

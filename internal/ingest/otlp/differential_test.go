@@ -423,7 +423,7 @@ func TestMalformedStoresNothing(t *testing.T) {
 	for n := range whole {
 		w := New(Options{Metrics: &got})
 		got.lines = nil
-		err := w.WriteMetrics(t.Context(), "t", whole[:n])
+		_, err := w.WriteMetrics(t.Context(), "t", whole[:n])
 		if err == nil && slices.Contains(ends, n) {
 			continue
 		}
@@ -435,7 +435,7 @@ func TestMalformedStoresNothing(t *testing.T) {
 		}
 	}
 	logs := logsBody(t, wildLogs(rand.New(rand.NewPCG(8, 7))))
-	if err := New(Options{Logs: refusing{t}}).WriteLogs(t.Context(), "t", logs[:len(logs)-1]); !errors.Is(err, model.ErrMalformed) || !strings.Contains(err.Error(), "at byte ") {
+	if _, err := New(Options{Logs: refusing{t}}).WriteLogs(t.Context(), "t", logs[:len(logs)-1]); !errors.Is(err, model.ErrMalformed) || !strings.Contains(err.Error(), "at byte ") {
 		t.Errorf("logs: error %v", err)
 	}
 }

@@ -61,69 +61,50 @@ func (p *point) release() {
 	clear(p.attrs[:cap(p.attrs)])
 }
 
-// addExemplar reads an exemplar of p.
-func (c *converter) addExemplar(p *point, r *wire.Reader) error {
-	e, err := c.exemplar(r)
-	p.exemplars = append(p.exemplars, e)
-	return err
-}
-
 // readHistogram reads a HistogramDataPoint.
 func (c *converter) readHistogram(p *point, r wire.Reader) error {
 	p.reset(c.resource)
-	for r.More() {
-		num, typ, err := r.Field()
-		if err != nil {
-			return err
-		}
-		switch num<<3 | int(typ) {
-		case 2<<3 | int(wire.Fixed64):
-			p.start, err = r.Fixed64()
-		case 3<<3 | int(wire.Fixed64):
-			p.ts, err = r.Fixed64()
-		case 4<<3 | int(wire.Fixed64):
-			p.count, err = r.Fixed64()
-		case 5<<3 | int(wire.Fixed64):
-			p.hasSum = true
-			p.sum, err = r.Float64()
-		case 6<<3 | int(wire.Bytes), 6<<3 | int(wire.Fixed64):
-			p.counts, err = fixed64s(&r, typ, p.counts, func(bits uint64) uint64 { return bits })
-		case 7<<3 | int(wire.Bytes), 7<<3 | int(wire.Fixed64):
-			p.bounds, err = fixed64s(&r, typ, p.bounds, math.Float64frombits)
-		case 8<<3 | int(wire.Bytes):
-			err = c.addExemplar(p, &r)
-		case 9<<3 | int(wire.Bytes):
-			p.key, err = c.appendAttr(p.key, &r)
-		case 10<<3 | int(wire.Varint):
-			p.flags, err = uint32Of(&r)
-		default:
-			err = skip(&r, "HistogramDataPoint", num, typ, 0x7fc)
-		}
-		if err != nil {
-			return err
+	f := wire.Walk(r, "HistogramDataPoint")
+	for f.Next() {
+		switch f.Num {
+		case 2:
+			p.start = f.Fixed64()
+		case 3:
+			p.ts = f.Fixed64()
+		case 4:
+			p.count = f.Fixed64()
+		case 5:
+			p.sum, p.hasSum = f.Float64(), true
+		case 6:
+			p.counts = fixed64s(&f, p.counts, func(bits uint64) uint64 { return bits })
+		case 7:
+			p.bounds = fixed64s(&f, p.bounds, math.Float64frombits)
+		case 8:
+			p.exemplars = c.appendExemplar(p.exemplars, &f)
+		case 9:
+			p.key = c.appendAttr(p.key, &f)
+		case 10:
+			p.flags = uint32(f.Uvarint())
 		}
 	}
-	return nil
+	return f.Err()
 }
 
 // fixed64s reads a field of a list of 64-bit numbers: all of them packed, or one more.
-func fixed64s[T any](r *wire.Reader, typ wire.Type, dst []T, as func(bits uint64) T) ([]T, error) {
-	if typ == wire.Fixed64 {
-		v, err := r.Fixed64()
-		return append(dst, as(v)), err
+func fixed64s[T any](f *wire.Fields, dst []T, as func(bits uint64) T) []T {
+	list, packed := f.List(wire.Fixed64)
+	b := list.Rest()
+	if len(b)%8 != 0 {
+		f.Check(f.Errorf("a list of 64-bit numbers has %d bytes", len(b)))
+		return dst
 	}
-	b, err := r.Bytes()
-	switch {
-	case err != nil:
-		return dst, err
-	case len(b)%8 != 0:
-		return dst, r.Errorf("a list of 64-bit numbers has %d bytes", len(b))
+	if packed {
+		dst = dst[:0]
 	}
-	dst = dst[:0]
 	for ; len(b) > 0; b = b[8:] {
 		dst = append(dst, as(binary.LittleEndian.Uint64(b)))
 	}
-	return dst, nil
+	return dst
 }
 
 // histogram adds a classic histogram's data point: _sum, _count and a _bucket for every
@@ -223,61 +204,42 @@ func (c *converter) sub(p *point, name, suffix string, rec []byte, ts int64, v f
 // readSummary reads a SummaryDataPoint.
 func (c *converter) readSummary(p *point, r wire.Reader) error {
 	p.reset(c.resource)
-	for r.More() {
-		num, typ, err := r.Field()
-		if err != nil {
-			return err
-		}
-		switch num<<3 | int(typ) {
-		case 2<<3 | int(wire.Fixed64):
-			p.start, err = r.Fixed64()
-		case 3<<3 | int(wire.Fixed64):
-			p.ts, err = r.Fixed64()
-		case 4<<3 | int(wire.Fixed64):
-			p.count, err = r.Fixed64()
-		case 5<<3 | int(wire.Fixed64):
-			p.sum, err = r.Float64()
-		case 6<<3 | int(wire.Bytes):
-			var m wire.Reader
-			if m, err = r.Message(); err == nil {
-				var q quantile
-				err = q.read(m)
-				p.quantiles = append(p.quantiles, q)
-			}
-		case 7<<3 | int(wire.Bytes):
-			p.key, err = c.appendAttr(p.key, &r)
-		case 8<<3 | int(wire.Varint):
-			p.flags, err = uint32Of(&r)
-		default:
-			err = skip(&r, "SummaryDataPoint", num, typ, 0x1fc)
-		}
-		if err != nil {
-			return err
+	f := wire.Walk(r, "SummaryDataPoint")
+	for f.Next() {
+		switch f.Num {
+		case 2:
+			p.start = f.Fixed64()
+		case 3:
+			p.ts = f.Fixed64()
+		case 4:
+			p.count = f.Fixed64()
+		case 5:
+			p.sum = f.Float64()
+		case 6:
+			q, err := readQuantile(f.Message())
+			p.quantiles = append(p.quantiles, q)
+			f.Check(err)
+		case 7:
+			p.key = c.appendAttr(p.key, &f)
+		case 8:
+			p.flags = uint32(f.Uvarint())
 		}
 	}
-	return nil
+	return f.Err()
 }
 
-// read reads a ValueAtQuantile.
-func (q *quantile) read(r wire.Reader) error {
-	for r.More() {
-		num, typ, err := r.Field()
-		if err != nil {
-			return err
-		}
-		switch num<<3 | int(typ) {
-		case 1<<3 | int(wire.Fixed64):
-			q.quantile, err = r.Float64()
-		case 2<<3 | int(wire.Fixed64):
-			q.value, err = r.Float64()
-		default:
-			err = skip(&r, "ValueAtQuantile", num, typ, 1<<1|1<<2)
-		}
-		if err != nil {
-			return err
+// readQuantile reads a ValueAtQuantile.
+func readQuantile(r wire.Reader) (q quantile, err error) {
+	f := wire.Walk(r, "ValueAtQuantile")
+	for f.Next() {
+		switch f.Num {
+		case 1:
+			q.quantile = f.Float64()
+		case 2:
+			q.value = f.Float64()
 		}
 	}
-	return nil
+	return q, f.Err()
 }
 
 // summary adds a summary's data point.
@@ -295,84 +257,55 @@ func (c *converter) summary(name string, p *point) {
 // readExponential reads an ExponentialHistogramDataPoint.
 func (c *converter) readExponential(p *point, r wire.Reader) error {
 	p.reset(c.prefix)
-	for r.More() {
-		num, typ, err := r.Field()
-		if err != nil {
-			return err
-		}
-		switch num<<3 | int(typ) {
-		case 1<<3 | int(wire.Bytes):
-			p.key, err = c.appendAttr(p.key, &r)
-		case 2<<3 | int(wire.Fixed64):
-			p.start, err = r.Fixed64()
-		case 3<<3 | int(wire.Fixed64):
-			p.ts, err = r.Fixed64()
-		case 4<<3 | int(wire.Fixed64):
-			p.count, err = r.Fixed64()
-		case 5<<3 | int(wire.Fixed64):
-			p.sum, err = r.Float64()
-		case 6<<3 | int(wire.Varint):
-			p.scale, err = sint32Of(&r)
-		case 7<<3 | int(wire.Fixed64):
-			p.zeros, err = r.Fixed64()
-		case 8<<3 | int(wire.Bytes):
-			err = p.positive.read(&r)
-		case 9<<3 | int(wire.Bytes):
-			err = p.negative.read(&r)
-		case 10<<3 | int(wire.Varint):
-			p.flags, err = uint32Of(&r)
-		case 11<<3 | int(wire.Bytes):
-			err = c.addExemplar(p, &r)
-		default:
-			err = skip(&r, "ExponentialHistogramDataPoint", num, typ, 0xffe)
-		}
-		if err != nil {
-			return err
+	f := wire.Walk(r, "ExponentialHistogramDataPoint")
+	for f.Next() {
+		switch f.Num {
+		case 1:
+			p.key = c.appendAttr(p.key, &f)
+		case 2:
+			p.start = f.Fixed64()
+		case 3:
+			p.ts = f.Fixed64()
+		case 4:
+			p.count = f.Fixed64()
+		case 5:
+			p.sum = f.Float64()
+		case 6:
+			p.scale = f.Sint32()
+		case 7:
+			p.zeros = f.Fixed64()
+		case 8:
+			f.Check(p.positive.read(f.Message()))
+		case 9:
+			f.Check(p.negative.read(f.Message()))
+		case 10:
+			p.flags = uint32(f.Uvarint())
+		case 11:
+			p.exemplars = c.appendExemplar(p.exemplars, &f)
 		}
 	}
-	return nil
-}
-
-// sint32Of reads a zig-zag encoded int32.
-func sint32Of(r *wire.Reader) (int32, error) {
-	n, err := r.Uvarint()
-	return int32(uint32(n)>>1) ^ -int32(n&1), err
+	return f.Err()
 }
 
 // read reads Buckets.
-func (b *buckets) read(r *wire.Reader) error {
-	m, err := r.Message()
-	if err != nil {
-		return err
-	}
-	for m.More() {
-		num, typ, err := m.Field()
-		if err != nil {
-			return err
-		}
-		switch num<<3 | int(typ) {
-		case 1<<3 | int(wire.Varint):
-			b.offset, err = sint32Of(&m)
-		case 2<<3 | int(wire.Varint):
-			var n uint64
-			n, err = m.Uvarint()
-			b.counts = append(b.counts, n)
-		case 2<<3 | int(wire.Bytes):
-			var list wire.Reader
-			list, err = m.Message()
-			for err == nil && list.More() {
-				var n uint64
-				n, err = list.Uvarint()
+func (b *buckets) read(r wire.Reader) error {
+	f := wire.Walk(r, "Buckets")
+	for f.Next() {
+		switch f.Num {
+		case 1:
+			b.offset = f.Sint32()
+		case 2:
+			list, _ := f.List(wire.Varint)
+			for list.More() {
+				n, err := list.Uvarint()
+				if err != nil {
+					return err
+				}
 				b.counts = append(b.counts, n)
 			}
-		default:
-			err = skip(&m, "Buckets", num, typ, 1<<1|1<<2)
-		}
-		if err != nil {
-			return err
 		}
 	}
-	return nil
+	return f.Err()
 }
 
 // exponential adds an exponential histogram's data point as a native histogram.

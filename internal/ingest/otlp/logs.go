@@ -69,29 +69,20 @@ type logs struct {
 
 // resourceLogs feeds a ResourceLogs.
 func (l *logs) resourceLogs(r wire.Reader) error {
-	var err error
 	scopes := fieldOldScopes
 	l.attrs = l.attrs[:0]
-	for r := r; r.More() && err == nil; {
-		var num int
-		var typ wire.Type
-		if num, typ, err = r.Field(); err != nil {
-			return err
-		}
-		switch {
-		case num == 1 && typ == wire.Bytes:
-			var m wire.Reader
-			if m, err = r.Message(); err == nil {
-				l.attrs, err = readAttrs(m, "Resource", 1, l.attrs)
-			}
-		case num == fieldScopes:
+	f := wire.Walk(r, "ResourceLogs")
+	for f.Next() {
+		switch f.Num {
+		case 1:
+			var err error
+			l.attrs, err = readAttrs(f.Message(), "Resource", 1, l.attrs)
+			f.Check(err)
+		case fieldScopes:
 			scopes = fieldScopes
-			err = r.Skip(typ)
-		default:
-			err = skip(&r, "ResourceLogs", num, typ, 1<<1)
 		}
 	}
-	if err != nil {
+	if err := f.Err(); err != nil {
 		return err
 	}
 	stream, err := l.stream()
@@ -182,50 +173,35 @@ type record struct {
 
 // read reads a LogRecord and appends its attributes to attrs.
 func (rec *record) read(r wire.Reader, attrs []attr) ([]attr, error) {
-	for r.More() {
-		num, typ, err := r.Field()
-		if err != nil {
-			return attrs, err
-		}
-		var m wire.Reader
-		var n uint64
-		switch num<<3 | int(typ) {
-		case 1<<3 | int(wire.Fixed64):
-			rec.ts, err = r.Fixed64()
-		case 2<<3 | int(wire.Varint):
-			n, err = r.Uvarint()
-			rec.severity = int32(n)
-		case 3<<3 | int(wire.Bytes):
-			rec.severityText, err = r.String()
-		case 5<<3 | int(wire.Bytes):
-			if m, err = r.Message(); err == nil {
-				err = rec.body.read(m, 0)
-			}
-		case 6<<3 | int(wire.Bytes):
-			if m, err = r.Message(); err == nil {
-				attrs = append(attrs, attr{})
-				err = attrs[len(attrs)-1].read(m, 0)
-			}
-		case 7<<3 | int(wire.Varint):
-			rec.dropped, err = uint32Of(&r)
-		case 8<<3 | int(wire.Fixed32):
-			rec.flags, err = r.Fixed32()
-		case 9<<3 | int(wire.Bytes):
-			rec.trace, err = readID(&r, len(model.TraceID{}))
-		case 10<<3 | int(wire.Bytes):
-			rec.span, err = readID(&r, len(model.SpanID{}))
-		case 11<<3 | int(wire.Fixed64):
-			rec.observed, err = r.Fixed64()
-		case 12<<3 | int(wire.Bytes):
-			rec.event, err = r.String()
-		default:
-			err = skip(&r, "LogRecord", num, typ, 0x1fee)
-		}
-		if err != nil {
-			return attrs, err
+	f := wire.Walk(r, "LogRecord")
+	for f.Next() {
+		switch f.Num {
+		case 1:
+			rec.ts = f.Fixed64()
+		case 2:
+			rec.severity = int32(f.Uvarint())
+		case 3:
+			rec.severityText = f.String()
+		case 5:
+			f.Check(rec.body.read(f.Message(), 0))
+		case 6:
+			attrs = append(attrs, attr{})
+			f.Check(attrs[len(attrs)-1].read(f.Message(), 0))
+		case 7:
+			rec.dropped = uint32(f.Uvarint())
+		case 8:
+			rec.flags = f.Fixed32()
+		case 9:
+			rec.trace = readID(&f, len(model.TraceID{}))
+		case 10:
+			rec.span = readID(&f, len(model.SpanID{}))
+		case 11:
+			rec.observed = f.Fixed64()
+		case 12:
+			rec.event = f.String()
 		}
 	}
-	return attrs, nil
+	return attrs, f.Err()
 }
 
 // record feeds a LogRecord.

@@ -29,6 +29,7 @@ type converter struct {
 	batch   store.MetricBatch
 	refused store.Refused
 	start   int64 // of the data point, Unix milliseconds, 0 for none or what does not count up
+	items   int   // data points in the request
 	points  int   // samples, histograms and exemplars in the batch
 	over    bool  // the keys would take more than maxKeys
 
@@ -86,7 +87,7 @@ func (c *converter) reset(tenant model.Tenant, now int64) {
 func (c *converter) release() {
 	clear(c.batch.Metadata)
 	c.batch.Reset()
-	c.refused, c.points, c.over = store.Refused{}, 0, false
+	c.refused, c.items, c.points, c.over = store.Refused{}, 0, 0, false
 	p := &c.point
 	if max(cap(c.keys), cap(c.les.recs), cap(p.key), 8*max(cap(p.counts), cap(p.positive.counts), cap(p.negative.counts)),
 		32*max(cap(c.labels), cap(c.attrs), cap(c.scopeAttrs), cap(p.attrs), cap(p.exemplars))) > keepMemory {
@@ -137,27 +138,17 @@ const (
 // scopes are.
 func (c *converter) readResource(r wire.Reader) (scopes int, err error) {
 	scopes = fieldOldScopes
-	for r.More() {
-		num, typ, err := r.Field()
-		switch {
-		case err != nil:
-			return 0, err
-		case num == 1 && typ == wire.Bytes:
-			var m wire.Reader
-			if m, err = r.Message(); err == nil {
-				c.attrs, err = readAttrs(m, "Resource", 1, c.attrs)
-			}
-		case num == fieldScopes:
+	f := wire.Walk(r, "ResourceMetrics")
+	for f.Next() {
+		switch f.Num {
+		case 1:
+			c.attrs, err = readAttrs(f.Message(), "Resource", 1, c.attrs)
+			f.Check(err)
+		case fieldScopes:
 			scopes = fieldScopes
-			err = r.Skip(typ)
-		default:
-			err = skip(&r, "ResourceMetrics", num, typ, 1<<1)
-		}
-		if err != nil {
-			return 0, err
 		}
 	}
-	return scopes, nil
+	return scopes, f.Err()
 }
 
 // readAttrs appends the attributes in field num of a message.
@@ -187,34 +178,21 @@ type scope struct {
 
 // read reads a scope, and appends its attributes to attrs.
 func (s *scope) read(r wire.Reader, attrs []attr) ([]attr, error) {
-	for r.More() {
-		num, typ, err := r.Field()
-		if err != nil {
-			return attrs, err
-		}
-		switch num<<3 | int(typ) {
-		case 1<<3 | int(wire.Bytes):
-			s.name, err = r.String()
-		case 2<<3 | int(wire.Bytes):
-			s.version, err = r.String()
-		case 3<<3 | int(wire.Bytes):
-			var m wire.Reader
-			if m, err = r.Message(); err == nil {
-				attrs = append(attrs, attr{})
-				err = attrs[len(attrs)-1].read(m, 0)
-			}
-		case 4<<3 | int(wire.Varint):
-			var n uint64
-			n, err = r.Uvarint()
-			s.dropped = uint32(n)
-		default:
-			err = skip(&r, "InstrumentationScope", num, typ, 0x1e)
-		}
-		if err != nil {
-			return attrs, err
+	f := wire.Walk(r, "InstrumentationScope")
+	for f.Next() {
+		switch f.Num {
+		case 1:
+			s.name = f.String()
+		case 2:
+			s.version = f.String()
+		case 3:
+			attrs = append(attrs, attr{})
+			f.Check(attrs[len(attrs)-1].read(f.Message(), 0))
+		case 4:
+			s.dropped = uint32(f.Uvarint())
 		}
 	}
-	return attrs, nil
+	return attrs, f.Err()
 }
 
 // scopeMetrics adds a ScopeMetrics.
@@ -222,24 +200,19 @@ func (c *converter) scopeMetrics(r wire.Reader) error {
 	var s scope
 	schema := ""
 	c.scopeAttrs = c.scopeAttrs[:0]
-	for r := r; r.More(); {
-		num, typ, err := r.Field()
-		switch {
-		case err != nil:
-			return err
-		case num == 1 && typ == wire.Bytes:
-			var m wire.Reader
-			if m, err = r.Message(); err == nil {
-				c.scopeAttrs, err = s.read(m, c.scopeAttrs)
-			}
-		case num == 3 && typ == wire.Bytes:
-			schema, err = r.String()
-		default:
-			err = skip(&r, "ScopeMetrics", num, typ, 1<<1|1<<3)
+	f := wire.Walk(r, "ScopeMetrics")
+	for f.Next() {
+		switch f.Num {
+		case 1:
+			var err error
+			c.scopeAttrs, err = s.read(f.Message(), c.scopeAttrs)
+			f.Check(err)
+		case 3:
+			schema = f.String()
 		}
-		if err != nil {
-			return err
-		}
+	}
+	if err := f.Err(); err != nil {
+		return err
 	}
 	c.setResource(&s, schema)
 	c.info = c.info || !c.scraped

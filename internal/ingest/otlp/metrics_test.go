@@ -139,7 +139,7 @@ func TestMatchesPrometheus(t *testing.T) {
 			md := randomMetrics(rand.New(rand.NewPCG(seed, 1)))
 			want := oracle(t, md, seed%2 == 1)
 			var got recorder
-			if err := New(Options{Metrics: &got, ScopeLabels: seed%2 == 1}).WriteMetrics(t.Context(), "t", metricsBody(t, md)); err != nil {
+			if _, err := New(Options{Metrics: &got, ScopeLabels: seed%2 == 1}).WriteMetrics(t.Context(), "t", metricsBody(t, md)); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(unique(want.lines), unique(got.lines)); diff != "" {
@@ -384,7 +384,7 @@ func TestDeltaSum(t *testing.T) {
 	}
 	for i, s := range steps {
 		rec.lines, rec.err = nil, s.storeErr
-		err := w.WriteMetrics(t.Context(), s.tenant, metricsBody(t, deltaSum(s.start, s.ts, s.v)))
+		_, err := w.WriteMetrics(t.Context(), s.tenant, metricsBody(t, deltaSum(s.start, s.ts, s.v)))
 		switch {
 		case s.fail != "":
 			if err == nil || !strings.Contains(err.Error(), s.fail) {
@@ -405,7 +405,7 @@ func TestDeltaSum(t *testing.T) {
 		}
 	}
 	now = now.Add(6 * time.Minute) // tenant a's series is forgotten
-	if err := w.WriteMetrics(t.Context(), "b", metricsBody(t, deltaSum(10, 20, 5))); err != nil {
+	if _, err := w.WriteMetrics(t.Context(), "b", metricsBody(t, deltaSum(10, 20, 5))); err != nil {
 		t.Errorf("after the other series went stale: %v", err)
 	}
 }
@@ -441,7 +441,7 @@ func TestDeltaHistograms(t *testing.T) {
 	w := New(Options{Metrics: rec})
 	for ts := range int64(3) {
 		rec.lines = nil
-		if err := w.WriteMetrics(t.Context(), "t", metricsBody(t, md(ts+1))); err != nil {
+		if _, err := w.WriteMetrics(t.Context(), "t", metricsBody(t, md(ts+1))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -487,7 +487,7 @@ func TestMetricsRefused(t *testing.T) {
 	m.SetName("no data")
 	m.SetEmptyGauge()
 	rec := new(recorder)
-	err := New(Options{Metrics: rec}).WriteMetrics(t.Context(), "t", metricsBody(t, md))
+	_, err := New(Options{Metrics: rec}).WriteMetrics(t.Context(), "t", metricsBody(t, md))
 	for _, part := range []string{reasonTemporality, reasonName, reasonHistogram, "3 of 4 items refused"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("error %v, want %s", err, part)
@@ -516,7 +516,7 @@ func TestTargetInfoIsBounded(t *testing.T) {
 			g.DataPoints().AppendEmpty().SetTimestamp(ts)
 		}
 		rec := new(recorder)
-		if err := New(Options{Metrics: rec}).WriteMetrics(t.Context(), "t", metricsBody(t, md)); err != nil {
+		if _, err := New(Options{Metrics: rec}).WriteMetrics(t.Context(), "t", metricsBody(t, md)); err != nil {
 			t.Fatal(err)
 		}
 		if n := len(rec.lines); n > 200 {
@@ -543,7 +543,7 @@ func TestFarBuckets(t *testing.T) {
 			p.Positive().SetOffset(offset)
 			p.Positive().BucketCounts().FromRaw([]uint64{1, 1})
 		}
-		err := New(Options{Metrics: new(recorder)}).WriteMetrics(t.Context(), "t", metricsBody(t, md))
+		_, err := New(Options{Metrics: new(recorder)}).WriteMetrics(t.Context(), "t", metricsBody(t, md))
 		if err == nil || !strings.Contains(err.Error(), reasonHistogram) {
 			t.Errorf("offsets %d: error %v", offsets, err)
 		}
@@ -596,7 +596,7 @@ func BenchmarkMetrics(b *testing.B) {
 			body := metricsBody(b, md)
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := w.WriteMetrics(b.Context(), "t", body); err != nil {
+				if _, err := w.WriteMetrics(b.Context(), "t", body); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -38,66 +38,39 @@ type metric struct {
 
 // read reads a Metric.
 func (m *metric) read(r wire.Reader) error {
-	for r.More() {
-		num, typ, err := r.Field()
-		if err != nil {
-			return err
+	f := wire.Walk(r, "Metric")
+	for f.Next() {
+		switch f.Num {
+		case 1:
+			m.name = f.String()
+		case 2:
+			m.help = f.String()
+		case 3:
+			m.unit = f.String()
+		case fieldGauge, fieldSum, fieldHistogram, fieldExponential, fieldSummary:
+			m.field, m.data = f.Num, f.Message()
 		}
-		switch num<<3 | int(typ) {
-		case 1<<3 | int(wire.Bytes):
-			m.name, err = r.String()
-		case 2<<3 | int(wire.Bytes):
-			m.help, err = r.String()
-		case 3<<3 | int(wire.Bytes):
-			m.unit, err = r.String()
-		case fieldGauge<<3 | int(wire.Bytes), fieldSum<<3 | int(wire.Bytes), fieldHistogram<<3 | int(wire.Bytes),
-			fieldExponential<<3 | int(wire.Bytes), fieldSummary<<3 | int(wire.Bytes):
-			m.field = num
-			m.data, err = r.Message()
-		default:
-			err = skip(&r, "Metric", num, typ, 1<<1|1<<2|1<<3|1<<fieldGauge|1<<fieldSum|1<<fieldHistogram|1<<fieldExponential|1<<fieldSummary)
-		}
-		if err != nil {
-			return err
-		}
+	}
+	if err := f.Err(); err != nil {
+		return err
 	}
 	return m.readData(m.data)
 }
 
 // readData reads what the data says of all points.
 func (m *metric) readData(r wire.Reader) error {
-	known := uint64(1 << 1)
-	if m.temporal() {
-		known |= 1 << 2
-	}
-	if m.field == fieldSum {
-		known |= 1 << 3
-	}
-	for r.More() {
-		num, typ, err := r.Field()
-		if err != nil {
-			return err
-		}
+	f := wire.Walk(r, "metric data")
+	for f.Next() {
 		switch {
-		case num == 1 && typ == wire.Bytes:
+		case f.Num == 1:
 			m.points++
-			err = r.Skip(typ)
-		case num == 2 && typ == wire.Varint && known&(1<<2) != 0:
-			var n uint64
-			n, err = r.Uvarint()
-			m.temporality = int32(n)
-		case num == 3 && typ == wire.Varint && known&(1<<3) != 0:
-			var n uint64
-			n, err = r.Uvarint()
-			m.monotonic = n != 0
-		default:
-			err = skip(&r, "metric data", num, typ, known)
-		}
-		if err != nil {
-			return err
+		case f.Num == 2 && m.temporal():
+			m.temporality = int32(f.Uvarint())
+		case f.Num == 3 && m.field == fieldSum:
+			m.monotonic = f.Uvarint() != 0
 		}
 	}
-	return nil
+	return f.Err()
 }
 
 // temporal reports whether the kind of metric has a temporality.
@@ -145,6 +118,7 @@ func (c *converter) metric(r wire.Reader) error {
 	if err := m.read(r); err != nil {
 		return err
 	}
+	c.items += m.points
 	known, badName := c.translate(&m)
 	delta, badKind := m.isDelta()
 	switch {
@@ -199,19 +173,14 @@ func (c *converter) seen(start, ts uint64, counts bool) {
 }
 
 // appendAttr reads a KeyValue of a data point and appends its record to dst.
-func (c *converter) appendAttr(dst []byte, r *wire.Reader) ([]byte, error) {
-	m, err := r.Message()
-	if err != nil {
-		return dst, err
-	}
-	if out, ok := appendPlain(dst, c.attrKind, m.Rest()); ok {
-		return out, nil
+func (c *converter) appendAttr(dst []byte, f *wire.Fields) []byte {
+	kv := f.Bytes()
+	if out, ok := appendPlain(dst, c.attrKind, kv); ok {
+		return out
 	}
 	var a attr
-	if err := a.read(m, 0); err != nil {
-		return dst, err
-	}
-	return appendAttr(dst, c.attrKind, &a), nil
+	f.Check(a.read(f.Inner(kv), 0))
+	return appendAttr(dst, c.attrKind, &a)
 }
 
 // appendPlain does for a KeyValue as nearly all are what the rest of appendAttr does for
@@ -240,25 +209,6 @@ func appendPlain(dst []byte, kind byte, kv []byte) ([]byte, bool) {
 	return dst, false
 }
 
-// splitPlain returns the key of a KeyValue, its length before it, and its AnyValue, if
-// they are all of it and both are short. Protobuf's own encoders write the key first, the
-// Collector's writes it last.
-func splitPlain(kv []byte) (name, v []byte, ok bool) {
-	const key, val = 1<<3 | byte(wire.Bytes), 2<<3 | byte(wire.Bytes)
-	if len(kv) < 4 || kv[1] >= 0x80 || len(kv) < 4+int(kv[1]) {
-		return nil, nil, false
-	}
-	first, second := kv[:2+kv[1]], kv[2+kv[1]:]
-	switch {
-	case second[1] >= 0x80 || int(second[1]) != len(second)-2:
-	case first[0] == key && second[0] == val:
-		return first[1:], second[2:], true
-	case first[0] == val && second[0] == key:
-		return second[1:], first[2:], true
-	}
-	return nil, nil, false
-}
-
 // number adds a NumberDataPoint, of a gauge or a sum. It is what most data points are: its
 // key is written while it is read.
 func (c *converter) number(m *metric, name string, r wire.Reader, delta bool) error {
@@ -270,41 +220,29 @@ func (c *converter) number(m *metric, name string, r wire.Reader, delta bool) er
 	var start, ts uint64
 	var flags uint32
 	var v float64
-	for r.More() {
-		num, typ, err := r.Field()
-		if err != nil {
-			return err
-		}
-		switch num<<3 | int(typ) {
-		case 2<<3 | int(wire.Fixed64):
-			start, err = r.Fixed64()
-		case 3<<3 | int(wire.Fixed64):
-			ts, err = r.Fixed64()
-		case 4<<3 | int(wire.Fixed64):
-			v, err = r.Float64()
-		case 5<<3 | int(wire.Bytes):
-			if m.field == fieldGauge { // Prometheus' have no exemplars
-				err = r.Skip(typ)
-				break
+	f := wire.Walk(r, "NumberDataPoint")
+	for f.Next() {
+		switch f.Num {
+		case 2:
+			start = f.Fixed64()
+		case 3:
+			ts = f.Fixed64()
+		case 4:
+			v = f.Float64()
+		case 5:
+			if m.field != fieldGauge { // Prometheus' have no exemplars
+				c.exemplars = c.appendExemplar(c.exemplars, &f)
 			}
-			var e store.Exemplar
-			if e, err = c.exemplar(&r); err == nil {
-				c.exemplars = append(c.exemplars, e)
-			}
-		case 6<<3 | int(wire.Fixed64):
-			var n uint64
-			n, err = r.Fixed64()
-			v = float64(int64(n))
-		case 7<<3 | int(wire.Bytes):
-			c.keys, err = c.appendAttr(c.keys, &r)
-		case 8<<3 | int(wire.Varint):
-			flags, err = uint32Of(&r)
-		default:
-			err = skip(&r, "NumberDataPoint", num, typ, 0x1fc)
+		case 6:
+			v = float64(int64(f.Fixed64()))
+		case 7:
+			c.keys = c.appendAttr(c.keys, &f)
+		case 8:
+			flags = uint32(f.Uvarint())
 		}
-		if err != nil {
-			return err
-		}
+	}
+	if err := f.Err(); err != nil {
+		return err
 	}
 	c.seen(start, ts, m.monotonic)
 	if delta && flags&flagNoValue == 0 {
@@ -320,61 +258,37 @@ func (c *converter) number(m *metric, name string, r wire.Reader, delta bool) er
 	return nil
 }
 
-// uint32Of reads a uint32.
-func uint32Of(r *wire.Reader) (uint32, error) {
-	n, err := r.Uvarint()
-	return uint32(n), err
-}
-
 // maxExemplarRunes is OpenMetrics' limit on the labels of an exemplar: past it, all but
 // the ids are left out.
 const maxExemplarRunes = 128
 
-// exemplar reads an Exemplar. Its labels are in the arena.
-func (c *converter) exemplar(r *wire.Reader) (store.Exemplar, error) {
-	msg, err := r.Message()
-	if err != nil {
-		return store.Exemplar{}, err
-	}
+// appendExemplar reads an Exemplar and appends it to dst. Its labels are in the arena.
+func (c *converter) appendExemplar(dst []store.Exemplar, from *wire.Fields) []store.Exemplar {
 	var out store.Exemplar
 	var trace, span []byte
 	runes, attrs := 0, c.point.attrs[:0]
-	for msg.More() {
-		num, typ, err := msg.Field()
-		if err != nil {
-			return out, err
-		}
-		switch num<<3 | int(typ) {
-		case 2<<3 | int(wire.Fixed64):
-			var n uint64
-			n, err = msg.Fixed64()
-			out.Time = millis(n)
-		case 3<<3 | int(wire.Fixed64):
-			out.Value, err = msg.Float64()
-		case 4<<3 | int(wire.Bytes):
-			span, err = readID(&msg, len(model.SpanID{}))
-		case 5<<3 | int(wire.Bytes):
-			trace, err = readID(&msg, len(model.TraceID{}))
-		case 6<<3 | int(wire.Fixed64):
-			var n uint64
-			n, err = msg.Fixed64()
-			out.Value = float64(int64(n))
-		case 7<<3 | int(wire.Bytes):
-			var m wire.Reader
-			if m, err = msg.Message(); err == nil {
-				var a attr
-				err = a.read(m, 0)
-				a.text, a.kind = a.String(), kindString
-				attrs = append(attrs, a)
-				runes += utf8.RuneCountInString(a.key) + utf8.RuneCountInString(a.text)
-			}
-		default:
-			err = skip(&msg, "Exemplar", num, typ, 0xfc)
-		}
-		if err != nil {
-			return out, err
+	f := wire.Walk(from.Message(), "Exemplar")
+	for f.Next() {
+		switch f.Num {
+		case 2:
+			out.Time = millis(f.Fixed64())
+		case 3:
+			out.Value = f.Float64()
+		case 4:
+			span = readID(&f, len(model.SpanID{}))
+		case 5:
+			trace = readID(&f, len(model.TraceID{}))
+		case 6:
+			out.Value = float64(int64(f.Fixed64()))
+		case 7:
+			var a attr
+			f.Check(a.read(f.Message(), 0))
+			a.text, a.kind = a.String(), kindString
+			attrs = append(attrs, a)
+			runes += utf8.RuneCountInString(a.key) + utf8.RuneCountInString(a.text)
 		}
 	}
+	from.Check(f.Err())
 	c.point.attrs = attrs
 	first := len(c.labels)
 	if len(trace) > 0 {
@@ -391,22 +305,26 @@ func (c *converter) exemplar(r *wire.Reader) (store.Exemplar, error) {
 		}
 	}
 	out.Labels = model.NewLabels(c.labels[first:len(c.labels):len(c.labels)]...)
-	return out, nil
+	return append(dst, out)
 }
 
 // readID reads a trace or span id of a size. It returns none for one that is empty or all
 // zero.
-func readID(r *wire.Reader, size int) ([]byte, error) {
-	b, err := r.Bytes()
+func readID(f *wire.Fields, size int) []byte {
+	b := f.Bytes()
 	switch {
-	case err != nil:
-		return nil, err
 	case len(b) != 0 && len(b) != size:
-		return nil, r.Errorf("an id has %d bytes, want %d", len(b), size)
+		f.Check(badID(f, b, size))
+		return nil
 	case !slices.ContainsFunc(b, func(x byte) bool { return x != 0 }):
-		return nil, nil
+		return nil
 	}
-	return b, nil
+	return b
+}
+
+// badID returns the error of an id that should have another size.
+func badID(f *wire.Fields, id []byte, size int) error {
+	return f.Errorf("an id has %d bytes, want %d", len(id), size)
 }
 
 // refuseDelta counts a data point that could not be added up.

@@ -23,26 +23,19 @@ func (t traces) resourceSpans(r wire.Reader) error {
 	var res spans.Resource
 	res.Attrs.From = int32(len(t.b.Attrs))
 	scopes := fieldOldScopes
-	for r := r; r.More(); {
-		num, typ, err := r.Field()
-		switch {
-		case err != nil:
-		case num == 1 && typ == wire.Bytes:
-			var m wire.Reader
-			if m, err = r.Message(); err == nil {
-				err = t.resource(m, &res)
-			}
-		case num == fieldScopes:
+	f := wire.Walk(r, "ResourceSpans")
+	for f.Next() {
+		switch f.Num {
+		case 1:
+			f.Check(t.resource(f.Message(), &res))
+		case fieldScopes:
 			scopes = fieldScopes
-			err = r.Skip(typ)
-		case num == 3 && typ == wire.Bytes:
-			res.SchemaURL, err = r.String()
-		default:
-			err = skip(&r, "ResourceSpans", num, typ, 1<<1|1<<3)
+		case 3:
+			res.SchemaURL = f.String()
 		}
-		if err != nil {
-			return err
-		}
+	}
+	if err := f.Err(); err != nil {
+		return err
 	}
 	res.Attrs.To = int32(len(t.b.Attrs))
 	t.b.Resources = append(t.b.Resources, res)
@@ -50,83 +43,54 @@ func (t traces) resourceSpans(r wire.Reader) error {
 }
 
 func (t traces) resource(r wire.Reader, res *spans.Resource) error {
-	for r.More() {
-		num, typ, err := r.Field()
-		if err != nil {
-			return err
-		}
-		var m wire.Reader
-		switch num<<3 | int(typ) {
-		case 1<<3 | int(wire.Bytes):
-			err = t.attr(&r)
-		case 2<<3 | int(wire.Varint):
-			res.Dropped, err = uint32Of(&r)
-		case 3<<3 | int(wire.Bytes):
-			if m, err = r.Message(); err == nil {
-				res.Entities = append(res.Entities, spans.Entity{})
-				err = readEntity(m, &res.Entities[len(res.Entities)-1])
-			}
-		default:
-			err = skip(&r, "Resource", num, typ, 0xe)
-		}
-		if err != nil {
-			return err
+	f := wire.Walk(r, "Resource")
+	for f.Next() {
+		switch f.Num {
+		case 1:
+			f.Check(t.attr(f.Message()))
+		case 2:
+			res.Dropped = uint32(f.Uvarint())
+		case 3:
+			e, err := readEntity(f.Message())
+			res.Entities = append(res.Entities, e)
+			f.Check(err)
 		}
 	}
-	return nil
+	return f.Err()
 }
 
-func readEntity(r wire.Reader, e *spans.Entity) error {
-	for r.More() {
-		num, typ, err := r.Field()
-		if err != nil {
-			return err
-		}
-		var key string
-		switch num<<3 | int(typ) {
-		case 1<<3 | int(wire.Bytes):
-			e.SchemaURL, err = r.String()
-		case 2<<3 | int(wire.Bytes):
-			e.Type, err = r.String()
-		case 3<<3 | int(wire.Bytes):
-			key, err = r.String()
-			e.ID = append(e.ID, key)
-		case 4<<3 | int(wire.Bytes):
-			key, err = r.String()
-			e.Description = append(e.Description, key)
-		default:
-			err = skip(&r, "EntityRef", num, typ, 0x1e)
-		}
-		if err != nil {
-			return err
+func readEntity(r wire.Reader) (e spans.Entity, err error) {
+	f := wire.Walk(r, "EntityRef")
+	for f.Next() {
+		switch f.Num {
+		case 1:
+			e.SchemaURL = f.String()
+		case 2:
+			e.Type = f.String()
+		case 3:
+			e.ID = append(e.ID, f.String())
+		case 4:
+			e.Description = append(e.Description, f.String())
 		}
 	}
-	return nil
+	return e, f.Err()
 }
 
 // scopeSpans adds a ScopeSpans of the last resource.
 func (t traces) scopeSpans(r wire.Reader) error {
 	out := spans.Scope{Resource: int32(len(t.b.Resources) - 1)}
 	out.Attrs.From = int32(len(t.b.Attrs))
-	for r := r; r.More(); {
-		num, typ, err := r.Field()
-		switch {
-		case err != nil:
-		case num == 1 && typ == wire.Bytes:
-			var m wire.Reader
-			if m, err = r.Message(); err == nil {
-				err = t.scope(m, &out)
-			}
-		case num == 2 && typ == wire.Bytes:
-			_, err = r.Bytes()
-		case num == 3 && typ == wire.Bytes:
-			out.SchemaURL, err = r.String()
-		default:
-			err = skip(&r, "ScopeSpans", num, typ, 0xe)
+	f := wire.Walk(r, "ScopeSpans")
+	for f.Next() {
+		switch f.Num {
+		case 1:
+			f.Check(t.scope(f.Message(), &out))
+		case 3:
+			out.SchemaURL = f.String()
 		}
-		if err != nil {
-			return err
-		}
+	}
+	if err := f.Err(); err != nil {
+		return err
 	}
 	out.Attrs.To = int32(len(t.b.Attrs))
 	t.b.Scopes = append(t.b.Scopes, out)
@@ -134,28 +98,20 @@ func (t traces) scopeSpans(r wire.Reader) error {
 }
 
 func (t traces) scope(r wire.Reader, out *spans.Scope) error {
-	for r.More() {
-		num, typ, err := r.Field()
-		if err != nil {
-			return err
-		}
-		switch num<<3 | int(typ) {
-		case 1<<3 | int(wire.Bytes):
-			out.Name, err = r.String()
-		case 2<<3 | int(wire.Bytes):
-			out.Version, err = r.String()
-		case 3<<3 | int(wire.Bytes):
-			err = t.attr(&r)
-		case 4<<3 | int(wire.Varint):
-			out.Dropped, err = uint32Of(&r)
-		default:
-			err = skip(&r, "InstrumentationScope", num, typ, 0x1e)
-		}
-		if err != nil {
-			return err
+	f := wire.Walk(r, "InstrumentationScope")
+	for f.Next() {
+		switch f.Num {
+		case 1:
+			out.Name = f.String()
+		case 2:
+			out.Version = f.String()
+		case 3:
+			f.Check(t.attr(f.Message()))
+		case 4:
+			out.Dropped = uint32(f.Uvarint())
 		}
 	}
-	return nil
+	return f.Err()
 }
 
 // span adds a Span of the last scope. Its attributes come first, and then, in order,
@@ -186,173 +142,121 @@ func (t traces) span(r wire.Reader) error {
 
 // fields reads all of a Span but its events and links, and says whether it has them.
 func (t traces) fields(r wire.Reader, s *spans.Span) (events, links bool, err error) {
-	for r.More() {
-		num, typ, err := r.Field()
-		if err != nil {
-			return false, false, err
-		}
-		var n uint64
-		switch num<<3 | int(typ) {
-		case 1<<3 | int(wire.Bytes):
-			err = readInto(&r, s.TraceID[:])
-		case 2<<3 | int(wire.Bytes):
-			err = readInto(&r, s.SpanID[:])
-		case 3<<3 | int(wire.Bytes):
-			s.TraceState, err = r.String()
-		case 4<<3 | int(wire.Bytes):
-			err = readInto(&r, s.Parent[:])
-		case 5<<3 | int(wire.Bytes):
-			s.Name, err = r.String()
-		case 6<<3 | int(wire.Varint):
-			n, err = r.Uvarint()
-			s.Kind = int32(n)
-		case 7<<3 | int(wire.Fixed64):
-			n, err = r.Fixed64()
-			s.Start = int64(n)
-		case 8<<3 | int(wire.Fixed64):
-			n, err = r.Fixed64()
-			s.End = int64(n)
-		case 9<<3 | int(wire.Bytes):
-			err = t.attr(&r)
-		case 10<<3 | int(wire.Varint):
-			s.DroppedAttrs, err = uint32Of(&r)
-		case 11<<3 | int(wire.Bytes):
+	f := wire.Walk(r, "Span")
+	for f.Next() {
+		switch f.Num {
+		case 1:
+			readInto(&f, s.TraceID[:])
+		case 2:
+			readInto(&f, s.SpanID[:])
+		case 3:
+			s.TraceState = f.String()
+		case 4:
+			readInto(&f, s.Parent[:])
+		case 5:
+			s.Name = f.String()
+		case 6:
+			s.Kind = int32(f.Uvarint())
+		case 7:
+			s.Start = int64(f.Fixed64())
+		case 8:
+			s.End = int64(f.Fixed64())
+		case 9:
+			f.Check(t.attr(f.Message()))
+		case 10:
+			s.DroppedAttrs = uint32(f.Uvarint())
+		case 11:
 			events = true
-			_, err = r.Bytes()
-		case 12<<3 | int(wire.Varint):
-			s.DroppedEvents, err = uint32Of(&r)
-		case 13<<3 | int(wire.Bytes):
+		case 12:
+			s.DroppedEvents = uint32(f.Uvarint())
+		case 13:
 			links = true
-			_, err = r.Bytes()
-		case 14<<3 | int(wire.Varint):
-			s.DroppedLinks, err = uint32Of(&r)
-		case 15<<3 | int(wire.Bytes):
-			var m wire.Reader
-			if m, err = r.Message(); err == nil {
-				err = readStatus(m, s)
-			}
-		case 16<<3 | int(wire.Fixed32):
-			s.Flags, err = r.Fixed32()
-		default:
-			err = skip(&r, "Span", num, typ, 0x1fffe)
-		}
-		if err != nil {
-			return false, false, err
+		case 14:
+			s.DroppedLinks = uint32(f.Uvarint())
+		case 15:
+			f.Check(readStatus(f.Message(), s))
+		case 16:
+			s.Flags = f.Fixed32()
 		}
 	}
-	return events, links, nil
+	return events, links, f.Err()
 }
 
 func readStatus(r wire.Reader, s *spans.Span) error {
-	for r.More() {
-		num, typ, err := r.Field()
-		if err != nil {
-			return err
-		}
-		var n uint64
-		switch num<<3 | int(typ) {
-		case 2<<3 | int(wire.Bytes):
-			s.StatusMessage, err = r.String()
-		case 3<<3 | int(wire.Varint):
-			n, err = r.Uvarint()
-			s.Status = int32(n)
-		default:
-			err = skip(&r, "Status", num, typ, 0xc)
-		}
-		if err != nil {
-			return err
+	f := wire.Walk(r, "Status")
+	for f.Next() {
+		switch f.Num {
+		case 2:
+			s.StatusMessage = f.String()
+		case 3:
+			s.Status = int32(f.Uvarint())
 		}
 	}
-	return nil
+	return f.Err()
 }
 
 // event adds an Event of the span at hand.
 func (t traces) event(r wire.Reader) error {
 	e := spans.Event{Attrs: spans.Range{From: int32(len(t.b.Attrs))}}
-	for r.More() {
-		num, typ, err := r.Field()
-		if err != nil {
-			return err
-		}
-		var n uint64
-		switch num<<3 | int(typ) {
-		case 1<<3 | int(wire.Fixed64):
-			n, err = r.Fixed64()
-			e.Time = int64(n)
-		case 2<<3 | int(wire.Bytes):
-			e.Name, err = r.String()
-		case 3<<3 | int(wire.Bytes):
-			err = t.attr(&r)
-		case 4<<3 | int(wire.Varint):
-			e.Dropped, err = uint32Of(&r)
-		default:
-			err = skip(&r, "Event", num, typ, 0x1e)
-		}
-		if err != nil {
-			return err
+	f := wire.Walk(r, "Event")
+	for f.Next() {
+		switch f.Num {
+		case 1:
+			e.Time = int64(f.Fixed64())
+		case 2:
+			e.Name = f.String()
+		case 3:
+			f.Check(t.attr(f.Message()))
+		case 4:
+			e.Dropped = uint32(f.Uvarint())
 		}
 	}
 	e.Attrs.To = int32(len(t.b.Attrs))
 	t.b.Events = append(t.b.Events, e)
-	return nil
+	return f.Err()
 }
 
 // link adds a Link of the span at hand.
 func (t traces) link(r wire.Reader) error {
 	l := spans.Link{Attrs: spans.Range{From: int32(len(t.b.Attrs))}}
-	for r.More() {
-		num, typ, err := r.Field()
-		if err != nil {
-			return err
-		}
-		switch num<<3 | int(typ) {
-		case 1<<3 | int(wire.Bytes):
-			err = readInto(&r, l.TraceID[:])
-		case 2<<3 | int(wire.Bytes):
-			err = readInto(&r, l.SpanID[:])
-		case 3<<3 | int(wire.Bytes):
-			l.TraceState, err = r.String()
-		case 4<<3 | int(wire.Bytes):
-			err = t.attr(&r)
-		case 5<<3 | int(wire.Varint):
-			l.Dropped, err = uint32Of(&r)
-		case 6<<3 | int(wire.Fixed32):
-			l.Flags, err = r.Fixed32()
-		default:
-			err = skip(&r, "Link", num, typ, 0x7e)
-		}
-		if err != nil {
-			return err
+	f := wire.Walk(r, "Link")
+	for f.Next() {
+		switch f.Num {
+		case 1:
+			readInto(&f, l.TraceID[:])
+		case 2:
+			readInto(&f, l.SpanID[:])
+		case 3:
+			l.TraceState = f.String()
+		case 4:
+			f.Check(t.attr(f.Message()))
+		case 5:
+			l.Dropped = uint32(f.Uvarint())
+		case 6:
+			l.Flags = f.Fixed32()
 		}
 	}
 	l.Attrs.To = int32(len(t.b.Attrs))
 	t.b.Links = append(t.b.Links, l)
-	return nil
+	return f.Err()
 }
 
 // readInto reads an id, which is not there or as long as dst.
-func readInto(r *wire.Reader, dst []byte) error {
-	b, err := r.Bytes()
+func readInto(f *wire.Fields, dst []byte) {
+	b := f.Bytes()
 	switch {
-	case err != nil:
-		return err
 	case len(b) == 0:
 		clear(dst)
 	case len(b) != len(dst):
-		return r.Errorf("an id has %d bytes, want %d", len(b), len(dst))
+		f.Check(badID(f, b, len(dst)))
 	}
 	copy(dst, b)
-	return nil
 }
 
-// attr adds an attribute, which r is at.
-func (t traces) attr(r *wire.Reader) error {
-	m, err := r.Message()
-	if err != nil {
-		return err
-	}
+// attr adds an attribute.
+func (t traces) attr(r wire.Reader) error {
 	var a attr
-	if err := a.read(m, 0); err != nil {
+	if err := a.read(r, 0); err != nil {
 		return err
 	}
 	t.b.Attrs = append(t.b.Attrs, spans.Attr{Key: a.key, Value: t.value(&a.anyValue)})

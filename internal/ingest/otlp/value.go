@@ -48,106 +48,82 @@ const maxDepth = 20_000
 // checked is the depth at which nothing inside a value is read: that was done before.
 const checked = -1
 
-// skip passes over a field that is not wanted. One of known, a bit for each number, is
-// only unwanted because its wire type is wrong.
-func skip(r *wire.Reader, message string, num int, typ wire.Type, known uint64) error {
-	if num < 64 && known>>num&1 != 0 {
-		return r.Errorf("field %d of %s has wire type %d", num, message, typ)
-	}
-	return r.Skip(typ)
-}
-
 // each calls f with every message of field num of r, and passes over other fields.
 func each(r wire.Reader, message string, num int, f func(wire.Reader) error) error {
-	for r.More() {
-		n, typ, err := r.Field()
-		if err != nil {
-			return err
-		}
-		if n != num || typ != wire.Bytes {
-			if err := skip(&r, message, n, typ, 1<<num); err != nil {
-				return err
+	w := wire.Walk(r, message)
+	for w.Next() {
+		if w.Num == num {
+			if m := w.Message(); w.Err() == nil {
+				w.Check(f(m))
 			}
-			continue
-		}
-		m, err := r.Message()
-		if err != nil {
-			return err
-		}
-		if err := f(m); err != nil {
-			return err
 		}
 	}
-	return nil
+	return w.Err()
 }
 
 // read reads a KeyValue at a depth.
 func (a *attr) read(r wire.Reader, depth int) error {
 	*a = attr{}
-	for r.More() {
-		num, typ, err := r.Field()
-		if err != nil {
-			return err
-		}
-		switch {
-		case num == 1 && typ == wire.Bytes:
-			a.key, err = r.String()
-		case num == 2 && typ == wire.Bytes:
-			var m wire.Reader
-			if m, err = r.Message(); err == nil {
-				err = a.anyValue.read(m, depth)
-			}
-		default:
-			err = skip(&r, "KeyValue", num, typ, 1<<1|1<<2)
-		}
-		if err != nil {
-			return err
+	if name, v, ok := splitPlain(r.Rest()); ok && len(v) >= 2 && v[0] == 1<<3|byte(wire.Bytes) && int(v[1]) == len(v)-2 {
+		a.key, a.kind, a.text = wire.AsString(name[1:]), kindString, wire.AsString(v[2:]) // as nearly all are
+		return nil
+	}
+	f := wire.Walk(r, "KeyValue")
+	for f.Next() {
+		switch f.Num {
+		case 1:
+			a.key = f.String()
+		case 2:
+			f.Check(a.anyValue.read(f.Message(), depth))
 		}
 	}
-	return nil
+	return f.Err()
+}
+
+// splitPlain returns the key of a KeyValue, its length before it, and its AnyValue, if
+// they are all of it and both are short. Protobuf's own encoders write the key first, the
+// Collector's writes it last.
+func splitPlain(kv []byte) (name, v []byte, ok bool) {
+	const key, val = 1<<3 | byte(wire.Bytes), 2<<3 | byte(wire.Bytes)
+	if len(kv) < 4 || kv[1] >= 0x80 || len(kv) < 4+int(kv[1]) {
+		return nil, nil, false
+	}
+	first, second := kv[:2+kv[1]], kv[2+kv[1]:]
+	switch {
+	case second[1] >= 0x80 || int(second[1]) != len(second)-2:
+	case first[0] == key && second[0] == val:
+		return first[1:], second[2:], true
+	case first[0] == val && second[0] == key:
+		return second[1:], first[2:], true
+	}
+	return nil, nil, false
 }
 
 // read reads an AnyValue at a depth. An empty one leaves v as it is.
 func (v *anyValue) read(r wire.Reader, depth int) error {
-	for r.More() {
-		num, typ, err := r.Field()
-		if err != nil {
-			return err
-		}
-		switch num<<3 | int(typ) {
-		case 1<<3 | int(wire.Bytes):
-			*v = anyValue{kind: kindString}
-			v.text, err = r.String()
-		case 2<<3 | int(wire.Varint):
-			*v = anyValue{kind: kindBool}
-			v.num, err = r.Uvarint()
-		case 3<<3 | int(wire.Varint):
-			*v = anyValue{kind: kindInt}
-			v.num, err = r.Uvarint()
-		case 4<<3 | int(wire.Fixed64):
-			*v = anyValue{kind: kindDouble}
-			v.num, err = r.Fixed64()
-		case 5<<3 | int(wire.Bytes), 6<<3 | int(wire.Bytes):
-			*v = anyValue{kind: kindArray + uint8(num-5)}
-			var m wire.Reader
-			if m, err = r.Message(); err == nil {
-				v.text = wire.AsString(m.Rest())
-				err = v.check(m, depth)
-			}
-		case 7<<3 | int(wire.Bytes):
-			*v = anyValue{kind: kindBytes}
-			v.text, err = r.String()
-		case 8<<3 | int(wire.Varint): // a place in a table that only profiles have
+	f := wire.Walk(r, "AnyValue")
+	for f.Next() {
+		switch f.Num {
+		case 1:
+			*v = anyValue{kind: kindString, text: f.String()}
+		case 2:
+			*v = anyValue{kind: kindBool, num: f.Uvarint()}
+		case 3:
+			*v = anyValue{kind: kindInt, num: f.Uvarint()}
+		case 4:
+			*v = anyValue{kind: kindDouble, num: f.Fixed64()}
+		case 5, 6:
+			m := f.Message()
+			*v = anyValue{kind: kindArray + uint8(f.Num-5), text: wire.AsString(m.Rest())}
+			f.Check(v.check(m, depth))
+		case 7:
+			*v = anyValue{kind: kindBytes, text: f.String()}
+		case 8: // a place in a table that only profiles have
 			*v = anyValue{}
-			_, err = r.Uvarint()
-		default:
-			err = skip(&r, "AnyValue", num, typ, 0x1fe)
-		}
-		if err != nil {
-			return err
+			f.Uvarint()
 		}
 	}
-	return nil
+	return f.Err()
 }
 
 // check reads all that is inside the array or map v, which lies in r.

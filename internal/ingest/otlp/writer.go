@@ -68,13 +68,14 @@ func New(opts Options) *Writer {
 	}
 }
 
-// WriteMetrics converts an ExportMetricsServiceRequest and appends it. It returns nil when
-// all of it is durable, and otherwise what [store.MetricWriter] returns, or a
-// [model.ErrMalformed]; what the translation refuses is counted in the [*store.Refused].
-// body is only read, and not after WriteMetrics returns.
-func (w *Writer) WriteMetrics(ctx context.Context, tenant model.Tenant, body []byte) error {
+// WriteMetrics converts an ExportMetricsServiceRequest and appends it. It returns how many
+// data points were read, stored or not, and nil when all of them are durable; otherwise
+// what [store.MetricWriter] returns, or a [model.ErrMalformed]; what the translation
+// refuses is counted in the [*store.Refused]. body is only read, and not after WriteMetrics
+// returns.
+func (w *Writer) WriteMetrics(ctx context.Context, tenant model.Tenant, body []byte) (points int, err error) {
 	if w.opts.Metrics == nil {
-		return noStore(model.Metrics)
+		return 0, noStore(model.Metrics)
 	}
 	c, ok := w.converters.Get().(*converter)
 	if !ok {
@@ -85,7 +86,7 @@ func (w *Writer) WriteMetrics(ctx context.Context, tenant model.Tenant, body []b
 		w.converters.Put(c)
 	}()
 	c.reset(tenant, w.opts.Now().UnixNano())
-	err := c.convert(body)
+	err = c.convert(body)
 	switch {
 	case err != nil:
 		err = fmt.Errorf("decode ExportMetricsServiceRequest: %w", err)
@@ -101,15 +102,16 @@ func (w *Writer) WriteMetrics(ctx context.Context, tenant model.Tenant, body []b
 	own := c.refused // c is another request's before the caller has read the error
 	err = ingest.Join(&own, c.points, err)
 	w.metrics.CountItems(model.Metrics.String(), c.points, err)
-	return err
+	return c.items, err
 }
 
-// WriteLogs converts an ExportLogsServiceRequest and appends it. Errors are those of
-// [store.LogWriter], or a [model.ErrMalformed]; what Loki's rules refuse is counted in the
-// [*store.Refused]. body is only read, and not after WriteLogs returns.
-func (w *Writer) WriteLogs(ctx context.Context, tenant model.Tenant, body []byte) error {
+// WriteLogs converts an ExportLogsServiceRequest and appends it. It returns how many
+// records were read, stored or not. Errors are those of [store.LogWriter], or a
+// [model.ErrMalformed]; what Loki's rules refuse is counted in the [*store.Refused]. body
+// is only read, and not after WriteLogs returns.
+func (w *Writer) WriteLogs(ctx context.Context, tenant model.Tenant, body []byte) (records int, err error) {
 	if w.opts.Logs == nil {
-		return noStore(model.Logs)
+		return 0, noStore(model.Logs)
 	}
 	b, ok := w.builders.Get().(*logrules.Builder)
 	if !ok {
@@ -117,7 +119,7 @@ func (w *Writer) WriteLogs(ctx context.Context, tenant model.Tenant, body []byte
 	}
 	defer w.builders.Put(b)
 	b.Reset(w.opts.Now())
-	_, err := AppendLogs(b, body)
+	_, err = AppendLogs(b, body)
 	batch := b.Batch()
 	if err == nil && len(batch.Streams) > 0 {
 		err = w.opts.Logs.Append(ctx, tenant, batch)
@@ -125,15 +127,15 @@ func (w *Writer) WriteLogs(ctx context.Context, tenant model.Tenant, body []byte
 	own := b.Refused // b is another request's before the caller has read the error
 	err = ingest.Join(&own, b.Kept(), err)
 	w.metrics.CountItems(model.Logs.String(), b.Kept(), err)
-	return err
+	return b.Received(), err
 }
 
-// WriteTraces appends the spans of an ExportTraceServiceRequest. Errors are those of
-// [store.TraceWriter], or a [model.ErrMalformed]. body is only read, and not after
-// WriteTraces returns.
-func (w *Writer) WriteTraces(ctx context.Context, tenant model.Tenant, body []byte) error {
+// WriteTraces appends the spans of an ExportTraceServiceRequest. It returns how many were
+// read, stored or not. Errors are those of [store.TraceWriter], or a [model.ErrMalformed].
+// body is only read, and not after WriteTraces returns.
+func (w *Writer) WriteTraces(ctx context.Context, tenant model.Tenant, body []byte) (items int, err error) {
 	if w.opts.Traces == nil {
-		return noStore(model.Traces)
+		return 0, noStore(model.Traces)
 	}
 	b, ok := w.batches.Get().(*spans.Batch)
 	if !ok {
@@ -143,7 +145,7 @@ func (w *Writer) WriteTraces(ctx context.Context, tenant model.Tenant, body []by
 		b.Reset()
 		w.batches.Put(b)
 	}()
-	err := AppendSpans(b, body)
+	err = AppendSpans(b, body)
 	switch {
 	case err != nil:
 		err = fmt.Errorf("decode ExportTraceServiceRequest: %w", err)
@@ -154,7 +156,7 @@ func (w *Writer) WriteTraces(ctx context.Context, tenant model.Tenant, body []by
 		err = w.opts.Traces.Append(ctx, tenant, b)
 	}
 	w.metrics.CountItems(model.Traces.String(), len(b.Spans), err)
-	return err
+	return len(b.Spans), err
 }
 
 func noStore(s model.Signal) error {

@@ -43,10 +43,13 @@ func TestWriteTraces(t *testing.T) {
 		s.SetTraceID([16]byte{15: byte(i)}) // the first is all zero
 		s.SetSpanID([8]byte{7: 1})
 	}
-	err := New(Options{Traces: traces}).WriteTraces(t.Context(), "t", tracesBody(t, td))
+	items, err := New(Options{Traces: traces}).WriteTraces(t.Context(), "t", tracesBody(t, td))
 	var refused *store.Refused
 	if !errors.As(err, &refused) || refused.Kept != 2 || refused.Count() != 1 || refused.Refusals[0].Reason != store.ReasonInvalidID {
 		t.Errorf("error %v, want one refused and two kept", err)
+	}
+	if items != 3 {
+		t.Errorf("%d spans read, want 3", items)
 	}
 	if _, err := traces.Trace(t.Context(), "t", model.TraceID{15: 2}, model.TimeRange{}, nil); err != nil {
 		t.Errorf("read a kept trace: %v", err)
@@ -62,10 +65,13 @@ func TestWriteLogs(t *testing.T) {
 	bad.Resource().Attributes().PutStr("service.name", "\xff")
 	bad.ScopeLogs().AppendEmpty().LogRecords().AppendEmpty().Body().SetStr("lost")
 	now := storetest.Now()
-	err := New(Options{Logs: logs, Now: func() time.Time { return now }}).WriteLogs(t.Context(), "t", logsBody(t, ld))
+	items, err := New(Options{Logs: logs, Now: func() time.Time { return now }}).WriteLogs(t.Context(), "t", logsBody(t, ld))
 	var refused *store.Refused
 	if !errors.As(err, &refused) || refused.Kept != 1 || refused.Refusals[0].Reason != store.ReasonInvalidLabels {
 		t.Errorf("error %v, want one refused and one kept", err)
+	}
+	if items != 2 {
+		t.Errorf("%d records read, want 2", items)
 	}
 	n := 0
 	for rows, err := range logs.Select(t.Context(), "t", store.LogSelector{Range: model.TimeRange{From: now.UnixNano(), To: now.UnixNano() + 1}}) {
@@ -82,13 +88,13 @@ func TestWriteLogs(t *testing.T) {
 // TestStoreErrorsPass checks that what is worth a retry stays recognisable.
 func TestStoreErrorsPass(t *testing.T) {
 	w := New(Options{Metrics: failing{}})
-	if err := w.WriteMetrics(t.Context(), "t", metricsBody(t, deltaSum(1, 2, 3))); !errors.Is(err, store.ErrReadOnly) {
-		t.Errorf("error %v, want read-only", err)
+	if items, err := w.WriteMetrics(t.Context(), "t", metricsBody(t, deltaSum(1, 2, 3))); !errors.Is(err, store.ErrReadOnly) || items != 1 {
+		t.Errorf("%d points, error %v, want 1 and read-only", items, err)
 	}
-	if err := w.WriteTraces(t.Context(), "t", nil); !errors.Is(err, store.ErrUnsupported) {
+	if _, err := w.WriteTraces(t.Context(), "t", nil); !errors.Is(err, store.ErrUnsupported) {
 		t.Errorf("error %v, want unsupported", err)
 	}
-	if err := w.WriteMetrics(t.Context(), "t", nil); err != nil {
+	if _, err := w.WriteMetrics(t.Context(), "t", nil); err != nil {
 		t.Errorf("nothing to store: %v", err)
 	}
 }
