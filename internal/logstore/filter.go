@@ -88,6 +88,26 @@ func lower(c byte) byte {
 	return c
 }
 
+// hasGrams reports whether token has shortGram bytes without a digit next to each other:
+// ids mostly have not. Of the bytes of tokens digits alone have neither of the upper bits.
+func hasGrams(token string) bool {
+	run := uint64(0) // bits of the last bytes that are no digits
+	for ; len(token) >= 8; token = token[8:] {
+		x := binary.LittleEndian.Uint64(bytesOf(token))
+		letters := (x>>6 | x>>7) & 0x0101010101010101 // one bit for each byte
+		run = run<<8 | letters*0x8040201008040201>>56 // the first byte is the highest bit
+		if r := run & (run >> 1); r&(r>>2) != 0 {
+			return true
+		}
+	}
+	for i := range len(token) {
+		c := uint64(token[i])
+		run = run<<1 | (c>>6|c>>7)&1
+	}
+	r := run & (run >> 1)
+	return r&(r>>2) != 0
+}
+
 // grams calls f with the keys of the grams of a token until it returns false.
 func grams(token string, f func(key uint64) bool) bool {
 	var g uint64
@@ -162,13 +182,38 @@ func (s *keySet) grow() {
 // filterBuilder builds filters, reusing its memory.
 type filterBuilder struct {
 	set      keySet
+	numbers  [(smallNumbers + 63) / 64]uint64 // which of the short numbers are in set
 	maxDigit int
 	fuse     xorfilter.BinaryFuseBuilder
+}
+
+// Most tokens with digits are numbers of few digits, and most of them are there already:
+// so those are looked up without being hashed. There are 10 of one digit, 100 of two, and
+// so on.
+const (
+	shortNumber  = 4
+	smallNumbers = 10 + 100 + 1000 + 10_000
+)
+
+// known reports whether token, at most shortNumber digits, was asked for before.
+func (b *filterBuilder) known(token string) bool {
+	place, first, count := 0, 0, 1
+	for i := range len(token) {
+		place = 10*place + int(token[i]-'0')
+		first += count
+		count *= 10
+	}
+	place += first - 1
+	word, bit := &b.numbers[place/64], uint64(1)<<(place%64)
+	was := *word&bit != 0
+	*word |= bit
+	return was
 }
 
 // reset begins a filter. Then tokens are added, and build ends it.
 func (b *filterBuilder) reset() {
 	b.set.reset()
+	clear(b.numbers[:])
 	b.maxDigit = 0
 }
 
@@ -225,7 +270,7 @@ func (b *filterBuilder) tokens(lines []byte) {
 
 // token adds one token; class is the classes of its bytes.
 func (b *filterBuilder) token(token string, class byte) {
-	if !b.set.add(tokenKey(token)) {
+	if class == classDigit && len(token) <= shortNumber && b.known(token) || !b.set.add(tokenKey(token)) {
 		return
 	}
 	if class&classDigit != 0 {
@@ -236,7 +281,7 @@ func (b *filterBuilder) token(token string, class byte) {
 			}
 		}
 	}
-	if class&classLetter != 0 && len(token) >= shortGram {
+	if class&classLetter != 0 && hasGrams(token) {
 		grams(token, func(key uint64) bool { b.set.add(key); return true })
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -91,6 +92,11 @@ func FuzzFilter(f *testing.F) {
 		}
 		if !bf.field("k", line) {
 			t.Errorf("the filter denies field value %q", line)
+		}
+		for token := range strings.FieldsFuncSeq(line, func(c rune) bool { return c < utf8.RuneSelf && byteClass[c] == 0 }) {
+			if has := !grams(token, func(uint64) bool { return false }); has != hasGrams(token) {
+				t.Errorf("hasGrams(%q) = %t, want %t", token, !has, has)
+			}
 		}
 	})
 }

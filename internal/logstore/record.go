@@ -3,6 +3,7 @@ package logstore
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/s2"
@@ -88,8 +89,8 @@ func encodeRecord(gs []group, define func(*stream) bool) []byte {
 func compressRecord(dst, b []byte) []byte {
 	dst = append(dst, recordVersion)
 	n := len(dst)
-	dst = append(dst, make([]byte, max(0, s2.MaxEncodedLen(len(b))))...)
-	return dst[:n+len(s2.Encode(dst[n:], b))]
+	dst = slices.Grow(dst, max(0, s2.MaxEncodedLen(len(b))))
+	return dst[:n+len(s2.Encode(dst[n:cap(dst)], b))]
 }
 
 // decodeRecord reverses both. lookup returns the stream of an id and, if they follow, its

@@ -169,57 +169,91 @@ func (b *skeletonBuilder) use(t *templateTable, id int32) {
 // split finds the variables of line and its key: the literals with a byte for each
 // variable in between. It reports false if line holds such bytes itself.
 func (b *skeletonBuilder) split(line string) bool {
-	b.key, b.vars, b.tokens = b.key[:0], b.vars[:0], b.tokens[:0]
+	key, vars, tokens := b.key[:0], b.vars[:0], b.tokens[:0]
 	lit := 0 // begin of the current literal
 	for i := 0; i < len(line); {
-		class := byteClass[line[i]]
-		if class == 0 {
-			if line[i] <= varText {
+		class := splitClass[line[i]]
+		if class&classToken == 0 {
+			if class == classKind {
 				return false
 			}
 			i++
 			continue
 		}
 		from := i
-		for i++; i < len(line) && byteClass[line[i]] != 0; i++ {
-			class |= byteClass[line[i]]
+		for i++; i < len(line); i++ {
+			c := splitClass[line[i]]
+			if c&classToken == 0 {
+				break
+			}
+			class |= c
 		}
-		if class&classDigit == 0 || class&classLetter != 0 && isKey(line, i) {
+		if class&classDigit == 0 {
 			continue
 		}
-		before := len(b.vars)
-		b.tokens = append(b.tokens, variable{class, from, i})
-		b.token(line, from, i, class)
-		for _, v := range b.vars[before:] {
-			b.key = append(b.key, line[lit:v.from]...)
-			b.key = append(b.key, v.kind)
+		if class == classDigit && i-from <= maxDigits { // most tokens with digits are numbers
+			v := variable{varInt, from, i}
+			tokens, vars = append(tokens, variable{classDigit, from, i}), append(vars, v)
+			key = append(append(key, line[lit:from]...), varInt)
+			lit = i
+			continue
+		}
+		if class&classLetter != 0 && isKey(line, i) {
+			continue
+		}
+		tokens = append(tokens, variable{class & classToken, from, i})
+		before := len(vars)
+		vars = appendVariables(vars, line, from, i, class)
+		for _, v := range vars[before:] {
+			key = append(append(key, line[lit:v.from]...), v.kind)
 			lit = v.to
 		}
 	}
-	b.key = append(b.key, line[lit:]...)
+	b.key, b.vars, b.tokens = append(key, line[lit:]...), vars, tokens
 	return true
 }
+
+// Classes of bytes beside those of tokens.
+const (
+	classToken = classLetter | classDigit
+	classPlain = 4 // a letter that is no hex digit
+	classKind  = 8 // the byte of a variable in a key
+)
+
+// splitClass is the classes of bytes in lines.
+//
+//nolint:gochecknoglobals // read-only table
+var splitClass = func() (t [256]byte) {
+	for c := range t {
+		switch t[c] = byteClass[c]; {
+		case c <= varText:
+			t[c] = classKind
+		case t[c] == classLetter && nibbles[c] > 0xf:
+			t[c] |= classPlain
+		}
+	}
+	return t
+}()
 
 // isKey reports whether the token before line[i] is the key of a field, key= or "key":.
 func isKey(line string, i int) bool {
 	return i < len(line) && (line[i] == '=' || line[i] == '"' && i+1 < len(line) && line[i+1] == ':')
 }
 
-// token adds the variables of the token line[from:to], which has a digit.
-func (b *skeletonBuilder) token(line string, from, to int, class byte) {
+// appendVariables appends the variables of the token line[from:to], which has a digit;
+// class is the classes of its bytes.
+func appendVariables(vars []variable, line string, from, to int, class byte) []variable {
 	if class&classLetter == 0 {
 		kind := byte(varInt)
 		if to-from > maxDigits {
 			kind = varText
 		}
-		b.vars = append(b.vars, variable{kind, from, to})
-		return
+		return append(vars, variable{kind, from, to})
 	}
-	if to-from >= minHex && to-from <= maxHex && isHex(line[from:to]) {
-		b.vars = append(b.vars, variable{varHex, from, to})
-		return
+	if to-from >= minHex && to-from <= maxHex && class&classPlain == 0 {
+		return append(vars, variable{varHex, from, to})
 	}
-	before := len(b.vars)
+	before := len(vars)
 	turns := 0
 	for i := from; i < to; {
 		c := byteClass[line[i]]
@@ -231,25 +265,16 @@ func (b *skeletonBuilder) token(line string, from, to int, class byte) {
 			if i-run > maxDigits {
 				turns = maxTurns + 1
 			}
-			b.vars = append(b.vars, variable{varInt, run, i})
+			vars = append(vars, variable{varInt, run, i})
 		}
 		if i < to {
 			turns++
 		}
 	}
 	if turns > maxTurns {
-		b.vars = append(b.vars[:before], variable{varText, from, to})
+		vars = append(vars[:before], variable{varText, from, to})
 	}
-}
-
-// isHex reports whether s holds only lower-case hex digits.
-func isHex(s string) bool {
-	for i := range len(s) {
-		if nibbles[s[i]] > 0xf {
-			return false
-		}
-	}
-	return true
+	return vars
 }
 
 // nibbles is the values of lower-case hex digits, 0xff for other bytes.

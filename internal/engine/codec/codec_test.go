@@ -84,6 +84,43 @@ func TestIntsOfEveryWidth(t *testing.T) {
 	}
 }
 
+// TestIntsAreSmallest holds the layout that is chosen against all others.
+func TestIntsAreSmallest(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 300 {
+		vs := make([]int64, 1+rng.IntN(600))
+		step, repeat := 1+rng.Int64N(1000), 1+rng.IntN(40)
+		for i := range vs {
+			switch {
+			case i%repeat != 0:
+				vs[i] = vs[i-1]
+			case rng.IntN(2) == 0:
+				vs[i] = rng.Int64N(step)
+			default:
+				vs[i] = int64(i) * step
+			}
+		}
+		st := measure(vs)
+		best := math.MaxInt
+		for order := range min(2, len(vs)) + 1 {
+			e := elements{vs, order}
+			first := 0
+			for _, f := range st.first[:order] {
+				first += len(binary.AppendVarint(nil, f))
+			}
+			best = min(best, first+len(appendRuns(nil, e)), first+len(appendBlocks(nil, e)))
+		}
+		mode := st.best()
+		cost := st.blocks[mode&intOrderMask]
+		if mode&intRuns != 0 {
+			cost = st.runs[mode&intOrderMask]
+		}
+		if cost != best {
+			t.Errorf("%d values take %d bytes in mode %#x, %d at best", len(vs), cost, mode, best)
+		}
+	}
+}
+
 func sameBits(a, b []float64) bool {
 	return slices.EqualFunc(a, b, func(x, y float64) bool { return math.Float64bits(x) == math.Float64bits(y) })
 }

@@ -165,89 +165,94 @@ type intStats struct {
 	runs   [3]int   // bytes as runs, by order
 }
 
-// orderStats gathers the cost of one order.
+// orderStats gathers the cost of one order, block by block.
 type orderStats struct {
-	lo, hi int64 // of the block
-	n      int   // elements in the block
 	blocks int
-	last   int64
-	run    int
-	runs   int
+	last   int64 // element before
+	runs   int   // that begin
 }
 
-// add counts v; it must be inlined.
-func (o *orderStats) add(v int64) {
-	if v == o.last && o.run > 0 {
-		o.run++
-	} else {
-		o.endRun()
-		o.last, o.run = v, 1
+// add counts the elements of one block.
+func (o *orderStats) add(block []int64) {
+	lo, hi, last, runs := block[0], block[0], o.last, o.runs
+	for _, v := range block {
+		lo, hi = min(lo, v), max(hi, v)
+		if v != last {
+			runs++
+		}
+		last = v
 	}
-	if o.n == 0 {
-		o.lo, o.hi = v, v
-	} else {
-		o.lo, o.hi = min(o.lo, v), max(o.hi, v)
-	}
-	o.n++
+	o.last, o.runs = last, runs
+	width := bits.Len64(uint64(hi) - uint64(lo))
+	o.blocks += uvarintLen(zigzag(lo)) + 1 + packedLen(len(block), uint(width))
 }
 
-func (o *orderStats) endRun() {
-	if o.run > 0 {
-		o.runs += uvarintLen(zigzag(o.last)) + uvarintLen(uint64(o.run))
-	}
-}
-
-func (o *orderStats) endBlock() {
-	if o.n > 0 {
-		width := bits.Len64(uint64(o.hi) - uint64(o.lo))
-		o.blocks += uvarintLen(zigzag(o.lo)) + 1 + packedLen(o.n, uint(width))
-		o.n = 0
-	}
-}
-
-// measure computes the cost of every layout in one pass.
+// measure computes the cost of every layout that can be the cheapest.
 func measure(vs []int64) intStats {
 	st := intStats{n: len(vs)}
 	st.first[0] = vs[0]
 	if len(vs) > 1 {
 		st.first[1] = vs[1] - vs[0]
 	}
-	// Blocks of order k begin at element k, so that the block of each order ends at
-	// another value.
-	var o0, o1, o2 orderStats
-	v, d := vs[0], st.first[1]
-	o0.add(v)
+	// Blocks of order k begin at element k.
+	var os [3]orderStats
+	var d1, d2 [blockLen]int64
+	os[0].last = ^vs[0] // no first element is like the one before
+	for from := 0; from < len(vs); from += blockLen {
+		os[0].add(vs[from:min(len(vs), from+blockLen)])
+	}
 	if len(vs) > 1 {
-		o0.add(vs[1])
-		o1.add(d)
-		v = vs[1]
+		os[1].last = ^st.first[1]
 	}
-	for _, x := range vs[min(2, len(vs)):] {
-		dx := x - v
-		if o0.n == blockLen {
-			o0.endBlock()
+	for from := 1; from < len(vs); from += blockLen {
+		of := vs[from-1 : min(len(vs), from+blockLen)]
+		d := d1[:len(of)-1]
+		for i := range d {
+			d[i] = of[i+1] - of[i]
 		}
-		if o1.n == blockLen {
-			o1.endBlock()
-		}
-		if o2.n == blockLen {
-			o2.endBlock()
-		}
-		o0.add(x)
-		o1.add(dx)
-		o2.add(dx - d)
-		v, d = x, dx
+		os[1].add(d)
 	}
-	firsts := 0
-	for k, o := range []*orderStats{&o0, &o1, &o2} {
-		o.endBlock()
-		o.endRun()
+	if len(vs) > 2 {
+		os[2].last = ^(vs[2] - 2*vs[1] + vs[0])
+	}
+	for from := 2; from < len(vs); from += blockLen {
+		of := vs[from-2 : min(len(vs), from+blockLen)]
+		d := d2[:len(of)-2]
+		for i := range d {
+			d[i] = of[i+2] - 2*of[i+1] + of[i]
+		}
+		os[2].add(d)
+	}
+	firsts, least := 0, math.MaxInt
+	for k := range os {
 		if k > 0 {
 			firsts += uvarintLen(zigzag(st.first[k-1]))
 		}
-		st.blocks[k], st.runs[k] = firsts+o.blocks, firsts+o.runs
+		st.blocks[k] = firsts + os[k].blocks
+		least = min(least, st.blocks[k])
+	}
+	firsts = 0
+	for k := range os {
+		if k > 0 {
+			firsts += uvarintLen(zigzag(st.first[k-1]))
+		}
+		st.runs[k] = firsts + 2*os[k].runs // at least
+		if st.runs[k] <= least {
+			st.runs[k] = firsts + runsLen(elements{vs, k})
+		}
 	}
 	return st
+}
+
+// runsLen returns the bytes of e as runs.
+func runsLen(e elements) int {
+	size := 0
+	for i := e.order; i < len(e.vs); {
+		v, run := e.at(i), e.run(i)
+		size += uvarintLen(zigzag(v)) + uvarintLen(uint64(run))
+		i += run
+	}
+	return size
 }
 
 // best returns the cheapest mode.
@@ -267,12 +272,18 @@ func (st *intStats) best() (mode byte) {
 	return mode
 }
 
+// run returns how many elements from i on are equal.
+func (e elements) run(i int) int {
+	v, n := e.at(i), 1
+	for i+n < len(e.vs) && e.at(i+n) == v {
+		n++
+	}
+	return n
+}
+
 func appendRuns(dst []byte, e elements) []byte {
 	for i := e.order; i < len(e.vs); {
-		v, run := e.at(i), 1
-		for i+run < len(e.vs) && e.at(i+run) == v {
-			run++
-		}
+		v, run := e.at(i), e.run(i)
 		dst = binary.AppendVarint(dst, v)
 		dst = binary.AppendUvarint(dst, uint64(run))
 		i += run

@@ -110,7 +110,7 @@ func Level(line string) string {
 	switch {
 	case len(line) > 1 && line[0] == '{' && line[len(line)-1] == '}':
 		level = jsonLevel(line)
-	case strings.IndexByte(line, '=') >= 0:
+	case mayHaveLevelKey(line):
 		level = logfmtLevel(line)
 	}
 	if level == "" {
@@ -200,6 +200,34 @@ func skipSpace(line string, i int) int {
 		i++
 	}
 	return i
+}
+
+// mayHaveLevelKey reports whether some = of line may end a key that holds a level: the last
+// two bytes of these, in any case, are el, vl, ty or xt.
+func mayHaveLevelKey(line string) bool {
+	for at := 0; ; at++ {
+		i := strings.IndexByte(line[at:], '=')
+		if i < 0 {
+			return false
+		}
+		if at += i; at < 3 {
+			continue
+		}
+		switch line[at-1] | 0x20 {
+		case 'l':
+			if c := line[at-2] | 0x20; c == 'e' || c == 'v' {
+				return true
+			}
+		case 'y':
+			if line[at-2]|0x20 == 't' {
+				return true
+			}
+		case 't':
+			if line[at-2]|0x20 == 'x' {
+				return true
+			}
+		}
+	}
 }
 
 // logfmtLevel looks for a level field among key=value pairs.

@@ -35,7 +35,9 @@ func FuzzLevel(f *testing.F) {
 		if Level(line) == "" {
 			t.Errorf("Level(%q) is empty", line)
 		}
-		logfmtLevel(line)
+		if level := logfmtLevel(line); level != "" && !mayHaveLevelKey(line) {
+			t.Errorf("logfmtLevel(%q) is %s, yet no key may hold one", line, level)
+		}
 		jsonLevel(line)
 	})
 }
