@@ -23,8 +23,8 @@
 // Select works through slices of time in the direction of the query (plan.go). A slice
 // touches few blocks at first and more later, so that a query for the newest 100 entries
 // reads only the newest blocks while a scan over everything reads each block about once.
-// Within a slice streams come one after the other; blocks are pruned by their filters and
-// decoded in parallel ahead of the consumer (fetch.go).
+// Within a slice streams come one after the other; blocks that hold nothing of interest are
+// left out (prune.go), others decoded in parallel ahead of the consumer (fetch.go).
 //
 // docs/formats/logs.md describes the bytes.
 package logstore

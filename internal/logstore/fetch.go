@@ -21,8 +21,12 @@ import (
 type fetched struct {
 	part     *part.Part[*partIndex]
 	info     *blockInfo
+	number   int     // in the part
+	pruner   *pruner // nil if all blocks are read
+	asked    bool    // the filter has no more to say
 	seq      int
 	min, max int64 // of the wanted segments
+	lacks    bool  // no row is wanted, whatever the slice
 
 	order int // in which the slice needs it
 	users int // uses that are not finished
@@ -52,7 +56,10 @@ type use struct{ from, to, lo, hi int }
 
 // begin prepares b for a slice.
 func (b *fetched) begin(order int) {
-	*b = fetched{part: b.part, info: b.info, seq: b.seq, min: b.min, max: b.max, order: order, uses: b.uses[:0], done: make(chan struct{})}
+	*b = fetched{
+		part: b.part, info: b.info, number: b.number, pruner: b.pruner, asked: b.asked, seq: b.seq, min: b.min, max: b.max, lacks: b.lacks,
+		order: order, uses: b.uses[:0], done: make(chan struct{}),
+	}
 }
 
 // wants says which columns a query reads and which rows it keeps.
@@ -115,12 +122,7 @@ func (f *fetcher) need(b *fetched) error {
 	for f.next < len(f.blocks) && f.next < b.order+f.window {
 		next := f.blocks[f.next]
 		f.next++
-		if next.users == 0 { // its streams have reached the limit
-			close(next.done)
-			continue
-		}
-		if f.s.filters.denies(f.wants, next.part.Data, next.info) {
-			f.acct.Skipped(1)
+		if next.users == 0 || next.lacks { // users: its streams have reached the limit
 			close(next.done)
 			continue
 		}
@@ -196,16 +198,17 @@ func (s *Store) damaged(b *fetched, err error, acct *store.Account) {
 }
 
 func (f *fetcher) decodeColumns(b *fetched) error {
-	may, err := f.mayMatch(b)
+	buf := f.s.pool.get()
+	defer f.s.pool.put(buf)
+	may, err := f.mayMatch(b, buf)
 	if err != nil {
 		return err
 	}
 	if !may {
+		b.lacks = true
 		f.acct.Skipped(1)
 		return nil
 	}
-	buf := f.s.pool.get()
-	defer f.s.pool.put(buf)
 	if err := f.decodeTimes(b, buf); err != nil {
 		return err
 	}
@@ -245,64 +248,28 @@ func (f *fetcher) decodeColumns(b *fetched) error {
 }
 
 // mayMatch asks the filter of b. A filter that cannot be read hides nothing.
-func (f *fetcher) mayMatch(b *fetched) (bool, error) {
-	if !f.wants.asksFilter() {
+func (f *fetcher) mayMatch(b *fetched, buf *buffer) (bool, error) {
+	if b.asked || b.pruner == nil {
 		return true, nil
 	}
-	bf, ok := f.s.filters.get(b.info)
-	if !ok {
-		data, err := b.column(colFilter, nil)
-		if err == nil {
-			bf, err = openFilter(data, b.info.cols[colRows].Len > 0)
-		}
-		if errors.Is(err, store.ErrCorrupt) {
-			if b.part.Data.reportOnce(b.info.cols[colFilter]) {
-				b.part.Damaged(err)
-			}
-			return true, nil
-		}
-		if err != nil {
-			return true, err
-		}
-		f.s.filters.put(b.info, bf)
+	b.asked = true
+	x := b.part.Data
+	data, err := b.readInto(colFilter, buf)
+	var bf blockFilter
+	if err == nil {
+		bf, err = openFilter(data, b.info.cols[colRows].Len > 0)
 	}
-	return f.wants.may(b.part.Data, b.info, &bf), nil
-}
-
-// denies reports whether a filter that is in memory says that block b of x holds nothing
-// that w wants.
-func (c *filterCache) denies(w *wants, x *partIndex, b *blockInfo) bool {
-	if !w.asksFilter() {
-		return false
-	}
-	bf, ok := c.get(b)
-	return ok && !w.may(x, b, &bf)
-}
-
-// asksFilter reports whether filters of blocks can tell anything.
-func (w *wants) asksFilter() bool {
-	for i := range w.lines {
-		if w.lines[i].prunes() {
-			return true
+	if errors.Is(err, store.ErrCorrupt) {
+		if x.reportOnce(b.info.cols[colFilter]) {
+			b.part.Damaged(err)
 		}
+		return true, nil
 	}
-	return slices.ContainsFunc(w.values, func(vs []string) bool { return len(vs) > 0 })
-}
-
-// may reports whether block b of x, whose filter is bf, can hold what is wanted.
-func (w *wants) may(x *partIndex, b *blockInfo, bf *blockFilter) bool {
-	for i := range w.lines {
-		if !w.lines[i].may(bf) {
-			return false
-		}
+	if err != nil {
+		return true, err
 	}
-	for i, vs := range w.values {
-		name := w.fields[i].Matcher.Name
-		if len(vs) > 0 && !slices.ContainsFunc(vs, func(v string) bool { return bf.field(name, v) }) {
-			return false
-		}
-	}
-	return !w.judge.lacks(x, b, bf)
+	f.s.filters.put(x, b.number, &bf)
+	return b.pruner.may(b.info, &bf), nil
 }
 
 // fieldValues returns for each predicate the values that satisfy it, nil if these are many
@@ -408,7 +375,7 @@ func (f *fetcher) decodeText(b *fetched, keep *mask, buf *buffer) (int64, error)
 	}
 	var of []*judgement
 	if enc.sk != nil && w.judge.asks() {
-		of = w.judge.of(b.part.Data, b.info, enc.sk)
+		of = b.pruner.judgements(b.info, enc.sk)
 	}
 	open := keep.decide(w.lines, enc.sk, of)
 	if len(open) > 0 && enc.sk != nil {

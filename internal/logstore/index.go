@@ -54,8 +54,9 @@ type partIndex struct {
 
 	templates *templateTable // of lines
 
-	blocks []blockInfo
-	segs   []segment // in order of block, then stream
+	blocks  []blockInfo
+	filters partFilters
+	segs    []segment // in order of block, then stream
 
 	streamSegs []uint32 // segments in order of stream, then block
 	streamEnds []uint32 // for each stream, where its segments end in streamSegs
@@ -274,6 +275,7 @@ func decodeIndex(data []byte, z *codec.Zstd) (*partIndex, error) {
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
+	x.filters = make(partFilters, len(x.blocks))
 	x.sortSegments()
 	return x, nil
 }

@@ -2,6 +2,7 @@ package logstore
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,6 +31,19 @@ type spotPart struct {
 	text         string
 	begins, ends bool
 	token        uint64 // key of the token that has text as its variable; 0 is not known
+}
+
+// appendKey appends what tells p from others.
+func (p *spotPart) appendKey(dst []byte) []byte {
+	flags := uint64(0)
+	if p.begins {
+		flags |= 1
+	}
+	if p.ends {
+		flags |= 2
+	}
+	dst = binary.LittleEndian.AppendUint64(binary.AppendUvarint(dst, flags), p.token)
+	return codec.AppendBytes(dst, p.text)
 }
 
 // maxSpots bounds the spots of a filter in a template. With more of them printing the line

@@ -25,7 +25,7 @@ func checkNeedles(t *testing.T, sk *skeletons, lines []string, sub string) {
 			t.Fatal(err)
 		}
 		j := &judge{filters: fs, byKey: map[string]*judgement{}}
-		of := j.of(nil, &blockInfo{}, sk)
+		of := (&pruner{w: &wants{judge: j}}).judgements(&blockInfo{}, sk)
 		b := &fetched{info: &blockInfo{rows: len(lines)}, n: len(lines), uses: []use{{to: len(lines), hi: len(lines)}}}
 		m := newMask(b)
 		open := m.decide(fs, sk, of)

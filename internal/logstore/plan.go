@@ -77,16 +77,21 @@ type plan struct {
 }
 
 // newPlan finds the streams and blocks of snap that match ms and overlap r, without the
-// blocks that are denied; a nil denied denies none.
-func newPlan(snap snapshot, ms []*model.Matcher, r model.TimeRange, denied func(*partIndex, *blockInfo) bool, acct *store.Account) *plan {
+// blocks that pruners, made for each part, skip; a nil prune skips none.
+func newPlan(snap snapshot, ms []*model.Matcher, r model.TimeRange, prune func(*partIndex) *pruner, acct *store.Account) *plan {
 	p := &plan{newest: math.MinInt64, oldest: math.MaxInt64}
 	f := finder{byHash: map[uint64][]int{}}
 	seq := 0
 	ask := index.NewQuery(ms)
+	skipped := &fetched{}
 	for _, pt := range snap.view.Parts {
 		x := pt.Data
-		blocks := make(map[uint32]*fetched)
-		pruned := make(map[uint32]bool)
+		var pruner *pruner
+		if prune != nil {
+			pruner = prune(x)
+		}
+		blocks := make([]*fetched, len(x.blocks))
+		reads := len(p.blocks)
 		for _, stream := range x.table.Select(ask) {
 			var fs *foundStream
 			for _, i := range x.segments(stream) {
@@ -95,15 +100,19 @@ func newPlan(snap snapshot, ms []*model.Matcher, r model.TimeRange, denied func(
 					continue
 				}
 				b := blocks[sg.block]
+				if b == skipped {
+					continue
+				}
 				if b == nil {
-					if pruned[sg.block] {
+					skip, asked := false, true
+					if pruner != nil {
+						skip, asked = pruner.skips(int(sg.block))
+					}
+					if skip {
+						blocks[sg.block] = skipped
 						continue
 					}
-					if denied != nil && denied(x, &x.blocks[sg.block]) {
-						pruned[sg.block] = true
-						continue
-					}
-					b = &fetched{part: pt, info: &x.blocks[sg.block], seq: seq + int(sg.block), min: sg.min, max: sg.max}
+					b = &fetched{part: pt, info: &x.blocks[sg.block], number: int(sg.block), pruner: pruner, asked: asked, seq: seq + int(sg.block), min: sg.min, max: sg.max}
 					blocks[sg.block] = b
 					p.blocks = append(p.blocks, b)
 				}
@@ -118,7 +127,7 @@ func newPlan(snap snapshot, ms []*model.Matcher, r model.TimeRange, denied func(
 			}
 		}
 		seq += len(x.blocks)
-		acct.Skipped(int64(len(x.blocks) - len(blocks)))
+		acct.Skipped(int64(len(x.blocks) - (len(p.blocks) - reads)))
 	}
 	for _, runs := range snap.heads {
 		for i := range runs {

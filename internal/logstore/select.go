@@ -51,7 +51,7 @@ func (s *Store) selectRows(ctx context.Context, tenant model.Tenant, sel store.L
 			return fmt.Errorf("select logs: %w: a field predicate without a matcher", store.ErrUnsupported)
 		}
 	}
-	q.wants.judge = &judge{filters: q.wants.lines, parser: sel.Parser, tests: sel.Tests, number: sel.Number, parts: map[*partIndex][]*judgement{}, byKey: map[string]*judgement{}}
+	q.wants.judge = &judge{filters: q.wants.lines, parser: sel.Parser, tests: sel.Tests, number: sel.Number, byKey: map[string]*judgement{}}
 	q.wants.values = fieldValues(sel.Fields)
 	if sel.MetaNames != nil {
 		q.wants.names = map[string]bool{}
@@ -64,9 +64,7 @@ func (s *Store) selectRows(ctx context.Context, tenant model.Tenant, sel store.L
 	}
 	snap := s.look(tenant, sel.Matchers, sel.Range, sel.Account)
 	defer snap.view.Close()
-	p := newPlan(snap, sel.Matchers, sel.Range, func(x *partIndex, b *blockInfo) bool {
-		return !q.wants.judge.plan(x, b) || s.filters.denies(&q.wants, x, b)
-	}, sel.Account)
+	p := newPlan(snap, sel.Matchers, sel.Range, func(x *partIndex) *pruner { return newPruner(&q.wants, x) }, sel.Account)
 	q.out = newEmitter(q, yield)
 	most := maxSlice
 	if !q.wants.needText() && !q.wants.needMeta() {

@@ -22,12 +22,8 @@ type judge struct {
 	tests   []model.FieldTest
 	number  *model.FieldNumber // nil if no field is one
 
-	// parts has what the plan has asked about, by part and number of the template; it does
-	// not change any more.
-	parts map[*partIndex][]*judgement
-
 	mu    sync.Mutex
-	byKey map[string]*judgement // guarded by mu; templates that blocks bring themselves
+	byKey map[string]*judgement // guarded by mu; by the key of the template: parts have many in common
 
 	alike  atomic.Int64     // fields that rows share, so far
 	denied model.LineFields // stands for those that fail a test
@@ -73,51 +69,19 @@ func (j *judge) asks() bool { return j != nil && (len(j.filters) > 0 || j.parser
 // parses reports whether fields are asked for.
 func (j *judge) parses() bool { return j != nil && j.parser != nil }
 
-// plan judges the templates of a block before it is read. It reports whether the block may
-// hold lines that are wanted.
-func (j *judge) plan(x *partIndex, b *blockInfo) bool {
-	if !j.asks() || len(b.templates) == 0 {
-		return true
-	}
-	of := j.parts[x]
-	if of == nil {
-		of = make([]*judgement, len(x.templates.list))
-		j.parts[x] = of
-	}
-	may := false
-	for _, id := range b.templates {
-		if of[id] == nil {
-			of[id] = j.judge(x.templates.list[id])
-		}
-		may = may || !of[id].deny
-	}
-	return may
-}
-
-// of returns the judgements of the templates of a block.
-func (j *judge) of(x *partIndex, b *blockInfo, sk *skeletons) []*judgement {
-	out := make([]*judgement, len(sk.list))
-	planned := j.parts[x]
-	for i, tp := range sk.list {
-		if len(b.templates) > 0 && planned != nil {
-			out[i] = planned[b.templates[i]]
-			continue
-		}
-		out[i] = j.cached(tp)
-	}
-	return out
-}
-
-// cached judges a template that a block brings itself.
+// cached judges tp, unless it has done so.
 func (j *judge) cached(tp *template) *judgement {
-	key := tp.appendKey(nil)
+	key := tp.key
+	if key == "" {
+		key = text(tp.appendKey(nil))
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if v := j.byKey[string(key)]; v != nil {
+	if v := j.byKey[key]; v != nil {
 		return v
 	}
 	v := j.judge(tp)
-	j.byKey[text(key)] = v
+	j.byKey[key] = v
 	return v
 }
 

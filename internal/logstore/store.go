@@ -96,6 +96,7 @@ func Open(dir string, log *wal.Log, opts Options) (*Store, error) {
 		Load:    s.loadIndex,
 		Merge:   s.merge,
 		Rewrite: s.rewrites,
+		Drop:    s.filters.drop,
 		Retention: func(t model.Tenant) time.Duration {
 			lim := s.limits(t)
 			return lim.longestRetention()

@@ -8,6 +8,7 @@ import (
 
 // template is a skeleton without its rows: literals with a variable between each two.
 type template struct {
+	key    string   // "" if it was not built yet, see appendKey
 	lits   []string // one more than variables
 	kinds  []byte   // of the variables: varInt, varHex or varText
 	places []int32  // of the variables in the table
@@ -62,7 +63,7 @@ func (t *templateTable) add(key string) int32 {
 			n++
 		}
 	}
-	tp := &template{lits: make([]string, 0, n+1), kinds: make([]byte, 0, n), places: make([]int32, 0, n)}
+	tp := &template{key: key, lits: make([]string, 0, n+1), kinds: make([]byte, 0, n), places: make([]int32, 0, n)}
 	lit := 0
 	for i := range len(key) {
 		kind := key[i]

@@ -82,27 +82,6 @@ func (tp *template) tokenWith(k int, value string) uint64 {
 	return tokenKey(before[from:] + value + behind[:to])
 }
 
-// lacks reports whether block b of x, whose filter is bf, has no line that is wanted.
-func (j *judge) lacks(x *partIndex, b *blockInfo, bf *blockFilter) bool {
-	if !j.asks() || !bf.known || len(b.templates) == 0 || j.parts[x] == nil {
-		return false
-	}
-	widths := b.widths
-	for _, id := range b.templates {
-		v := j.parts[x][id]
-		of := widths[:min(len(widths), len(x.templates.list[id].kinds))]
-		widths = widths[len(of):]
-		if v.deny {
-			continue
-		}
-		lacks := func(n *needle) bool { return n != nil && n.keep && !n.mayLie(of, bf) }
-		if !slices.ContainsFunc(v.needles, lacks) {
-			return false
-		}
-	}
-	return true
-}
-
 // mayLie reports whether lines of a template can have one of the spots of n. widths are
 // those of the variables, none if they are not known.
 func (n *needle) mayLie(widths []uint8, bf *blockFilter) bool {

@@ -10,7 +10,7 @@ import (
 )
 
 // widthsBlock is a block of lines with its filter, judged for a line filter.
-func widthsBlock(t *testing.T, lines []string, lf store.LineFilter) (*judge, *partIndex, *blockInfo, *blockFilter) {
+func widthsBlock(t *testing.T, lines []string, lf store.LineFilter) (*pruner, *blockInfo, *blockFilter) {
 	t.Helper()
 	b := rowBlock{segs: []segment{{}}}
 	for _, l := range lines {
@@ -31,10 +31,10 @@ func widthsBlock(t *testing.T, lines []string, lf store.LineFilter) (*judge, *pa
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, info := &partIndex{templates: table}, &blockInfo{templates: ids, widths: builder.widthsOf(ids)}
-	j := &judge{filters: fs, byKey: map[string]*judgement{}, parts: map[*partIndex][]*judgement{}}
-	j.plan(x, info)
-	return j, x, info, &bf
+	x := &partIndex{templates: table, filters: make(partFilters, 1), blocks: []blockInfo{{templates: ids, widths: builder.widthsOf(ids)}}}
+	p := newPruner(&wants{lines: fs, judge: &judge{filters: fs, byKey: map[string]*judgement{}}}, x)
+	p.skips(0)
+	return p, &x.blocks[0], &bf
 }
 
 // TestWidths looks for ids at whose edge a token may go on: blocks that have them must be
@@ -59,16 +59,16 @@ func TestWidths(t *testing.T) {
 			read := 0
 			for i := range blocks {
 				lines := block(i * 64)
-				j, x, info, bf := widthsBlock(t, lines, lf)
-				lacks := j.lacks(x, info, bf)
+				p, info, bf := widthsBlock(t, lines, lf)
+				lacks := p.lacks(info, bf)
 				if !lacks {
 					read++
 				}
-				if lacks && slices.ContainsFunc(lines, j.filters[0].match) {
+				if lacks && slices.ContainsFunc(lines, p.w.lines[0].match) {
 					t.Fatalf("block %d has a line for %+v and is not read", i, lf)
 				}
 				info.widths = nil // as of version 2
-				if j.lacks(x, info, bf) && slices.ContainsFunc(lines, j.filters[0].match) {
+				if p.lacks(info, bf) && slices.ContainsFunc(lines, p.w.lines[0].match) {
 					t.Fatalf("block %d has a line for %+v and is not read without widths", i, lf)
 				}
 			}

@@ -38,6 +38,9 @@ type Options[T any] struct {
 	// longer what they hold: rows were deleted, have expired or are thinned out. nil asks
 	// for nothing. It must be cheap, and return nil once that merge is done.
 	Rewrite func(tenant model.Tenant, day Day, ps []*Part[T]) []*Part[T]
+	// Drop is told the Data of a part that is closed because nobody reads it any more; nil
+	// need not know. It must be quick and not use the set.
+	Drop func(T)
 	// Retention returns how long the data of a tenant is kept; nil or 0 means for ever.
 	Retention func(model.Tenant) time.Duration
 
@@ -358,6 +361,9 @@ func (p *Part[T]) release() {
 		return
 	}
 	p.close()
+	if p.set.opts.Drop != nil {
+		p.set.opts.Drop(p.Data)
+	}
 	if p.doomed.Load() {
 		_ = os.Remove(filepath.Join(p.set.dir, p.name))
 	}

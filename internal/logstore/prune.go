@@ -1,0 +1,194 @@
+package logstore
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// Most blocks hold nothing that a query wants, so this is decided before they are read, in
+// the order of what it costs: by the templates of their lines, which are judged once for all
+// blocks; by the filter, if it is in memory; by what filter and widths say about the
+// variables in which a needle can lie. The plan asks a pruner about every block. A filter
+// that is not in memory yet is asked when the block is fetched.
+
+// pruner says which blocks of a part a query need not read.
+type pruner struct {
+	w *wants
+	x *partIndex
+
+	// Of each template of the part, as far as the plan has met it.
+	of    []*judgement
+	marks []uint8  // notMet, denied, open, or markClass + index in classes
+	vars  []uint16 // number of variables
+
+	classes []needleClass
+	byKey   map[string]uint8 // marks of the classes
+}
+
+const (
+	notMet    = 0
+	denied    = 1 // no line of the template is wanted
+	open      = 2 // nothing tells whether a block has such lines
+	markClass = 3
+
+	maxClasses = 128 // more of them are open
+)
+
+// needleClass is the needles of templates that have the same ones in the same columns. If
+// they do not lie in a block, no line of such a template is wanted.
+type needleClass struct{ needles []*needle }
+
+// newPruner returns a pruner of x, or nil if nothing can be said about its blocks.
+func newPruner(w *wants, x *partIndex) *pruner {
+	p := &pruner{w: w, x: x}
+	if w.judge.asks() {
+		n := len(x.templates.list)
+		p.of, p.marks, p.vars = make([]*judgement, n), make([]uint8, n), make([]uint16, n)
+		p.byKey = map[string]uint8{}
+	}
+	return p
+}
+
+// meet judges template id and returns its mark.
+func (p *pruner) meet(id uint32) uint8 {
+	tp := p.x.templates.list[id]
+	v := p.w.judge.cached(tp)
+	p.of[id], p.vars[id] = v, uint16(min(len(tp.kinds), 1<<16-1))
+	p.marks[id] = p.mark(tp, v)
+	return p.marks[id]
+}
+
+func (p *pruner) mark(tp *template, v *judgement) uint8 {
+	if v.deny {
+		return denied
+	}
+	var c needleClass
+	var key []byte
+	for _, n := range v.needles {
+		if n == nil || !n.keep {
+			continue
+		}
+		c.needles = append(c.needles, n)
+		key = binary.AppendUvarint(key, uint64(len(n.spots)))
+		for i := range n.spots {
+			s := &n.spots[i]
+			key = binary.AppendUvarint(key, uint64(len(s.parts)))
+			for k := range s.parts {
+				key = s.parts[k].appendKey(binary.AppendUvarint(key, uint64(tp.places[s.first+k])))
+			}
+		}
+	}
+	if len(c.needles) == 0 {
+		return open
+	}
+	m, ok := p.byKey[string(key)]
+	if !ok {
+		if len(p.classes) == maxClasses {
+			return open
+		}
+		m = uint8(markClass + len(p.classes))
+		p.byKey[string(key)] = m
+		p.classes = append(p.classes, c)
+	}
+	return m
+}
+
+// skips reports whether block i need not be read, as far as it can be told from what is in
+// memory, and whether its filter has no more to say.
+func (p *pruner) skips(i int) (skip, asked bool) {
+	b := &p.x.blocks[i]
+	if p.marks != nil && len(b.templates) > 0 {
+		all := true
+		for _, id := range b.templates {
+			m := p.marks[id]
+			if m == notMet {
+				m = p.meet(id)
+			}
+			all = all && m == denied
+		}
+		if all {
+			return true, false
+		}
+	}
+	if !p.w.asksFilter() {
+		return false, true
+	}
+	bf := p.x.filters[i].Load()
+	return bf != nil && !p.may(b, bf), bf != nil
+}
+
+// may reports whether block b, whose filter is bf, can hold what is wanted.
+func (p *pruner) may(b *blockInfo, bf *blockFilter) bool {
+	w := p.w
+	for i := range w.lines {
+		if !w.lines[i].may(bf) {
+			return false
+		}
+	}
+	for i, vs := range w.values {
+		name := w.fields[i].Matcher.Name
+		if len(vs) > 0 && !slices.ContainsFunc(vs, func(v string) bool { return bf.field(name, v) }) {
+			return false
+		}
+	}
+	return !p.lacks(b, bf)
+}
+
+// lacks reports whether no line of b, whose templates are met and whose filter is bf, is
+// wanted, because needles cannot lie in its variables.
+func (p *pruner) lacks(b *blockInfo, bf *blockFilter) bool {
+	if len(p.classes) == 0 || !bf.known || len(b.templates) == 0 {
+		return false
+	}
+	var asked [markClass + maxClasses]bool
+	at := 0
+	for _, id := range b.templates {
+		m := p.marks[id]
+		if m == open {
+			return false
+		}
+		if !asked[m] && m >= markClass {
+			asked[m] = true
+			var widths []uint8
+			if len(b.widths) > 0 {
+				widths = b.widths[at : at+int(p.vars[id])]
+			}
+			if !p.classes[m-markClass].lacks(widths, bf) {
+				return false
+			}
+		}
+		at += int(p.vars[id])
+	}
+	return true
+}
+
+// lacks reports whether one of the needles cannot lie in a block with filter bf, where
+// variables have the widths.
+func (c *needleClass) lacks(widths []uint8, bf *blockFilter) bool {
+	return slices.ContainsFunc(c.needles, func(n *needle) bool { return !n.mayLie(widths, bf) })
+}
+
+// judgements returns those of the templates of a block, whose lines are sk.
+func (p *pruner) judgements(b *blockInfo, sk *skeletons) []*judgement {
+	out := make([]*judgement, len(sk.list))
+	if len(b.templates) > 0 {
+		for i, id := range b.templates {
+			out[i] = p.of[id]
+		}
+		return out
+	}
+	for i, tp := range sk.list {
+		out[i] = p.w.judge.cached(tp)
+	}
+	return out
+}
+
+// asksFilter reports whether filters of blocks can tell anything.
+func (w *wants) asksFilter() bool {
+	for i := range w.lines {
+		if w.lines[i].prunes() {
+			return true
+		}
+	}
+	return slices.ContainsFunc(w.values, func(vs []string) bool { return len(vs) > 0 })
+}
