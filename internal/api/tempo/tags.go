@@ -13,8 +13,10 @@ import (
 	"github.com/pharos-o11y/pharos/internal/traceql"
 )
 
-// maxTagValues bounds a list of values when the client names no limit.
-const maxTagValues = 10_000
+const (
+	maxTagValues     = 10_000    // in a list of values when the client names no limit
+	maxTagValueBytes = 1_000_000 // of all values of a list: Tempo's max_bytes_per_tag_values_query
+)
 
 // scopeTags is the names of one scope.
 type scopeTags struct {
@@ -136,6 +138,7 @@ func (a *API) values(w http.ResponseWriter, r *http.Request, tag traceql.Tag, fi
 	}
 	p.Filter = filter
 	var out []traceql.Value
+	size := 0
 	st, err := a.do(w, r, "values of "+tag.String(), func(ctx context.Context, tenants []model.Tenant, acct *store.Account) error {
 		p.Account = acct
 		for _, tenant := range tenants {
@@ -144,9 +147,14 @@ func (a *API) values(w http.ResponseWriter, r *http.Request, tag traceql.Tag, fi
 				return err
 			}
 			for _, v := range vals {
-				if len(tenants) == 1 || !slices.Contains(out, v) {
-					out = append(out, v)
+				if len(tenants) > 1 && slices.Contains(out, v) {
+					continue
 				}
+				if size += len(v.String()); size > maxTagValueBytes {
+					acct.Warn("%s has more than %d bytes of values; not all are listed", tag, maxTagValueBytes)
+					return nil
+				}
+				out = append(out, v)
 			}
 		}
 		return nil
@@ -184,7 +192,6 @@ func valueType(v traceql.Value) string {
 func (a *API) valuesV1(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
 	tag := traceql.UnscopedTag(name)
-	var fixed []string
 	switch name {
 	case "name", "rootName", "rootServiceName", "root.name", "root.service.name":
 		intrinsic := map[string]string{"root.name": "rootName", "root.service.name": "rootServiceName"}[name]
@@ -195,16 +202,15 @@ func (a *API) valuesV1(w http.ResponseWriter, r *http.Request) error {
 		if tag, err = traceql.ParseTag(intrinsic); err != nil {
 			return err
 		}
-	case "status.code":
-		fixed = []string{"error", "ok", "unset"}
-	case "error":
-		fixed = []string{"true"}
 	}
 	vals, st, err := a.values(w, r, tag, nil)
 	if err != nil {
 		return err
 	}
-	texts := fixed
+	texts, err := a.moreV1(w, r, name)
+	if err != nil {
+		return err
+	}
 	for _, v := range vals {
 		texts = append(texts, v.String())
 	}
@@ -214,4 +220,46 @@ func (a *API) valuesV1(w http.ResponseWriter, r *http.Request) error {
 		m.strs(1, "tagValues", texts, true)
 		listMetrics(m, st)
 	})
+}
+
+// moreV1 lists the values that a tag of the older search has besides its attribute's:
+// the keywords and stored codes of a status, and "" if a resource has no service.name.
+func (a *API) moreV1(w http.ResponseWriter, r *http.Request, name string) ([]string, error) {
+	switch name {
+	case "error":
+		return []string{"true"}, nil
+	case "status.code", "service.name":
+	default:
+		return nil, nil
+	}
+	p, err := a.tagParams(r.URL.Query(), 0)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	_, err = a.do(w, r, "values of "+name, func(ctx context.Context, tenants []model.Tenant, acct *store.Account) error {
+		if name == "service.name" {
+			none, err := traceql.Parse(`{ resource.service.name = "" }`)
+			if err != nil {
+				return err
+			}
+			res, err := traceql.Search(ctx, a.over(tenants), tenants[0], none, traceql.Params{Range: p.Range, Limit: 1, SpansPerSpanset: 1, Account: acct})
+			if len(res.Traces) > 0 {
+				out = []string{""}
+			}
+			return err
+		}
+		out = []string{"error", "ok", "unset"}
+		for _, tenant := range tenants {
+			codes, err := a.Index.TagValues(ctx, tenant, store.Attr{Scope: store.ScopeIntrinsic, Name: store.IntrinsicStatus}, 0, store.SpanSelector{Range: p.Range, Account: acct})
+			if err != nil {
+				return err
+			}
+			for _, c := range codes {
+				out = append(out, c.Value)
+			}
+		}
+		return nil
+	})
+	return out, err
 }

@@ -3,6 +3,7 @@ package tempo
 import (
 	"compress/gzip"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -241,9 +242,10 @@ func TestAPI(t *testing.T) {
 		{"/api/v2/search/tag/service.name/values", 400, `^please provide a valid tagName: failed to parse identifier service.name: parse error at line 1, col 1: unknown identifier: service`},
 		{"/api/v2/search/tag/duration/values?W", 200, `^\{"tagValues":\[\],`},
 		{"/api/search/tag/db.operation/values?W", 200, `^\{"tagValues":\["INSERT","SELECT"\],`},
-		{"/api/search/tag/service.name/values?since=15m", 200, `"frontend","many"`},
+		{"/api/search/tag/service.name/values?since=15m", 200, `^\{"tagValues":\["","cons",.*"frontend","many"`},
+		{"/api/search/tag/service.name/values?start=1795466574&&&end=1795466603", 200, `^\{"tagValues":\[\],`},
 		{"/api/search/tag/root.name/values?W", 200, `"A","GET /cart"`},
-		{"/api/search/tag/status.code/values?W", 200, `\["error","ok","unset"\]`},
+		{"/api/search/tag/status.code/values?W", 200, `^\{"tagValues":\["0","1","2","error","ok","unset"\]`},
 		{"/api/search/tag/nosuch/values?W", 200, `^\{"tagValues":\[\],`},
 		{"/api/search/tag/name/values?W", 200, `"A","B","C"`},
 		{"/api/search/tag/error/values?W", 200, `^\{"tagValues":\["true"\]`},
@@ -365,6 +367,49 @@ func TestProtobufAndGzip(t *testing.T) {
 	}
 	if body, err := io.ReadAll(zr); err != nil || !json.Valid(body) {
 		t.Errorf("gzip: %v %s", err, body)
+	}
+}
+
+// TestLLM asks for a trace as language models get it.
+func TestLLM(t *testing.T) {
+	h := server(t, api.Tenancy{})
+	for _, tt := range []struct{ target, accept, contentType, want string }{
+		{"/api/v2/traces/a1", "application/vnd.grafana.llm", "application/vnd.grafana.llm+json", `^\{"trace":\{"traceId":"000000000000000000000000000000a1","services":\[\{"serviceName":"frontend","resource":\{"k8s.cluster.name":"c1","x":"res-x"\},"scopes":\[\{"name":"lib","version":"1.0.0","spans":\[\{"spanId":"0000000000000011","name":"GET /cart","kind":"SPAN_KIND_SERVER","startTimeUnixNano":"1795466604000000000","endTimeUnixNano":"1795466607000000000","durationMs":3000,"attributes":\{"http.method":"GET","http.status_code":200,"x":1\},"status":\{"code":"STATUS_CODE_UNSET"\}\},\{"spanId":"0000000000000012","name":"HTTP POST","parentSpanId":"0000000000000011"`},
+		{"/api/v2/traces/a1", "application/vnd.grafana.llm", "application/vnd.grafana.llm+json", `"status":\{"code":"STATUS_CODE_ERROR","message":"timeout"\}`},
+		{"/api/v2/traces/b200", "application/vnd.grafana.llm", "application/vnd.grafana.llm+json", `"arr.i":\[1,2,3\].*"big":9007199254740993.*"kv":\{"k":"v"\}`},
+		{"/api/v2/traces/0123", "application/vnd.grafana.llm", "application/vnd.grafana.llm+json", `^\{"trace":\{"traceId":"00000000000000000000000000000123","services":\[\]\}\}`},
+		{"/api/v2/traces/a1", "application/vnd.grafana.llm, application/json;q=0.1", "application/json", `"resourceSpans"`},
+		{"/api/traces/a1", "application/vnd.grafana.llm", "application/json", `"batches"`},
+	} {
+		w := get(t, h, tt.target, "Accept", tt.accept)
+		if w.Code != 200 || w.Header().Get("Content-Type") != tt.contentType || !json.Valid(w.Body.Bytes()) || !regexp.MustCompile(tt.want).MatchString(w.Body.String()) {
+			t.Errorf("%s as %s: %d %s %s, want %s", tt.target, tt.accept, w.Code, w.Header().Get("Content-Type"), w.Body, tt.want)
+		}
+	}
+}
+
+// TestTagValueBytes lists values that are too many bytes together.
+func TestTagValueBytes(t *testing.T) {
+	s := storetest.NewTraces()
+	td := ptrace.NewTraces()
+	spans := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()
+	for i := range 300 {
+		sp := spans.AppendEmpty()
+		sp.SetTraceID([16]byte{15: 1})
+		sp.SetSpanID([8]byte{1, 6: byte(i >> 8), 7: byte(i)})
+		sp.SetStartTimestamp(fixtureSecond * 1e9)
+		sp.SetEndTimestamp(fixtureSecond * 1e9)
+		sp.Attributes().PutStr("long", fmt.Sprintf("%05d%s", i, strings.Repeat("x", 9995)))
+	}
+	if err := s.Append(t.Context(), model.DefaultTenant, storetest.Spans(td)); err != nil {
+		t.Fatal(err)
+	}
+	h := serve(s, api.Tenancy{})
+	for _, target := range []string{"/api/search/tag/long/values?W", "/api/v2/search/tag/span.long/values?W", "/api/v2/search/tag/.long/values?limit=200&&&W"} {
+		w := get(t, h, target)
+		if n := strings.Count(w.Body.String(), "xx\""); w.Code != 200 || n != 100 || !strings.Contains(w.Header().Get("X-Pharos-Hint"), "more than 1000000 bytes") {
+			t.Errorf("%s: %d, %d values, %v; want 100", target, w.Code, n, w.Header())
+		}
 	}
 }
 

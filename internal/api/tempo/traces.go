@@ -101,6 +101,9 @@ func (a *API) traceV2(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if wantsLLM(r) {
+		return sendLLM(w, id, td)
+	}
 	return send(w, r, func(m message) {
 		m.message(1, "trace", func(m message) { resourceSpans(m, 1, "resourceSpans", td) })
 		m.message(2, "metrics", func(m message) {
