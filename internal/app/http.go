@@ -143,20 +143,21 @@ func (a *App) ingestRoutes(mux *http.ServeMux, cfg *config.Config) {
 }
 
 func (a *App) queryRoutes(mux *http.ServeMux, cfg *config.Config) {
+	engine := promql.New(promql.Options{
+		Lookback: time.Duration(cfg.Query.Lookback), MaxSamples: cfg.Query.MaxSamples, Features: cfg.Query.PromQLFeatures, Logger: a.logger,
+	})
 	opts := prom.Options{
 		Reader: a.metrics, Index: a.metrics, Door: a.door, Tenancy: a.tenancy, Logger: a.logger,
 		MetricsQL: metricsql.New(),
-		Engine: promql.New(promql.Options{
-			Lookback: time.Duration(cfg.Query.Lookback), MaxSamples: cfg.Query.MaxSamples, Features: cfg.Query.PromQLFeatures, Logger: a.logger,
-		}),
-		Cache:   a.answers,
-		Writer:  a.meter.Metrics(a.samples),
-		Usage:   a.metricUsage,
-		MaxBody: int64(cfg.Limits.MaxBody),
-		Build:   prom.BuildInfo{Version: prometheusVersion, Revision: a.version, Branch: "pharos", GoVersion: runtime.Version()},
-		Config:  a.configText,
-		Targets: a.targets,
-		Flags:   prometheusFlags(cfg),
+		Engine:    engine,
+		Cache:     a.answers,
+		Writer:    a.meter.Metrics(a.samples),
+		Usage:     a.metricUsage,
+		MaxBody:   int64(cfg.Limits.MaxBody),
+		Build:     prom.BuildInfo{Version: prometheusVersion, Revision: a.version, Branch: "pharos", GoVersion: runtime.Version()},
+		Config:    a.configText,
+		Targets:   a.targets,
+		Flags:     prometheusFlags(cfg),
 	}
 	if cfg.Admin() {
 		opts.Admin, opts.Snapshots = a.metrics, &snapshots{a: a}
@@ -174,7 +175,7 @@ func (a *App) queryRoutes(mux *http.ServeMux, cfg *config.Config) {
 	t.Register(mux, "")
 	t.Register(mux, "/tempo")
 	jaeger.New(jaeger.Options{
-		Reader: a.traces, Index: a.traces, Metrics: a.metrics, Door: a.door, Tenancy: a.tenancy, Logger: a.logger,
+		Reader: a.traces, Index: a.traces, Metrics: a.metrics, Engine: engine, Door: a.door, Tenancy: a.tenancy, Logger: a.logger,
 	}).Register(mux, "/jaeger")
 	streaming := t.GRPC()
 	mux.Handle("POST /tempopb.StreamingQuerier/", streaming)

@@ -135,6 +135,8 @@ func tempoStatements() []statement {
 		{"B9 compare", `/api/metrics/query?q={ resource.service.name="tree" } | compare({ name = "A" })&&&W`, 200, `"key":"__meta_type","value":\{"stringValue":"selection"\}\},\{"key":"name","value":\{"stringValue":"A"\}\}\],"value":1`},
 		{"B11", `/api/metrics/query?q=({ status = error } | count_over_time()) / ({ resource.service.name="many" } | count_over_time()) * 6&&&W`, 200, `"value":1\}`},
 		{"C6 limit", `/api/v2/search/tag/name/values?limit=2&&&W`, 200, `^\{"tagValues":\[\{[^}]*\},\{[^}]*\}\]`},
+		{"C6.2 codes", `/api/search/tag/status.code/values?W`, 200, `^\{"tagValues":\["0","1","2","error","ok","unset"\]`},
+		{"C6.2 no name", `/api/search/tag/service.name/values?W`, 200, `^\{"tagValues":\["","cons",`},
 		{"C7.5", `/api/metrics/summary?q={ }`, 404, ``},
 		{"prefix", `/tempo/api/search?q={ name = "A" }&&&W`, 200, `"traceID":"d400"`},
 
@@ -292,6 +294,10 @@ func jaegerStatements(t *testing.T, s *harness.Server) {
 		{"E6 v3", `/jaeger/api/v3/traces/a1`, 200, `^\{"result":\{"resourceSpans":`},
 		{"E6 v3 none", `/jaeger/api/v3/traces/fff`, 404, `No traces found`},
 		{"12.11", `/api/traces/a1`, 200, `^\{"batches":`},
+		{"E6 base64", `/jaeger/api/traces/AAAAAAAAAAAAAAAAAAAAoQ==`, 200, `"traceID":"00000000000000a1"`},
+		{"E6 calls", `/jaeger/api/metrics/calls?service=payment-service&groupByOperation=true`, 200, `^\{"name":"service_operation_call_rate","type":"GAUGE".*\{"name":"operation","value":"POST /pay"\}\],"metricPoints":\[\{"gaugeValue":\{"doubleValue":0\.0\d+\},"timestamp":"`},
+		{"E6 errors", `/jaeger/api/metrics/errors?service=payment-service`, 200, `"doubleValue":1\}`},
+		{"E6 latencies", `/jaeger/api/metrics/latencies?service=payment-service&quantile=0.95`, 200, `^\{"name":"service_latencies",.*"doubleValue":[34]\d\d\d\.`},
 		{"dependencies", `/jaeger/api/dependencies`, 200, `\{"parent":"frontend","child":"payment-service","callCount":1\}`},
 	} {
 		a, err := s.Do(t, http.MethodGet, st.target, nil, nil)

@@ -5,14 +5,16 @@
 //	search parameters -> TraceQL -> ids -> whole traces -> Jaeger's model as JSON
 //
 // search.go writes the TraceQL, model.go the JSON, v3.go the newer API, which speaks
-// OTLP, dependencies.go who calls whom. Every answer of the older API is an envelope of
+// OTLP, dependencies.go who calls whom, monitor.go the rates of the Monitor tab. Every answer of the older API is an envelope of
 // data and errors.
 package jaeger
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -24,6 +26,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/api"
 	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/promql"
 	"github.com/pharos-o11y/pharos/internal/query"
 	"github.com/pharos-o11y/pharos/internal/store"
 	"github.com/pharos-o11y/pharos/internal/traceql"
@@ -33,7 +36,8 @@ import (
 type Options struct {
 	Reader  store.TraceReader
 	Index   store.TraceIndex
-	Metrics store.MetricReader // of the service graph; nil: dependencies are counted from spans
+	Metrics store.MetricReader // derived from spans; nil: dependencies are counted from spans, and rates are not known
+	Engine  *promql.Engine     // over Metrics; nil means one with defaults
 	Door    *query.Door
 	Tenancy api.Tenancy
 	Logger  *slog.Logger // nil discards
@@ -51,6 +55,9 @@ func New(opts Options) *API {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
+	if opts.Engine == nil {
+		opts.Engine = promql.New(promql.Options{Logger: opts.Logger})
+	}
 	return &API{opts}
 }
 
@@ -65,6 +72,10 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		"/api/traces":                        v1.Handle(a.search),
 		"/api/traces/{id}":                   v1.Handle(a.trace),
 		"/api/dependencies":                  v1.Handle(a.dependencies),
+		"/api/metrics/calls":                 v1.Handle(a.calls),
+		"/api/metrics/errors":                v1.Handle(a.errorRates),
+		"/api/metrics/latencies":             v1.Handle(a.latencies),
+		"/api/metrics/minstep":               v1.Handle(a.minStep),
 		"/api/v3/services":                   v3.Handle(a.servicesV3),
 		"/api/v3/operations":                 v3.Handle(a.operationsV3),
 		"/api/v3/traces":                     v3.Handle(a.searchV3),
@@ -160,8 +171,8 @@ type operation struct {
 func (a *API) operationsOf(r *http.Request, service, kind string) ([]operation, error) {
 	text := "{ resource.service.name = " + quote(service) + " } | count_over_time() by (name, kind)"
 	if kind != "" {
-		if !slices.Contains([]string{"unspecified", "internal", "server", "client", "producer", "consumer"}, kind) {
-			return nil, api.Invalid("parameter 'spanKind' is %q; want server, client, producer, consumer or internal", kind)
+		if !isKind(kind) {
+			return nil, errKind(kind)
 		}
 		text = strings.Replace(text, " }", " && kind = "+kind+" }", 1)
 	}
@@ -197,6 +208,14 @@ func (a *API) operationsOf(r *http.Request, service, kind string) ([]operation, 
 		return strings.Compare(x.Kind, y.Kind)
 	})
 	return ops, err
+}
+
+func isKind(s string) bool {
+	return slices.Contains([]string{"unspecified", "internal", "server", "client", "producer", "consumer"}, s)
+}
+
+func errKind(s string) error {
+	return api.Invalid("parameter 'spanKind' is %q; want server, client, producer, consumer or internal", s)
 }
 
 func (a *API) operationNames(w http.ResponseWriter, r *http.Request) error {
@@ -238,9 +257,19 @@ func (traceNotFound) Error() string { return "trace not found" }
 // Unwrap makes it a 404.
 func (traceNotFound) Unwrap() error { return store.ErrNotFound }
 
+// parseTraceID reads an id in hex or, as newer clients write it, in base64.
+func parseTraceID(s string) (model.TraceID, error) {
+	for _, enc := range [...]*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
+		if b, err := enc.DecodeString(s); err == nil && len(b) == len(model.TraceID{}) && strings.HasSuffix(s, "=") {
+			return model.TraceID(b), nil
+		}
+	}
+	return model.ParseTraceID(s)
+}
+
 // oneTrace reads the trace that the path names.
 func (a *API) oneTrace(r *http.Request, hint model.TimeRange) (ptrace.Traces, error) {
-	id, err := model.ParseTraceID(r.PathValue("id"))
+	id, err := parseTraceID(r.PathValue("id"))
 	if err != nil {
 		return ptrace.Traces{}, err
 	}
@@ -280,7 +309,7 @@ func (a *API) search(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	found, err := a.find(r, s)
+	found, missed, err := a.find(r, s)
 	if err != nil {
 		return err
 	}
@@ -288,18 +317,30 @@ func (a *API) search(w http.ResponseWriter, r *http.Request) error {
 	for i, td := range found {
 		out[i] = newTrace(td)
 	}
-	return writeJSON(w, r, envelope{Data: out})
+	answer := envelope{Data: out}
+	if missed {
+		answer.Errors = []answerError{{Msg: fmt.Sprintf("only the newest %d traces that match the rest were asked for %s; narrow the search", maxLimit, tagTraceState)}}
+	}
+	return writeJSON(w, r, answer)
 }
 
-// find runs a search and reads the traces it finds, newest first.
-func (a *API) find(r *http.Request, s *search) ([]ptrace.Traces, error) {
-	var out []ptrace.Traces
-	err := a.do(r, s.expr.String(), func(ctx context.Context, tenant model.Tenant, acct *store.Account) error {
-		res, err := traceql.Search(ctx, a.Reader, tenant, s.expr, traceql.Params{Range: s.when, Limit: s.limit, SpansPerSpanset: 1, Account: acct})
+// find runs a search and reads the traces it finds, newest first. missed tells that there
+// may be more which were not looked at.
+func (a *API) find(r *http.Request, s *search) (out []ptrace.Traces, missed bool, err error) {
+	p := traceql.Params{Range: s.when, Limit: s.limit, SpansPerSpanset: 1}
+	if s.state != "" {
+		p.Limit, p.SpansPerSpanset = maxLimit, maxSpans
+	}
+	err = a.do(r, s.expr.String(), func(ctx context.Context, tenant model.Tenant, acct *store.Account) error {
+		p.Account = acct
+		res, err := traceql.Search(ctx, a.Reader, tenant, s.expr, p)
 		if err != nil {
 			return err
 		}
 		for _, t := range res.Traces {
+			if len(out) == s.limit {
+				return nil
+			}
 			td, err := a.Reader.Trace(ctx, tenant, t.ID, model.TimeRange{From: t.Start, To: t.Start + t.Duration + 1}, acct)
 			if errors.Is(err, store.ErrNotFound) {
 				continue // dropped by retention since
@@ -307,11 +348,37 @@ func (a *API) find(r *http.Request, s *search) ([]ptrace.Traces, error) {
 			if err != nil {
 				return err
 			}
-			out = append(out, td)
+			if s.state == "" || hasState(td, t.Spansets, s.state) {
+				out = append(out, td)
+			}
 		}
+		missed = s.state != "" && res.Matched > len(res.Traces)
 		return nil
 	})
-	return out, err
+	return out, missed, err
+}
+
+// maxSpans is how many spans of a trace are asked for their trace state.
+const maxSpans = 100_000
+
+// hasState reports whether one of the spans in sets has this trace state.
+func hasState(td ptrace.Traces, sets []traceql.Spanset, state string) bool {
+	matched := map[model.SpanID]bool{}
+	for _, set := range sets {
+		for i := range set.Spans {
+			matched[set.Spans[i].ID] = true
+		}
+	}
+	for _, rs := range td.ResourceSpans().All() {
+		for _, ss := range rs.ScopeSpans().All() {
+			for _, s := range ss.Spans().All() {
+				if s.TraceState().AsRaw() == state && matched[model.SpanID(s.SpanID())] {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // byIDs answers a search for ids; those that are missing are errors beside the data.
@@ -320,7 +387,7 @@ func (a *API) byIDs(w http.ResponseWriter, r *http.Request, ids []string) error 
 	data := []*traceJSON{}
 	err := a.do(r, "traces "+strings.Join(ids, " "), func(ctx context.Context, tenant model.Tenant, acct *store.Account) error {
 		for _, text := range ids {
-			id, err := model.ParseTraceID(text)
+			id, err := parseTraceID(text)
 			if err != nil {
 				return err
 			}

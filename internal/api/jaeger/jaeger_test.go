@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -125,7 +126,16 @@ func TestAPI(t *testing.T) {
 		{"/api/traces", v("traceID", "xyz"), 400, `"code":400,"msg":"invalid id`},
 		{"/api/traces", v("traceID", "123"), 200, `^\{"data":\[\],.*"errors":\[\{"msg":"trace not found"`},
 
+		{"/api/traces", v("service", "frontend", "tag", "w3c.tracestate:a=b"), 200, none},
 		{"/api/traces/a1", nil, 200, a1},
+		{"/api/traces/AAAAAAAAAAAAAAAAAAAAoQ==", nil, 200, a1}, // base64
+		{"/api/traces", v("traceID", "AAAAAAAAAAAAAAAAAAAAoQ=="), 200, a1},
+		{"/api/traces/AAAAAAAAAAAAAAAAAAAAow==", nil, 404, `trace not found`},
+		{"/api/traces/AAAA=", nil, 400, `"code":400`},
+
+		{"/api/metrics/minstep", nil, 200, `^\{"data":1,"total":0,"limit":0,"offset":0,"errors":null\}`},
+		{"/api/metrics/calls", nil, 400, `parameter 'service' is required`},
+		{"/api/metrics/calls", v("service", "x"), 501, `"code":501,"msg":"metrics of services: not supported`},
 		{"/api/traces/a1", v("raw", "true", "start", "1795466574000000", "end", "1795466634000000"), 200, a1},
 		{"/api/traces/a1", v("prettyPrint", "false"), 200, a1},
 		{"/api/traces/a1", nil, 200, `"operationName":"GET /cart","references":\[\],"startTime":1795466604000000,"duration":3000000,`},
@@ -168,6 +178,139 @@ func TestAPI(t *testing.T) {
 				t.Errorf("body does not match %s:\n%s", tt.want, w.Body)
 			}
 		})
+	}
+}
+
+// TestTraceState searches by a field that TraceQL does not have: it is the span's that
+// matches the rest.
+func TestTraceState(t *testing.T) {
+	s := storetest.NewTraces()
+	td := ptrace.NewTraces()
+	for i := range 5 {
+		rs := td.ResourceSpans().AppendEmpty()
+		rs.Resource().Attributes().PutStr("service.name", "shop")
+		for j, name := range []string{"in", "out"} {
+			sp := rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+			sp.SetTraceID(pcommon.TraceID{1, 15: byte(i)})
+			sp.SetSpanID(pcommon.SpanID{1, 7: byte(j)})
+			sp.SetName(name)
+			sp.SetStartTimestamp(pcommon.Timestamp(fixtureSecond*1e9 + i))
+			sp.SetEndTimestamp(pcommon.Timestamp(fixtureSecond*1e9 + i))
+			if name == "in" && i%2 == 0 {
+				sp.TraceState().FromRaw("a=b,c=d")
+			}
+		}
+	}
+	if err := s.Append(t.Context(), model.DefaultTenant, storetest.Spans(td)); err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	New(Options{Reader: s, Index: s, Door: query.New(query.Options{}), Now: func() time.Time { return time.Unix(fixtureSecond+30, 0) }}).Register(mux, "/jaeger")
+	for _, tt := range []struct {
+		q    url.Values
+		want []string
+	}{
+		{url.Values{"tag": {"w3c.tracestate:a=b,c=d"}}, []string{"4", "2", "0"}},
+		{url.Values{"tags": {`{"w3c.tracestate":"a=b,c=d"}`}, "limit": {"2"}}, []string{"4", "2"}},
+		{url.Values{"tag": {"w3c.tracestate:a=b,c=d"}, "operation": {"in"}}, []string{"4", "2", "0"}},
+		{url.Values{"tag": {"w3c.tracestate:a=b,c=d"}, "operation": {"out"}}, nil},
+		{url.Values{"tag": {"w3c.tracestate:a=b"}}, nil},
+	} {
+		tt.q.Set("service", "shop")
+		var answer struct {
+			Data   []struct{ TraceID string }
+			Errors []any
+		}
+		if err := json.Unmarshal(get(t, mux, "/jaeger/api/traces", tt.q).Body.Bytes(), &answer); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, tr := range answer.Data {
+			got = append(got, tr.TraceID[len(tr.TraceID)-1:])
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" || answer.Errors != nil {
+			t.Errorf("%v (-want +got):\n%s%v", tt.q, diff, answer.Errors)
+		}
+	}
+}
+
+// TestMonitor asks for rates as the Monitor tab does.
+func TestMonitor(t *testing.T) {
+	m := storetest.NewMetrics()
+	end := int64(fixtureSecond+30) * 1000
+	series := func(name, service, op, kind, more string, perSecond float64) store.SeriesWrite {
+		ls := map[string]string{model.MetricName: name, "service": service, "span_name": op, "span_kind": "SPAN_KIND_" + kind}
+		if k, v, ok := strings.Cut(more, "="); ok {
+			ls[k] = v
+		}
+		w := store.SeriesWrite{Labels: model.LabelsFromMap(ls)}
+		for at := end - 1800_000; at <= end; at += 10_000 {
+			w.Samples = append(w.Samples, store.Sample{Time: at, Value: perSecond * float64(at-end+1800_000) / 1000})
+		}
+		return w
+	}
+	const ok, failed = "status_code=STATUS_CODE_UNSET", "status_code=STATUS_CODE_ERROR"
+	const latency = "traces_spanmetrics_latency_bucket"
+	err := m.Append(t.Context(), model.DefaultTenant, &store.MetricBatch{Series: []store.SeriesWrite{
+		series(callsMetric, "shop", "GET /", "SERVER", ok, 3),
+		series(callsMetric, "shop", "GET /", "SERVER", failed, 1),
+		series(callsMetric, "shop", "GET /x", "SERVER", ok, 4),
+		series(callsMetric, "shop", "SELECT", "CLIENT", ok, 7),
+		series(callsMetric, "soap", "idle", "SERVER", ok, 0),
+		series(latency, "shop", "GET /", "SERVER", "le=0.5", 0),
+		series(latency, "shop", "GET /", "SERVER", "le=1", 4),
+		series(latency, "shop", "GET /", "SERVER", "le=+Inf", 4),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := server(t, api.Tenancy{}, m)
+	point := func(v string) string {
+		return `"metricPoints":[{"gaugeValue":{"doubleValue":` + v + `},"timestamp":"2026-11-23T20:43:54Z"}]`
+	}
+	one := func(op, v string) string {
+		if op != "" {
+			op = `,{"name":"operation","value":"` + op + `"}`
+		}
+		return `{"labels":[{"name":"service_name","value":"shop"}` + op + `],` + point(v) + `}`
+	}
+	for _, tt := range []struct {
+		path string
+		more string
+		code int
+		want string
+	}{
+		{"calls", "", 200, `{"name":"service_call_rate","type":"GAUGE","help":"calls/sec, grouped by service","metrics":[` + one("", "8") + `]}`},
+		{"calls", "&groupByOperation=true", 200, `{"name":"service_operation_call_rate","type":"GAUGE","help":"calls/sec, grouped by service & operation","metrics":[` + one("GET /", "4") + "," + one("GET /x", "4") + `]}`},
+		{"calls", "&spanKind=client&spanKind=server", 200, one("", "15")},
+		{"calls", "&spanKind=consumer", 200, `"metrics":[]}`},
+		{"calls", "&spanKind=foo", 400, `parameter 'spanKind'`},
+		{"calls", "&step=0", 400, `parameter 'step' is 0 ms`},
+		{"calls", "&step=1&lookback=86400000", 400, `at most 11000 steps`},
+		{"calls", "&groupByOperation=perhaps", 400, `parameter 'groupByOperation'`},
+		{"calls", "&ratePer=x", 400, `parameter 'ratePer'`},
+		{"errors", "", 200, `{"name":"service_error_rate","type":"GAUGE","help":"error rate, computed as a fraction of errors/sec over calls/sec, grouped by service","metrics":[` + one("", "0.125") + `]}`},
+		{"errors", "&groupByOperation=1", 200, one("GET /", "0.25") + "," + one("GET /x", "0")},
+		{"latencies", "&quantile=0.5", 200, `{"name":"service_latencies","type":"GAUGE","help":"0.5th quantile latency, grouped by service","metrics":[` + one("", "750") + `]}`},
+		{"latencies", "&quantile=0.95&groupByOperation=true", 200, `{"name":"service_operation_latencies","type":"GAUGE","help":"0.95th quantile latency, grouped by service & operation","metrics":[` + one("GET /", "975") + `]}`},
+		{"latencies", "", 400, `parameter 'quantile'`},
+		{"latencies", "&quantile=2", 400, `parameter 'quantile'`},
+	} {
+		q, err := url.ParseQuery("service=shop&service=s.*p" + tt.more + "&lookback=0&ratePer=600000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := get(t, h, "/jaeger/api/metrics/"+tt.path, q)
+		if body := strings.ReplaceAll(w.Body.String(), `\u0026`, "&"); w.Code != tt.code || !strings.Contains(body, tt.want) {
+			t.Errorf("%s%s: %d %s\nwant %d %s", tt.path, tt.more, w.Code, body, tt.code, tt.want)
+		}
+	}
+	q := url.Values{"service": {"soap"}, "lookback": {"60000"}, "step": {"20000"}}
+	if w := get(t, h, "/jaeger/api/metrics/calls", q); strings.Count(w.Body.String(), "gaugeValue") != 4 {
+		t.Errorf("four steps: %s", w.Body)
+	}
+	if w := get(t, h, "/jaeger/api/metrics/errors", q); !strings.Contains(w.Body.String(), `"metrics":[]`) {
+		t.Errorf("of no calls no share fails: %s", w.Body)
 	}
 }
 

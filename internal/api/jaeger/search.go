@@ -23,6 +23,7 @@ type search struct {
 	expr  *traceql.Expr
 	when  model.TimeRange
 	limit int
+	state string // trace state of the span that matches expr, which TraceQL does not know; "" for any
 }
 
 // terms is what one span of a trace must be like.
@@ -73,8 +74,16 @@ func (a *API) searchOf(q url.Values) (*search, error) {
 	if s.when, err = a.window(q); err != nil {
 		return nil, err
 	}
+	return s, s.take(&t)
+}
+
+// take makes the query of t.
+func (s *search) take(t *terms) error {
+	s.state = t.tags[tagTraceState]
+	delete(t.tags, tagTraceState)
+	var err error
 	s.expr, err = t.parse()
-	return s, err
+	return err
 }
 
 // parse makes the query: one span holds all of it.

@@ -58,7 +58,7 @@ func (a *API) searchV3(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	found, err := a.find(r, s)
+	found, _, err := a.find(r, s)
 	if err != nil {
 		return err
 	}
@@ -132,6 +132,5 @@ func searchOfV3(q url.Values) (*search, error) {
 	if ok && n > 0 {
 		s.limit = int(min(n, maxLimit))
 	}
-	s.expr, err = t.parse()
-	return s, err
+	return s, s.take(&t)
 }
