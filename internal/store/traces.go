@@ -121,9 +121,14 @@ type SpanSelector struct {
 	Events   bool
 	Links    bool
 
-	// Newer, if set, is raised by the reader while it reads: a trace that has a span that
-	// starts before it is of no more use, and need not be yielded.
+	// Newer, if set, asks for the newest traces first, and is raised by the reader while it
+	// reads: a trace that has a span that starts before it is of no more use, and need not
+	// be yielded.
 	Newer *atomic.Int64
+	// Settled, if set besides Newer, is lowered by the store while it yields: every trace
+	// that starts after it, and is of use, has been yielded before. So the reader knows some
+	// of the newest traces before the end. A batch may be empty to tell of it.
+	Settled *atomic.Int64
 
 	Account *Account
 }
@@ -199,7 +204,8 @@ type TraceReader interface {
 	// The result belongs to the caller.
 	Trace(ctx context.Context, tenant model.Tenant, id model.TraceID, hint model.TimeRange, acct *Account) (ptrace.Traces, error)
 
-	// Scan yields the traces of tenant that match sel in order of trace id.
+	// Scan yields the traces of tenant that match sel, each once: in order of trace id, or,
+	// with sel.Newer, the newest first as far as that is cheap for the store.
 	//
 	// Shape: a batch holds whole traces, about 4,096 spans of them or one bigger trace.
 	// Spans of one trace that lie in different parts are merged and duplicates dropped.

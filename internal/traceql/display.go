@@ -2,6 +2,8 @@ package traceql
 
 import (
 	"slices"
+
+	"github.com/pharos-o11y/pharos/internal/store"
 )
 
 // display shows one attribute of matching spans.
@@ -55,10 +57,12 @@ func (p *plan) bindDisplay(pl *pipeline) {
 // twoScans reports whether results show more than is needed to find them.
 func (p *plan) twoScans() bool { return len(p.later) > 0 || p.laterChildren.any() }
 
-// wantLater makes the selector ask for everything that is shown.
-func (p *plan) wantLater() {
-	p.sel.Attrs = append(p.sel.Attrs, p.later...)
-	p.wantChildren(p.laterChildren)
+// withLater returns sel, which then asks for everything that is shown.
+func (p *plan) withLater(sel store.SpanSelector) store.SpanSelector {
+	sel.Attrs = append(sel.Attrs[:len(sel.Attrs):len(sel.Attrs)], p.later...)
+	sel.Events = sel.Events || p.laterChildren.events
+	sel.Links = sel.Links || p.laterChildren.links
+	return sel
 }
 
 // key returns the name of a in results: intrinsics canonically, attributes unscoped.

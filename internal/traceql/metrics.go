@@ -20,6 +20,11 @@ type MetricParams struct {
 	Instant    bool           // one value for the whole of [Start, End], Step is ignored
 	Exemplars  int            // most exemplars of a range query; 0 means 100
 	Account    *store.Account // of the query; may be nil
+
+	// Partial, if set, takes what the series are so far, all of them each time. It is not
+	// asked where a series may vanish again: behind topk, comparisons and between two metrics
+	// functions, and by compare().
+	Partial *Partial[Series]
 }
 
 // Series is one line of a metrics result.
@@ -159,6 +164,9 @@ func Metrics(ctx context.Context, r store.TraceReader, tenant model.Tenant, e *E
 		return nil, fmt.Errorf("%w: step of %s is too small, it makes %d intervals of at most %d", ErrParse, time.Duration(g.step), g.n, MaxIntervals)
 	}
 	run := &metricRun{reader: r, tenant: tenant, grid: g, acct: p.Account, exemplars: exemplarLimit(e, p)}
+	if q, ok := e.meter.(*metricQuery); ok && len(q.second) == 0 {
+		run.partial = p.Partial
+	}
 	defer func() { p.Account.Drop(run.held) }()
 	lines, err := run.eval(ctx, e.meter)
 	if err != nil {
@@ -194,6 +202,7 @@ type metricRun struct {
 	grid      grid
 	acct      *store.Account
 	exemplars int
+	partial   *Partial[Series]
 	held      int64
 }
 

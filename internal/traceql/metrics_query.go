@@ -125,8 +125,24 @@ func (m *metricRun) query(ctx context.Context, q *metricQuery) ([]line, error) {
 		if err := k.batch(f); err != nil {
 			return nil, err
 		}
+		if err := k.tell(); err != nil {
+			return nil, err
+		}
 	}
 	return k.lines(), nil
+}
+
+// tell hands over the series so far, if it is time to.
+func (k *meter) tell() error {
+	if !k.run.partial.due() {
+		return nil
+	}
+	size := int64(8 * k.run.grid.n * len(k.groups))
+	if err := k.run.acct.Hold(size); err != nil {
+		return err
+	}
+	defer k.run.acct.Drop(size)
+	return k.run.partial.Take(k.run.series(k.lines()))
 }
 
 func (k *meter) batch(f *frame) error {
@@ -315,7 +331,7 @@ func (k *meter) labels(key groupKey) []KeyValue {
 	return out
 }
 
-// lines turns groups into lines.
+// lines turns groups into lines. The groups stay as they are.
 func (k *meter) lines() []line {
 	var out []line
 	for _, g := range k.groups {
@@ -325,11 +341,13 @@ func (k *meter) lines() []line {
 		}
 		switch k.q.fn {
 		case fnRate:
+			l.values = slices.Clone(g.values)
 			seconds := float64(k.run.grid.step) / float64(time.Second)
 			for i := range l.values {
 				l.values[i] /= seconds
 			}
 		case fnSum, fnAvg:
+			l.values = slices.Clone(g.values)
 			for i := range l.values {
 				l.values[i] += g.carry[i]
 				if k.q.fn == fnAvg {

@@ -20,12 +20,26 @@ type Params struct {
 	Limit           int             // traces returned, the newest; 0 means 20
 	SpansPerSpanset int             // spans returned of each spanset; 0 means 3
 	Account         *store.Account  // of the query; may be nil
+
+	// Partial, if set, takes traces while the search goes on, newest first, each once: those
+	// of which it is certain that the result has them, so that none is ever taken back. With
+	// order_by nothing is certain before the end.
+	Partial *Partial[Trace]
 }
+
+// Partial takes results of a query before its end, between two batches of rows.
+type Partial[T any] struct {
+	Due  func() bool     // reports whether it is time to
+	Take func([]T) error // an error ends the query
+}
+
+// due reports whether p takes results now.
+func (p *Partial[T]) due() bool { return p != nil && p.Due() }
 
 // SearchResult is what a search found.
 type SearchResult struct {
 	Traces    []Trace // newest first, unless the query says order_by
-	Matched   int     // traces that matched; more than Limit says that there are more, not how many
+	Matched   int     // traces that matched, of those looked at: at least Limit if there may be more
 	Inspected int     // traces looked at
 }
 
@@ -95,64 +109,49 @@ func Search(ctx context.Context, r store.TraceReader, tenant model.Tenant, e *Ex
 	if pl.sel.TraceIDs != nil && len(pl.sel.TraceIDs) == 0 {
 		return SearchResult{}, nil
 	}
-	s := &searcher{plan: pl, params: p, order: by, bare: e.bare}
+	s := &searcher{reader: r, tenant: tenant, plan: pl, sel: pl.sel, params: p, order: by, bare: e.bare}
 	if by.newest() {
-		pl.sel.Newer = new(atomic.Int64)
-		pl.sel.Newer.Store(math.MinInt64)
+		s.sel.Newer = newMark(math.MinInt64)
+		s.sel.Settled = newMark(math.MaxInt64)
 	}
 	defer func() { p.Account.Drop(s.held) }()
-	if pl.twoScans() && !e.bare {
-		return s.twice(ctx, r, tenant)
-	}
-	if err := s.scan(ctx, r, tenant); err != nil {
+	s.idsOnly = pl.twoScans() && !e.bare
+	if err := s.scan(ctx); err != nil {
 		return SearchResult{}, err
 	}
-	return s.result(), nil
+	return s.result(ctx)
+}
+
+func newMark(t int64) *atomic.Int64 {
+	m := new(atomic.Int64)
+	m.Store(t)
+	return m
 }
 
 // searcher collects the newest matching traces, or the first of another order.
 type searcher struct {
+	reader  store.TraceReader
+	tenant  model.Tenant
 	plan    *plan
+	sel     store.SpanSelector
 	params  Params
 	order   order
 	bare    bool // describe traces only
-	idsOnly bool // first of two scans: remember ids, build nothing
+	idsOnly bool // the scan only finds traces: what is shown of them is read when they are certain
 
 	best      traceHeap
+	certain   []Trace // the first of the result
+	known     int     // so many of best they are
+	settled   int64   // [store.SpanSelector.Settled] when it was looked at last
 	matched   int
 	inspected int
 	held      int64 // bytes charged to the account
 }
 
-// twice finds the traces with the columns that decide, then reads those few again with
-// all that is shown.
-func (s *searcher) twice(ctx context.Context, r store.TraceReader, tenant model.Tenant) (SearchResult, error) {
-	s.idsOnly = true
-	if err := s.scan(ctx, r, tenant); err != nil {
-		return SearchResult{}, err
-	}
-	matched, inspected := s.matched, s.inspected
-	if matched == 0 {
-		return s.result(), nil
-	}
-	ids := make([]model.TraceID, 0, len(s.best))
-	for i := range s.best {
-		ids = append(ids, s.best[i].ID)
-	}
-	s.plan.sel.TraceIDs = sortIDs(ids)
-	s.plan.sel.Where, s.plan.sel.Newer = nil, nil
-	s.plan.wantLater()
-	s.best, s.idsOnly = s.best[:0], false
-	if err := s.scan(ctx, r, tenant); err != nil {
-		return SearchResult{}, err
-	}
-	s.matched, s.inspected = matched, inspected
-	return s.result(), nil
-}
-
-func (s *searcher) scan(ctx context.Context, r store.TraceReader, tenant model.Tenant) error {
+func (s *searcher) scan(ctx context.Context) error {
 	f := newFrame(s.plan.slots, s.plan.filters)
-	for rows, err := range r.Scan(ctx, tenant, s.plan.sel) {
+	s.settled = math.MaxInt64
+	for rows, err := range s.reader.Scan(ctx, s.tenant, s.sel) {
 		if err != nil {
 			return fmt.Errorf("search traces: %w", err)
 		}
@@ -160,8 +159,72 @@ func (s *searcher) scan(ctx context.Context, r store.TraceReader, tenant model.T
 		if err := s.batch(f); err != nil {
 			return fmt.Errorf("search traces: %w", err)
 		}
+		if err := s.tell(ctx); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// tell hands over the traces that have become certain, if it is time to.
+func (s *searcher) tell(ctx context.Context) error {
+	if s.params.Partial == nil || s.sel.Settled == nil {
+		return nil
+	}
+	settled := s.sel.Settled.Load()
+	if settled == s.settled || !s.params.Partial.due() {
+		return nil
+	}
+	s.settled = settled
+	n := len(s.certain)
+	if err := s.settle(ctx, func(t *ranked) bool { return t.Start > settled }); err != nil || len(s.certain) == n {
+		return err
+	}
+	return s.params.Partial.Take(s.certain[n:])
+}
+
+// settle appends to the certain traces the next ones of the best, as long as known says so.
+func (s *searcher) settle(ctx context.Context, known func(*ranked) bool) error {
+	order := make([]*ranked, len(s.best))
+	for i := range s.best {
+		order[i] = &s.best[i]
+	}
+	slices.SortFunc(order, func(a, b *ranked) int { return compareRanked(b, a) })
+	var next []Trace
+	for _, t := range order[s.known:] {
+		if !known(t) {
+			break
+		}
+		next = append(next, t.Trace)
+	}
+	s.known += len(next)
+	if s.idsOnly && len(next) > 0 {
+		var err error
+		if next, err = s.read(ctx, next); err != nil {
+			return err
+		}
+	}
+	s.certain = append(s.certain, next...)
+	return nil
+}
+
+// read reads all that is shown of traces that match.
+func (s *searcher) read(ctx context.Context, traces []Trace) ([]Trace, error) {
+	var ids []model.TraceID
+	for i := range traces {
+		ids = append(ids, traces[i].ID)
+	}
+	d := &searcher{reader: s.reader, tenant: s.tenant, plan: s.plan, sel: s.plan.withLater(s.sel), params: s.params, order: s.order}
+	d.sel.TraceIDs = sortIDs(ids)
+	d.sel.Where, d.sel.Newer, d.sel.Settled = nil, nil, nil
+	d.params.Limit = len(traces)
+	err := d.scan(ctx)
+	s.held += d.held
+	if err != nil {
+		return nil, err
+	}
+	res, err := d.result(ctx)
+	return res.Traces, err
 }
 
 func (s *searcher) batch(f *frame) error {
@@ -222,9 +285,6 @@ func (s *searcher) found(f *frame, t int, sets []set) error {
 	s.params.Account.Matched(rows)
 	start := f.info(t).start
 	tr := ranked{Trace{ID: f.rows.TraceID[f.bounds[t]], Start: start}, s.order.rank(f, sets), s.order.oldest}
-	if s.plan.sel.Newer != nil && s.matched > s.params.Limit { // from here on it is known that there are more
-		defer func() { s.plan.sel.Newer.Store(s.best[0].Start) }()
-	}
 	if len(s.best) == s.params.Limit && compareRanked(&tr, &s.best[0]) <= 0 {
 		return nil
 	}
@@ -243,23 +303,25 @@ func (s *searcher) found(f *frame, t int, sets []set) error {
 	s.held += size
 	if len(s.best) < s.params.Limit {
 		heap.Push(&s.best, tr)
-		return nil
+	} else {
+		old := s.best[0].size()
+		s.params.Account.Drop(old)
+		s.held -= old
+		s.best[0] = tr
+		heap.Fix(&s.best, 0)
 	}
-	old := s.best[0].size()
-	s.params.Account.Drop(old)
-	s.held -= old
-	s.best[0] = tr
-	heap.Fix(&s.best, 0)
+	if s.sel.Newer != nil && len(s.best) == s.params.Limit {
+		s.sel.Newer.Store(s.best[0].Start)
+	}
 	return nil
 }
 
-func (s *searcher) result() SearchResult {
-	slices.SortFunc(s.best, func(a, b ranked) int { return compareRanked(&b, &a) })
+// result ends the search.
+func (s *searcher) result(ctx context.Context) (SearchResult, error) {
 	out := SearchResult{Matched: s.matched, Inspected: s.inspected}
-	for i := range s.best {
-		out.Traces = append(out.Traces, s.best[i].Trace)
-	}
-	return out
+	err := s.settle(ctx, func(*ranked) bool { return true })
+	out.Traces = s.certain
+	return out, err
 }
 
 // compareNewest orders traces by start, then id.

@@ -34,7 +34,8 @@ func (s *Store) Caps() store.TraceCaps { return store.TraceCaps{} }
 // over them in step: a window of trace ids is as wide as every group under its cursor
 // covers. In a window, the groups in and near the range say which traces qualify, from
 // as few columns as possible; only for those are the spans gathered, from all sources.
-// Big scans are cut into shards of trace ids that run side by side (shard.go).
+// A scan for the newest traces makes several passes, each for the traces of some sources
+// (pass.go). Big passes are cut into shards of trace ids that run side by side (shard.go).
 func (s *Store) Scan(ctx context.Context, tenant model.Tenant, sel store.SpanSelector) iter.Seq2[*store.SpanRows, error] {
 	return func(yield func(*store.SpanRows, error) bool) {
 		if err := ctx.Err(); err != nil {
@@ -48,16 +49,16 @@ func (s *Store) Scan(ctx context.Context, tenant model.Tenant, sel store.SpanSel
 			stopped = !yield(rows, nil)
 			return !stopped
 		}
-		err := s.scanShards(ctx, snap, sel, emit)
+		err := s.scanPasses(ctx, snap, sel, emit)
 		if err != nil && !stopped {
 			yield(nil, err)
 		}
 	}
 }
 
-// scanShard hands the traces of one shard to emit, until that returns false.
-func (s *Store) scanShard(ctx context.Context, snap *snapshot, sel store.SpanSelector, sh shard, emit func(*store.SpanRows) bool) error {
-	q, err := s.newScan(snap, sel, sh)
+// scanShard hands the traces of one shard of a pass to emit, until that returns false.
+func (s *Store) scanShard(ctx context.Context, snap *snapshot, sel store.SpanSelector, ps passes, sh shard, emit func(*store.SpanRows) bool) error {
+	q, err := s.newScan(snap, sel, ps, sh)
 	if err != nil {
 		return err
 	}
@@ -71,7 +72,7 @@ func (s *Store) scanShard(ctx context.Context, snap *snapshot, sel store.SpanSel
 			if q.tooOld(c.start) {
 				continue
 			}
-			if err := q.gather(c.id); err != nil {
+			if err := q.gather(c); err != nil {
 				return err
 			}
 			if !q.handOut(emit) {
@@ -103,7 +104,7 @@ func (q *scan) handOut(emit func(*store.SpanRows) bool) bool {
 }
 
 // tooOld reports whether the reader has no use for a trace with a span that starts at
-// start.
+// start, or before.
 func (q *scan) tooOld(start int64) bool {
 	return q.sel.Newer != nil && start < q.sel.Newer.Load()
 }
@@ -117,6 +118,8 @@ type scan struct {
 	out     *rowBuilder
 	full    []*store.SpanRows // complete batches
 	sources []*scanSource
+	pass    int           // looks for the traces of the sources of this pass
+	homes   []home        // reused
 	batch   int           // spans after which a batch ends
 	high    model.TraceID // the end of the window
 	floor   model.TraceID // ids up to it are done, if begun
@@ -133,7 +136,7 @@ type scanSource struct {
 	metas   []groupMeta
 	mem     *group
 	inRange bool // some span may overlap the range
-	near    bool // its spans take part in judging Where: they are near the range
+	pass    int  // that looks for its traces; -1 for none: its spans are far from the range
 	i       int
 	open    map[int]*scanGroup
 
@@ -154,9 +157,9 @@ type scanGroup struct {
 	looked  bool // for the filter
 }
 
-func (s *Store) newScan(snap *snapshot, sel store.SpanSelector, sh shard) (*scan, error) {
+func (s *Store) newScan(snap *snapshot, sel store.SpanSelector, ps passes, sh shard) (*scan, error) {
 	q := &scan{
-		batch: batchRows,
+		batch: batchRows, pass: sh.pass,
 		store: s, sel: sel, res: newResources(),
 		floor: sh.after, begun: !sh.first, ceil: sh.upTo, bounded: !sh.last,
 	}
@@ -171,20 +174,10 @@ func (s *Store) newScan(snap *snapshot, sel store.SpanSelector, sh shard) (*scan
 	if sel.Range.Empty() {
 		return q, nil
 	}
-	nearby := nearby(sel.Range)
-	q.nearby = nearby
-	for _, p := range snap.view.Parts {
-		st := p.Stats()
+	q.nearby = nearby(sel.Range)
+	for i, o := range snap.origins() {
 		q.sources = append(q.sources, &scanSource{
-			part: p, metas: p.Data.groups,
-			inRange: sel.Range.Overlaps(st.MinTime, st.MaxTime), near: nearby.Overlaps(st.MinTime, st.MaxTime),
-		})
-	}
-	for _, g := range snap.mem {
-		meta := groupMeta{rows: g.len(), first: g.first(), last: g.last(), minStart: g.times.lo, maxEnd: g.times.hi}
-		q.sources = append(q.sources, &scanSource{
-			mem: g, metas: []groupMeta{meta},
-			inRange: sel.Range.Overlaps(g.times.lo, g.times.hi), near: nearby.Overlaps(g.times.lo, g.times.hi),
+			part: o.part, metas: o.metas, mem: o.mem, inRange: sel.Range.Overlaps(o.first, o.last), pass: ps.of[i],
 		})
 	}
 	for _, src := range q.sources {
@@ -247,7 +240,7 @@ func (q *scan) advance() {
 
 // next closes the current group of src.
 func (q *scan) next(src *scanSource) {
-	if _, ok := src.open[src.i]; !ok && src.near {
+	if _, ok := src.open[src.i]; !ok && src.pass == q.pass {
 		q.sel.Account.Skipped(1)
 	}
 	q.close(src, src.i)
@@ -285,112 +278,112 @@ func (q *scan) seekTo(src *scanSource, id model.TraceID) {
 	src.i = to
 }
 
-// windowEnd returns the end of the next window; false when no source in the range has more.
+// windowEnd returns the end of the next window; false when no source of the pass has more,
+// or none in the range.
 func (q *scan) windowEnd() (hi model.TraceID, ok bool) {
 	alive := false
 	for _, src := range q.sources {
-		if !src.near || src.done() {
+		if src.done() {
 			continue
 		}
 		alive = alive || src.inRange
+		if src.pass != q.pass {
+			continue
+		}
 		if last := src.metas[src.i].last; !ok || last.Compare(hi) < 0 {
 			hi, ok = last, true
 		}
 	}
-	return hi, alive
+	return hi, ok && alive
 }
 
-// candidate is a trace that may qualify. start is that of one of its spans, and before or
-// at those of the others that lie in the same group.
+// candidate is a trace that may qualify.
 type candidate struct {
-	id    model.TraceID
-	start int64
+	id      model.TraceID
+	start   int64 // of one of its spans, at or before those of others in the same group; known if [store.SpanSelector.Newer] is set
+	inRange bool  // a span is known that overlaps the range
 }
 
 func compareCandidates(a, b candidate) int {
 	return cmp.Or(a.id.Compare(b.id), cmp.Compare(a.start, b.start))
 }
 
-// candidates returns, sorted, the traces in the window up to hi that qualify: some span
-// satisfies Where, and some span overlaps the range.
+// candidates returns, sorted, the traces in the window up to hi of which a source of the
+// pass holds a span that satisfies Where, or, without Where, one that overlaps the range.
 func (q *scan) candidates(hi model.TraceID) ([]candidate, error) {
-	var matching []candidate
-	all := len(q.where.any) == 0
-	if !all {
-		err := q.each(hi, q.nearby, q.judge, func(sg *scanGroup, t int) bool {
-			from, to := sg.g.run(t)
-			return slices.Contains(sg.match[from:to], true)
-		}, &matching)
-		if err != nil || len(matching) == 0 {
-			return nil, err
-		}
+	times, prepare, found := q.sel.Range, q.locate, q.inRange
+	if len(q.where.any) > 0 {
+		times, prepare, found = q.nearby, q.judge, q.matches
 	}
-	var found []candidate
-	err := q.each(hi, q.sel.Range, q.locate, func(sg *scanGroup, t int) bool {
-		from, to := sg.g.run(t)
-		if q.tooOld(intAt(sg.g.ints[iStart], from)) {
-			return false
-		}
-		if !all {
-			_, ok := slices.BinarySearchFunc(matching, sg.g.traces[t], func(c candidate, id model.TraceID) int { return c.id.Compare(id) })
-			if !ok {
-				return false
-			}
-		}
-		for i := from; i < to; i++ {
-			start := intAt(sg.g.ints[iStart], i)
-			if q.sel.Range.Overlaps(start, endOf(start, sg.g.duration(i))) {
-				return true
-			}
-		}
-		return false
-	}, &found)
-	return found, err
-}
-
-// each appends to out, sorted, the traces in the window up to hi for which want is true,
-// in groups that overlap times. prepare reads what want needs of a group; false means that
-// it wants none of the group.
-func (q *scan) each(hi model.TraceID, times model.TimeRange, prepare func(*group, *scanGroup) (bool, error),
-	want func(*scanGroup, int) bool, out *[]candidate,
-) error {
+	var out []candidate
 	for _, src := range q.sources {
-		if !src.near {
+		if src.pass != q.pass {
 			continue
 		}
 		for i := src.i; i < len(src.metas) && src.metas[i].first.Compare(hi) <= 0; i++ {
-			if m := &src.metas[i]; !times.Overlaps(m.minStart, m.maxEnd) {
+			if m := &src.metas[i]; !times.Overlaps(m.minStart, m.maxEnd) || q.tooOld(m.maxEnd) {
 				continue
 			}
 			sg, err := q.group(src, i)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			if sg.bad {
 				continue
 			}
 			ok, err := prepare(sg.g, sg)
 			if err := q.settle(src, i, sg, err); err != nil {
-				return err
+				return nil, err
 			}
-			if !ok || sg.bad {
-				continue
-			}
-			t := 0
-			if q.begun {
-				t = sort.Search(len(sg.g.traces), func(t int) bool { return sg.g.traces[t].Compare(q.floor) > 0 })
-			}
-			for ; t < len(sg.g.traces) && sg.g.traces[t].Compare(hi) <= 0; t++ {
-				if q.wanted(sg.g.traces[t]) && want(sg, t) {
-					from, _ := sg.g.run(t)
-					*out = append(*out, candidate{sg.g.traces[t], intAt(sg.g.ints[iStart], from)})
-				}
+			if ok && !sg.bad {
+				out = q.collect(sg, hi, found, out)
 			}
 		}
 	}
-	slices.SortFunc(*out, compareCandidates)
-	*out = slices.CompactFunc(*out, func(a, b candidate) bool { return a.id == b.id })
-	return nil
+	slices.SortFunc(out, compareCandidates)
+	n := 0
+	for _, c := range out { // once each
+		if n > 0 && out[n-1].id == c.id {
+			out[n-1].inRange = out[n-1].inRange || c.inRange
+			continue
+		}
+		out[n] = c
+		n++
+	}
+	return out[:n], nil
+}
+
+// collect appends to out the traces of a group in the window up to hi that found finds.
+func (q *scan) collect(sg *scanGroup, hi model.TraceID, found func(sg *scanGroup, from, to int) bool, out []candidate) []candidate {
+	t := 0
+	if q.begun {
+		t = sort.Search(len(sg.g.traces), func(t int) bool { return sg.g.traces[t].Compare(q.floor) > 0 })
+	}
+	for ; t < len(sg.g.traces) && sg.g.traces[t].Compare(hi) <= 0; t++ {
+		from, to := sg.g.run(t)
+		c := candidate{id: sg.g.traces[t], start: intAt(sg.g.ints[iStart], from)}
+		if q.wanted(c.id) && !q.tooOld(c.start) && found(sg, from, to) {
+			c.inRange = q.inRange(sg, from, to)
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// matches reports whether a span of a group that was judged satisfies Where.
+func (q *scan) matches(sg *scanGroup, from, to int) bool {
+	return slices.Contains(sg.match[from:to], true)
+}
+
+// inRange reports whether a span of a group that was located overlaps the range.
+func (q *scan) inRange(sg *scanGroup, from, to int) bool {
+	for i := from; i < to; i++ {
+		start := intAt(sg.g.ints[iStart], i)
+		if q.sel.Range.Overlaps(start, endOf(start, sg.g.duration(i))) {
+			return true
+		}
+	}
+	return false
 }
 
 func (q *scan) wanted(id model.TraceID) bool {
@@ -401,7 +394,7 @@ func (q *scan) wanted(id model.TraceID) bool {
 	return ok
 }
 
-// judge evaluates Where on a group, once.
+// judge evaluates Where on a group, once, and locates it if some span satisfies it.
 func (q *scan) judge(g *group, sg *scanGroup) (bool, error) {
 	if !sg.judged {
 		var err error
@@ -413,7 +406,7 @@ func (q *scan) judge(g *group, sg *scanGroup) (bool, error) {
 	if sg.match == nil {
 		return false, nil
 	}
-	return true, g.need(secIDs)
+	return q.locate(g, sg)
 }
 
 // locate reads when the spans of a group are.
@@ -493,34 +486,44 @@ func (q *scan) close(src *scanSource, i int) {
 	}
 }
 
-// gather appends the spans of trace id from all sources to the batch.
-func (q *scan) gather(id model.TraceID) error {
-	var picks []pick
-	var from []*scanGroup
-	hash := idHash(id)
-	for _, src := range q.sources {
-		if !src.near { // others move at the end of the window
-			q.seekTo(src, id)
-		}
-		for i := src.i; i < len(src.metas) && src.metas[i].first.Compare(id) <= 0; i++ {
-			if src.metas[i].last.Compare(id) < 0 {
-				continue
-			}
-			sg, t, err := q.find(src, i, id, hash)
-			if err != nil {
-				return err
-			}
-			if t < 0 {
-				continue
-			}
-			begin, end := sg.g.run(t)
-			for row := begin; row < end; row++ {
-				picks = append(picks, pick{intAt(sg.g.ints[iStart], row), sg.g.spanID[row], intAt(sg.g.ints[iKind], row), int32(len(from)), int32(row)})
-			}
-			from = append(from, sg)
+// home is where spans of a trace lie.
+type home struct {
+	src   *scanSource
+	i     int // number of the group
+	sg    *scanGroup
+	trace int // index in the group
+}
+
+// gather appends the spans of a candidate from all sources to the batch, if it qualifies.
+func (q *scan) gather(c candidate) error {
+	hash := idHash(c.id)
+	if !c.inRange {
+		homes, err := q.find(c.id, hash, func(src *scanSource) bool { return src.inRange })
+		if err != nil || !slices.ContainsFunc(homes, q.homeInRange) {
+			return err
 		}
 	}
-	if len(from) > 1 {
+	homes, err := q.find(c.id, hash, func(*scanSource) bool { return true })
+	if err != nil {
+		return err
+	}
+	if ok, err := q.due(homes); !ok || err != nil {
+		return err
+	}
+	var picks []pick
+	for k, h := range homes {
+		if ok, err := q.rows(h); err != nil {
+			return err
+		} else if !ok {
+			continue
+		}
+		g := h.sg.g
+		begin, end := g.run(h.trace)
+		for row := begin; row < end; row++ {
+			picks = append(picks, pick{intAt(g.ints[iStart], row), g.spanID[row], intAt(g.ints[iKind], row), int32(k), int32(row)})
+		}
+	}
+	if len(homes) > 1 {
 		picks = dropDuplicates(picks)
 		slices.SortFunc(picks, comparePicks)
 	}
@@ -528,9 +531,89 @@ func (q *scan) gather(id model.TraceID) error {
 		q.cut()
 	}
 	for _, p := range picks {
-		q.out.add(from[p.in].rows, id, int(p.row))
+		q.out.add(homes[p.in].sg.rows, c.id, int(p.row))
 	}
 	return nil
+}
+
+// find returns where spans of trace id lie in the sources that in accepts, oldest first.
+// When they are, is known.
+func (q *scan) find(id model.TraceID, hash uint64, in func(*scanSource) bool) ([]home, error) {
+	q.homes = q.homes[:0]
+	for _, src := range q.sources {
+		if src.pass != q.pass { // others move at the end of the window
+			q.seekTo(src, id)
+		}
+		if !in(src) {
+			continue
+		}
+		for i := src.i; i < len(src.metas) && src.metas[i].first.Compare(id) <= 0; i++ {
+			if src.metas[i].last.Compare(id) < 0 {
+				continue
+			}
+			sg, t, err := q.findIn(src, i, id, hash)
+			if err != nil {
+				return nil, err
+			}
+			if t >= 0 {
+				q.homes = append(q.homes, home{src, i, sg, t})
+			}
+		}
+	}
+	return q.homes, nil
+}
+
+func (q *scan) homeInRange(h home) bool {
+	from, to := h.sg.g.run(h.trace)
+	return q.inRange(h.sg, from, to)
+}
+
+// due reports whether a candidate that lies in homes is still of use, and is not one for an
+// earlier pass.
+func (q *scan) due(homes []home) (bool, error) {
+	if q.sel.Newer == nil {
+		return true, nil
+	}
+	for _, h := range homes {
+		from, to := h.sg.g.run(h.trace)
+		if q.tooOld(intAt(h.sg.g.ints[iStart], from)) {
+			return false, nil
+		}
+		if h.src.pass < 0 || h.src.pass >= q.pass {
+			continue
+		}
+		m := &h.src.metas[h.i]
+		if len(q.where.any) == 0 {
+			if q.sel.Range.Overlaps(m.minStart, m.maxEnd) && q.inRange(h.sg, from, to) {
+				return false, nil
+			}
+			continue
+		}
+		if !q.nearby.Overlaps(m.minStart, m.maxEnd) {
+			continue
+		}
+		ok, err := q.judge(h.sg.g, h.sg)
+		if err := q.settle(h.src, h.i, h.sg, err); err != nil {
+			return false, err
+		}
+		if ok && !h.sg.bad && q.matches(h.sg, from, to) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// rows makes the rows of the group of h readable; false if it is damaged.
+func (q *scan) rows(h home) (bool, error) {
+	if h.sg.bad || h.sg.rows != nil {
+		return !h.sg.bad, nil
+	}
+	rows, err := newRowSource(h.sg.g, &q.out.want)
+	if err := q.settle(h.src, h.i, h.sg, err); err != nil || h.sg.bad {
+		return false, err
+	}
+	h.sg.rows = rows
+	return true, nil
 }
 
 // cut ends the batch in the making, if it holds anything.
@@ -541,9 +624,8 @@ func (q *scan) cut() {
 	}
 }
 
-// find returns group i of src and the index of trace id in it, or -1. The rows of the
-// group can then be read.
-func (q *scan) find(src *scanSource, i int, id model.TraceID, hash uint64) (*scanGroup, int, error) {
+// findIn returns group i of src, located, and the index of trace id in it, or -1.
+func (q *scan) findIn(src *scanSource, i int, id model.TraceID, hash uint64) (*scanGroup, int, error) {
 	sg := src.get(i)
 	if sg.g == nil && src.part != nil {
 		if !sg.looked {
@@ -561,19 +643,13 @@ func (q *scan) find(src *scanSource, i int, id model.TraceID, hash uint64) (*sca
 	if _, err := q.group(src, i); err != nil || sg.bad {
 		return sg, -1, err
 	}
-	if err := q.settle(src, i, sg, sg.g.need(secIDs)); err != nil || sg.bad {
+	_, err := q.locate(sg.g, sg)
+	if err := q.settle(src, i, sg, err); err != nil || sg.bad {
 		return sg, -1, err
 	}
 	t, ok := sg.g.find(id)
 	if !ok {
 		return sg, -1, nil
-	}
-	if sg.rows == nil {
-		rows, err := newRowSource(sg.g, &q.out.want)
-		if err := q.settle(src, i, sg, err); err != nil || sg.bad {
-			return sg, -1, err
-		}
-		sg.rows = rows
 	}
 	return sg, t, nil
 }

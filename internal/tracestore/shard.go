@@ -11,9 +11,10 @@ import (
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
-// shard is a range of trace ids: those behind after, if it is not the first, up to upTo,
-// if it is not the last.
+// shard is a range of trace ids in a pass: those behind after, if it is not the first, up
+// to upTo, if it is not the last.
 type shard struct {
+	pass        int
 	after, upTo model.TraceID
 	first, last bool
 }
@@ -26,22 +27,22 @@ const (
 	shardsPerCore  = 2
 )
 
-// shards cuts a scan.
-func (s *snapshot) shards(sel store.SpanSelector) []shard {
-	whole := []shard{{first: true, last: true}}
+// shards cuts a pass.
+func (s *snapshot) shards(sel store.SpanSelector, ps passes, pass int) []shard {
+	whole := []shard{{pass: pass, first: true, last: true}}
 	if sel.TraceIDs != nil || sel.Range.Empty() {
 		return whole
 	}
 	nearby := nearby(sel.Range)
 	var ends []model.TraceID // of the groups to read
 	parts := 0
-	for _, p := range s.view.Parts {
-		if st := p.Stats(); !nearby.Overlaps(st.MinTime, st.MaxTime) {
+	for i, o := range s.origins() {
+		if ps.of[i] != pass || o.part == nil {
 			continue
 		}
 		parts++
-		for i := range p.Data.groups {
-			if m := &p.Data.groups[i]; nearby.Overlaps(m.minStart, m.maxEnd) {
+		for i := range o.metas {
+			if m := &o.metas[i]; nearby.Overlaps(m.minStart, m.maxEnd) {
 				ends = append(ends, m.last)
 			}
 		}
@@ -52,7 +53,7 @@ func (s *snapshot) shards(sel store.SpanSelector) []shard {
 	}
 	slices.SortFunc(ends, model.TraceID.Compare)
 	out := make([]shard, 0, n)
-	next := shard{first: true}
+	next := shard{pass: pass, first: true}
 	for i := 1; i < n; i++ {
 		end := ends[i*len(ends)/n]
 		if !next.first && end == next.after {
@@ -60,17 +61,17 @@ func (s *snapshot) shards(sel store.SpanSelector) []shard {
 		}
 		next.upTo = end
 		out = append(out, next)
-		next = shard{after: end}
+		next = shard{pass: pass, after: end}
 	}
 	next.last = true
 	return append(out, next)
 }
 
-// scanShards hands all traces to emit, in order of trace id, until that returns false.
-func (s *Store) scanShards(ctx context.Context, snap *snapshot, sel store.SpanSelector, emit func(*store.SpanRows) bool) error {
-	shards := snap.shards(sel)
+// scanShards hands the traces of the shards of one pass to emit, in order of trace id, until
+// that returns false.
+func (s *Store) scanShards(ctx context.Context, snap *snapshot, sel store.SpanSelector, ps passes, shards []shard, emit func(*store.SpanRows) bool) error {
 	if len(shards) == 1 {
-		return s.scanShard(ctx, snap, sel, shards[0], emit)
+		return s.scanShard(ctx, snap, sel, ps, shards[0], emit)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -87,7 +88,7 @@ func (s *Store) scanShards(ctx context.Context, snap *snapshot, sel store.SpanSe
 			// that is awaited is always at work.
 			for i := next.Add(1) - 1; i < int64(len(shards)); i = next.Add(1) - 1 {
 				results[i].run(ctx, func(emit func(*store.SpanRows) bool) error {
-					return s.scanShard(ctx, snap, sel, shards[i], emit)
+					return s.scanShard(ctx, snap, sel, ps, shards[i], emit)
 				})
 			}
 		})

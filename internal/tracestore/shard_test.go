@@ -41,12 +41,13 @@ func TestShards(t *testing.T) {
 			sel.Range = allTime()
 			snap := s.snapshot(model.DefaultTenant, sel.Range, nil)
 			defer snap.close()
-			shards := snap.shards(sel)
+			ps := snap.passes(sel)
+			shards := snap.shards(sel, ps, 0)
 			if len(shards) < 2 {
 				t.Fatalf("%d shards of %d parts", len(shards), len(snap.view.Parts))
 			}
 			var want, got []model.SpanID
-			err := s.scanShard(t.Context(), snap, sel, shard{first: true, last: true}, func(r *store.SpanRows) bool {
+			err := s.scanShard(t.Context(), snap, sel, ps, shard{first: true, last: true}, func(r *store.SpanRows) bool {
 				want = append(want, r.SpanID...)
 				return true
 			})
@@ -81,7 +82,7 @@ func checkNewest(t *testing.T, s *Store) {
 			yielded += r.Len()
 			for i := range r.Len() { // spans are in order of start
 				if i == 0 || r.TraceID[i] != r.TraceID[i-1] {
-					traces = append(traces, candidate{r.TraceID[i], r.Start[i]})
+					traces = append(traces, candidate{id: r.TraceID[i], start: r.Start[i]})
 				}
 			}
 			slices.SortFunc(traces, func(a, b candidate) int { return b.cmpStart(a) })

@@ -109,7 +109,9 @@ func (a *API) metrics(w http.ResponseWriter, r *http.Request, e *traceql.Expr, p
 	st, err := a.do(w, r, e.String(), func(ctx context.Context, tenants []model.Tenant, acct *store.Account) error {
 		p.Account = acct
 		var err error
-		out, err = traceql.Metrics(ctx, a.reading(w, tenants, acct), tenants[0], e, p)
+		r, told := a.reading(w, tenants, acct)
+		p.Partial = partial(told, metricSeries(p.Instant))
+		out, err = traceql.Metrics(ctx, r, tenants[0], e, p)
 		return err
 	})
 	return out, st, err
@@ -128,20 +130,7 @@ func (a *API) metricsRange(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return send(w, r, func(m message) {
-		m.list(1, "series", len(series), true, func(i int, m message) {
-			s := &series[i]
-			keyValues(m, 1, "labels", s.Labels)
-			m.list(2, "samples", len(s.Samples), false, func(i int, m message) {
-				m.uint64(2, "timestampMs", uint64(s.Samples[i].Time))
-				m.double(1, "value", s.Samples[i].Value)
-			})
-			m.list(4, "exemplars", len(s.Exemplars), false, func(i int, m message) {
-				x := &s.Exemplars[i]
-				keyValues(m, 1, "labels", x.Labels)
-				m.double(2, "value", x.Value)
-				m.uint64(3, "timestampMs", uint64(x.Time))
-			})
-		})
+		rangeSeries(m, series)
 		searchMetrics(m, "metrics", st, 0)
 	})
 }
@@ -159,10 +148,39 @@ func (a *API) metricsInstant(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return send(w, r, func(m message) {
-		m.list(1, "series", len(series), true, func(i int, m message) {
-			keyValues(m, 1, "labels", series[i].Labels)
-			m.double(2, "value", series[i].Samples[0].Value)
-		})
+		instantSeries(m, series)
 		searchMetrics(m, "metrics", st, 0)
+	})
+}
+
+// metricSeries returns what writes the series of an answer.
+func metricSeries(instant bool) func(message, []traceql.Series) {
+	if instant {
+		return instantSeries
+	}
+	return rangeSeries
+}
+
+func rangeSeries(m message, series []traceql.Series) {
+	m.list(1, "series", len(series), true, func(i int, m message) {
+		s := &series[i]
+		keyValues(m, 1, "labels", s.Labels)
+		m.list(2, "samples", len(s.Samples), false, func(i int, m message) {
+			m.uint64(2, "timestampMs", uint64(s.Samples[i].Time))
+			m.double(1, "value", s.Samples[i].Value)
+		})
+		m.list(4, "exemplars", len(s.Exemplars), false, func(i int, m message) {
+			x := &s.Exemplars[i]
+			keyValues(m, 1, "labels", x.Labels)
+			m.double(2, "value", x.Value)
+			m.uint64(3, "timestampMs", uint64(x.Time))
+		})
+	})
+}
+
+func instantSeries(m message, series []traceql.Series) {
+	m.list(1, "series", len(series), true, func(i int, m message) {
+		keyValues(m, 1, "labels", series[i].Labels)
+		m.double(2, "value", series[i].Samples[0].Value)
 	})
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/api"
 	"github.com/pharos-o11y/pharos/internal/model"
-	"github.com/pharos-o11y/pharos/internal/query"
 	"github.com/pharos-o11y/pharos/internal/store"
 	"github.com/pharos-o11y/pharos/internal/traceql"
 )
@@ -47,13 +46,18 @@ func (a *API) search(w http.ResponseWriter, r *http.Request) error {
 	st, err := a.do(w, r, e.String(), func(ctx context.Context, tenants []model.Tenant, acct *store.Account) error {
 		p.Account = acct
 		var err error
-		res, err = traceql.Search(ctx, a.reading(w, tenants, acct), tenants[0], e, p)
+		r, told := a.reading(w, tenants, acct)
+		p.Partial = partial(told, searchTraces)
+		res, err = traceql.Search(ctx, r, tenants[0], e, p)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return send(w, r, func(m message) { searchResponse(m, res, st) })
+	return send(w, r, func(m message) {
+		searchTraces(m, res.Traces)
+		searchMetrics(m, "metrics", st, res.Inspected)
+	})
 }
 
 // searchExpr returns the query of a search: q, or tags and duration bounds, or nothing,
@@ -92,9 +96,9 @@ func searchExpr(q url.Values) (*traceql.Expr, error) {
 	return e, nil
 }
 
-func searchResponse(m message, res traceql.SearchResult, st query.Stats) {
-	m.list(1, "traces", len(res.Traces), true, func(i int, m message) {
-		tr := &res.Traces[i]
+func searchTraces(m message, traces []traceql.Trace) {
+	m.list(1, "traces", len(traces), true, func(i int, m message) {
+		tr := &traces[i]
 		m.str(1, "traceID", shortHex(tr.ID.String()))
 		service := tr.RootService
 		if service == "" {
@@ -118,7 +122,6 @@ func searchResponse(m message, res traceql.SearchResult, st query.Stats) {
 		}
 		m.mapEnd()
 	})
-	searchMetrics(m, "metrics", st, res.Inspected)
 }
 
 // shortHex drops leading zeros.

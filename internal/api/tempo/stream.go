@@ -28,8 +28,8 @@ import (
 // The gRPC service tempopb.StreamingQuerier, which Grafana uses when "Streaming" is on in
 // the data source, on the port of the HTTP API. It is the HTTP API in another frame: a
 // request message becomes the parameters of the HTTP request that asks the same, and the
-// protobuf answer of that becomes the stream. So both answer alike, errors included. A query
-// that takes a while sends its progress before.
+// protobuf answer of that becomes the end of the stream. So both answer alike, errors
+// included. A query that takes a while sends its progress, and what it has found, before.
 
 // packetSize bounds one message of a stream.
 const packetSize = 1 << 20
@@ -115,7 +115,12 @@ func (a *API) stream(m streamMethod, s grpc.ServerStream) error {
 			return err
 		}
 	}
-	packets, err := splitMessage(answer.body.Bytes(), packetSize)
+	return sendPackets(s, answer.body.Bytes())
+}
+
+// sendPackets sends a message in as many as it takes.
+func sendPackets(s grpc.ServerStream, message []byte) error {
+	packets, err := splitMessage(message, packetSize)
 	if err != nil {
 		return status.Error(codes.Internal, err.Error())
 	}
@@ -130,6 +135,9 @@ func (a *API) stream(m streamMethod, s grpc.ServerStream) error {
 // streamError turns an error into a gRPC status with the text that HTTP clients get.
 func (a *API) streamError(ctx context.Context, method string, err error) error {
 	code := codes.Internal
+	if ctx.Err() != nil { // the client left, or its time is over
+		return status.FromContextError(ctx.Err()).Err()
+	}
 	switch api.Status(err) {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
 		code = codes.InvalidArgument
@@ -166,8 +174,7 @@ type bufferedAnswer struct {
 // takeProgress implements [progressTaker].
 func (b *bufferedAnswer) takeProgress(message []byte) error {
 	b.begun = true
-	p := rawMessage(message)
-	return b.stream.SendMsg(&p)
+	return sendPackets(b.stream, message)
 }
 
 // Header implements [http.ResponseWriter].

@@ -23,10 +23,15 @@ type federation struct {
 	tenants []model.Tenant
 }
 
-// Scan implements [store.TraceReader], but for the order of trace ids between tenants.
+// Scan implements [store.TraceReader], but for the order of traces between tenants. Before
+// the last tenant nothing is settled.
 func (f federation) Scan(ctx context.Context, _ model.Tenant, sel store.SpanSelector) iter.Seq2[*store.SpanRows, error] {
 	return func(yield func(*store.SpanRows, error) bool) {
-		for _, t := range f.tenants {
+		settled := sel.Settled
+		for i, t := range f.tenants {
+			if sel.Settled = nil; i == len(f.tenants)-1 {
+				sel.Settled = settled
+			}
 			for rows, err := range f.TraceReader.Scan(ctx, t, sel) {
 				if !yield(rows, err) || err != nil {
 					return

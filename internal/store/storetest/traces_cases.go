@@ -463,6 +463,9 @@ func testTraceRandom(t *testing.T, open func(t *testing.T) Subject[TraceStore]) 
 					sel.Range = model.TimeRange{From: from, To: from + pick(rng, rng.Int64N(dayNanos), rng.Int64N(1_000_000))}
 				}
 				w.check(t, sel)
+				if rng.IntN(3) == 0 {
+					w.checkNewest(t, sel, 1+rng.IntN(10))
+				}
 				sel.Where = nil
 				w.checkTags(t, sel)
 			}

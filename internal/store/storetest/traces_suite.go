@@ -33,6 +33,7 @@ func RunTraces(t *testing.T, open func(t *testing.T) Subject[TraceStore]) {
 		{"columns", testColumns},
 		{"predicates", testPredicates},
 		{"trace ids", testTraceIDs},
+		{"newest", testTracesNewest},
 		{"big trace", testBigTrace},
 		{"invalid ids", testInvalidIDs},
 		{"budget", testTraceBudget},
