@@ -21,10 +21,11 @@ type MetricParams struct {
 	Exemplars  int            // most exemplars of a range query; 0 means 100
 	Account    *store.Account // of the query; may be nil
 
-	// Partial, if set, takes what the series are so far, all of them each time. It is not
-	// asked where a series may vanish again: behind topk, comparisons and between two metrics
-	// functions, and by compare().
-	Partial *Partial[Series]
+	// Take, if set, takes what the series are so far, all of them, whenever Due says so. It is
+	// not asked where a series may vanish again: behind topk, comparisons and arithmetic, and
+	// by compare(). An error ends the query.
+	Take func([]Series) error
+	Due  func() bool
 }
 
 // Series is one line of a metrics result.
@@ -165,7 +166,7 @@ func Metrics(ctx context.Context, r store.TraceReader, tenant model.Tenant, e *E
 	}
 	run := &metricRun{reader: r, tenant: tenant, grid: g, acct: p.Account, exemplars: exemplarLimit(e, p)}
 	if q, ok := e.meter.(*metricQuery); ok && len(q.second) == 0 {
-		run.partial = p.Partial
+		run.take, run.due = p.Take, p.Due
 	}
 	defer func() { p.Account.Drop(run.held) }()
 	lines, err := run.eval(ctx, e.meter)
@@ -202,7 +203,8 @@ type metricRun struct {
 	grid      grid
 	acct      *store.Account
 	exemplars int
-	partial   *Partial[Series]
+	take      func([]Series) error // nil if series may vanish again
+	due       func() bool
 	held      int64
 }
 

@@ -134,7 +134,7 @@ func (m *metricRun) query(ctx context.Context, q *metricQuery) ([]line, error) {
 
 // tell hands over the series so far, if it is time to.
 func (k *meter) tell() error {
-	if !k.run.partial.due() {
+	if k.run.take == nil || !k.run.due() {
 		return nil
 	}
 	size := int64(8 * k.run.grid.n * len(k.groups))
@@ -142,7 +142,7 @@ func (k *meter) tell() error {
 		return err
 	}
 	defer k.run.acct.Drop(size)
-	return k.run.partial.Take(k.run.series(k.lines()))
+	return k.run.take(k.run.series(k.lines()))
 }
 
 func (k *meter) batch(f *frame) error {

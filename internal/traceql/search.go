@@ -21,20 +21,13 @@ type Params struct {
 	SpansPerSpanset int             // spans returned of each spanset; 0 means 3
 	Account         *store.Account  // of the query; may be nil
 
-	// Partial, if set, takes traces while the search goes on, newest first, each once: those
-	// of which it is certain that the result has them, so that none is ever taken back. With
-	// order_by nothing is certain before the end.
-	Partial *Partial[Trace]
+	// Take, if set, takes traces while the search goes on, whenever Due says so: the newest
+	// first, each once, and only those of which it is certain that the result has them, so
+	// that none is ever taken back. With order_by nothing is certain before the end. An error
+	// ends the search.
+	Take func([]Trace) error
+	Due  func() bool
 }
-
-// Partial takes results of a query before its end, between two batches of rows.
-type Partial[T any] struct {
-	Due  func() bool     // reports whether it is time to
-	Take func([]T) error // an error ends the query
-}
-
-// due reports whether p takes results now.
-func (p *Partial[T]) due() bool { return p != nil && p.Due() }
 
 // SearchResult is what a search found.
 type SearchResult struct {
@@ -168,11 +161,11 @@ func (s *searcher) scan(ctx context.Context) error {
 
 // tell hands over the traces that have become certain, if it is time to.
 func (s *searcher) tell(ctx context.Context) error {
-	if s.params.Partial == nil || s.sel.Settled == nil {
+	if s.params.Take == nil || s.sel.Settled == nil {
 		return nil
 	}
 	settled := s.sel.Settled.Load()
-	if settled == s.settled || !s.params.Partial.due() {
+	if settled == s.settled || !s.params.Due() {
 		return nil
 	}
 	s.settled = settled
@@ -180,7 +173,7 @@ func (s *searcher) tell(ctx context.Context) error {
 	if err := s.settle(ctx, func(t *ranked) bool { return t.Start > settled }); err != nil || len(s.certain) == n {
 		return err
 	}
-	return s.params.Partial.Take(s.certain[n:])
+	return s.params.Take(s.certain[n:])
 }
 
 // settle appends to the certain traces the next ones of the best, as long as known says so.

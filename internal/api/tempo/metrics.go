@@ -110,7 +110,7 @@ func (a *API) metrics(w http.ResponseWriter, r *http.Request, e *traceql.Expr, p
 		p.Account = acct
 		var err error
 		r, told := a.reading(w, tenants, acct)
-		p.Partial = partial(told, metricSeries(p.Instant))
+		p.Take, p.Due = taking(told, metricSeries(p.Instant))
 		out, err = traceql.Metrics(ctx, r, tenants[0], e, p)
 		return err
 	})

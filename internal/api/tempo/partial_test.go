@@ -134,17 +134,17 @@ func TestPartialSearch(t *testing.T) {
 			valid++
 			for _, limit := range []int{1, 7, 1000} {
 				var parts []traceql.Trace
-				take := &traceql.Partial[traceql.Trace]{Due: func() bool { return true }, Take: func(more []traceql.Trace) error {
+				p := traceql.Params{Range: timelineRange(), Limit: limit, SpansPerSpanset: 100}
+				want, err1 := traceql.Search(t.Context(), w.plain, model.DefaultTenant, e, p)
+				plain, err2 := traceql.Search(t.Context(), w.real, model.DefaultTenant, e, p)
+				p.Due = func() bool { return true }
+				p.Take = func(more []traceql.Trace) error {
 					if len(more) == 0 {
 						t.Errorf("%s: a part of nothing", q)
 					}
 					parts = append(parts, more...)
 					return nil
-				}}
-				p := traceql.Params{Range: timelineRange(), Limit: limit, SpansPerSpanset: 100}
-				want, err1 := traceql.Search(t.Context(), w.plain, model.DefaultTenant, e, p)
-				plain, err2 := traceql.Search(t.Context(), w.real, model.DefaultTenant, e, p)
-				p.Partial = take
+				}
 				got, err3 := traceql.Search(t.Context(), w.real, model.DefaultTenant, e, p)
 				if !same(err1, err2) || !same(err1, err3) {
 					t.Errorf("%s: errors %v, %v, %v", q, err1, err2, err3)

@@ -10,7 +10,6 @@ import (
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/query"
 	"github.com/pharos-o11y/pharos/internal/store"
-	"github.com/pharos-o11y/pharos/internal/traceql"
 )
 
 // A stream sends messages while its query runs, each with how far it is. A search adds the
@@ -129,13 +128,13 @@ func (p *progress) tell(write func(m message)) error {
 	return err
 }
 
-// partial returns what takes results before the answer and writes them into messages, nil if
-// p is.
-func partial[T any](p *progress, write func(m message, results []T)) *traceql.Partial[T] {
+// taking returns what takes results before the answer, writes them into messages and says
+// when it is time to; nil if p is.
+func taking[T any](p *progress, write func(m message, results []T)) (take func([]T) error, due func() bool) {
 	if p == nil {
-		return nil
+		return nil, nil
 	}
-	return &traceql.Partial[T]{Due: p.due, Take: func(results []T) error {
+	return func(results []T) error {
 		return p.tell(func(m message) { write(m, results) })
-	}}
+	}, p.due
 }

@@ -47,7 +47,7 @@ func (a *API) search(w http.ResponseWriter, r *http.Request) error {
 		p.Account = acct
 		var err error
 		r, told := a.reading(w, tenants, acct)
-		p.Partial = partial(told, searchTraces)
+		p.Take, p.Due = taking(told, searchTraces)
 		res, err = traceql.Search(ctx, r, tenants[0], e, p)
 		return err
 	})
