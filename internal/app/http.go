@@ -171,6 +171,7 @@ func (a *App) queryRoutes(mux *http.ServeMux, cfg *config.Config) {
 	}).Register(mux, "")
 	t := tempo.New(tempo.Options{
 		Reader: a.traces, Index: a.traces, Door: a.door, Tenancy: a.tenancy, Logger: a.logger, Revision: a.version,
+		MaxBytesPerTrace: int64(cfg.Query.MaxBytesPerTrace), MaxSeries: cfg.Query.MaxTraceQLSeries,
 	})
 	t.Register(mux, "")
 	t.Register(mux, "/tempo")

@@ -175,6 +175,8 @@ type Query struct {
 	MaxQueryMemory      Bytes    `yaml:"max_query_memory" doc:"Memory one query may hold; 0 means a quarter of the memory limit."`
 	Lookback            Duration `yaml:"lookback" doc:"How old a metric sample may be to count as current."`
 	MaxSamples          int      `yaml:"max_samples" doc:"Samples one PromQL query may hold."`
+	MaxBytesPerTrace    Bytes    `yaml:"max_bytes_per_trace" doc:"Bytes of the answer of Tempo's API to a trace id: /api/v2/traces shows the spans that started first, with status PARTIAL, and /api/traces refuses. 0 means no limit; Tempo's is 5MB."`
+	MaxTraceQLSeries    int      `yaml:"max_traceql_series" doc:"Series of the answer to one TraceQL metrics query; with more its status is PARTIAL. 0 means no limit."`
 	Slow                Duration `yaml:"slow" doc:"Queries longer than this are logged and kept in the list of slow ones."`
 	ResultCache         Bytes    `yaml:"result_cache" doc:"Memory for answers of PromQL range queries, so that a refresh evaluates only the newest steps; 0 keeps none."`
 

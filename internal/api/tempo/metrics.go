@@ -103,18 +103,24 @@ func parseStep(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// metrics runs the metrics query of r.
-func (a *API) metrics(w http.ResponseWriter, r *http.Request, e *traceql.Expr, p traceql.MetricParams) ([]traceql.Series, query.Stats, error) {
-	var out []traceql.Series
-	st, err := a.do(w, r, e.String(), func(ctx context.Context, tenants []model.Tenant, acct *store.Account) error {
+// metrics runs the metrics query of r. If its answer is cut, why says so.
+func (a *API) metrics(w http.ResponseWriter, r *http.Request, e *traceql.Expr, p traceql.MetricParams) (series []traceql.Series, why string, st query.Stats, err error) {
+	limit, err := a.maxSeries(r.URL.Query())
+	if err != nil {
+		return nil, "", st, err
+	}
+	st, err = a.do(w, r, e.String(), func(ctx context.Context, tenants []model.Tenant, acct *store.Account) error {
 		p.Account = acct
-		var err error
 		r, told := a.reading(w, tenants, acct)
-		p.Take, p.Due = taking(told, metricSeries(p.Instant))
-		out, err = traceql.Metrics(ctx, r, tenants[0], e, p)
+		if limit <= 0 { // else it is known only in the end which series the answer has
+			p.Take, p.Due = taking(told, metricSeries(p.Instant))
+		}
+		var err error
+		series, err = traceql.Metrics(ctx, r, tenants[0], e, p)
 		return err
 	})
-	return out, st, err
+	series, why = cutSeries(series, limit)
+	return series, why, st, err
 }
 
 func (a *API) metricsRange(w http.ResponseWriter, r *http.Request) error {
@@ -125,13 +131,14 @@ func (a *API) metricsRange(w http.ResponseWriter, r *http.Request) error {
 	if isExplain(r.URL.Query()) {
 		return a.explain(w, r, e, traceql.Params{}, &p)
 	}
-	series, st, err := a.metrics(w, r, e, p)
+	series, why, st, err := a.metrics(w, r, e, p)
 	if err != nil {
 		return err
 	}
 	return send(w, r, func(m message) {
 		rangeSeries(m, series)
 		searchMetrics(m, "metrics", st, 0)
+		partialStatus(m, why)
 	})
 }
 
@@ -143,13 +150,14 @@ func (a *API) metricsInstant(w http.ResponseWriter, r *http.Request) error {
 	if isExplain(r.URL.Query()) {
 		return a.explain(w, r, e, traceql.Params{}, &p)
 	}
-	series, st, err := a.metrics(w, r, e, p)
+	series, why, st, err := a.metrics(w, r, e, p)
 	if err != nil {
 		return err
 	}
 	return send(w, r, func(m message) {
 		instantSeries(m, series)
 		searchMetrics(m, "metrics", st, 0)
+		partialStatus(m, why)
 	})
 }
 

@@ -338,5 +338,5 @@ func rangeQueryParams(f fields) (url.Values, string) {
 	if step := f.number(4); step != 0 {
 		q.Set("step", strconv.FormatUint(step, 10)+"ns")
 	}
-	return f.set(q, map[protowire.Number]string{16: "exemplars"}), ""
+	return f.set(q, map[protowire.Number]string{16: "exemplars", 17: "maxSeries"}), ""
 }

@@ -34,8 +34,12 @@ type Options struct {
 	DefaultWindow time.Duration // searched when a request has no start and end; 0 means 1 h
 	MaxWindow     time.Duration // longest search; 0 means 168 h
 	MaxMetrics    time.Duration // longest metrics query; 0 means 24 h
-	Logger        *slog.Logger  // nil discards
-	Now           func() time.Time
+
+	MaxBytesPerTrace int64 // in the answer to a trace id; 0 means no limit
+	MaxSeries        int   // in the answer to a metrics query; 0 means no limit
+
+	Logger *slog.Logger // nil discards
+	Now    func() time.Time
 }
 
 // API is the handlers.

@@ -3,6 +3,7 @@ package tempo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -74,6 +75,9 @@ func (a *API) traceV1(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if why := cutTrace(td, a.MaxBytesPerTrace); why != "" { // this answer cannot say that it is incomplete
+		return fmt.Errorf("%w: trace exceeds max size (max bytes: %d); /api/v2/traces/%s shows a part of it", store.ErrTooBroad, a.MaxBytesPerTrace, id)
+	}
 	if td.ResourceSpans().Len() == 0 {
 		w.WriteHeader(http.StatusNotFound)
 		return nil
@@ -101,6 +105,10 @@ func (a *API) traceV2(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	why := cutTrace(td, a.MaxBytesPerTrace)
+	if filter != nil {
+		why = strings.TrimPrefix(why+"; only the spans that q asks for", "; ")
+	}
 	if wantsLLM(r) {
 		return sendLLM(w, id, td)
 	}
@@ -111,9 +119,6 @@ func (a *API) traceV2(w http.ResponseWriter, r *http.Request) error {
 				m.uint64(1, "inspectedBytes", uint64(st.BytesRead))
 			}
 		})
-		if filter != nil {
-			m.enum(3, "status", 1, "PARTIAL")
-			m.str(4, "message", "only the spans that q asks for")
-		}
+		partialStatus(m, why)
 	})
 }
