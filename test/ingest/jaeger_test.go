@@ -180,6 +180,29 @@ service:
 				`\{"key":"error","type":"bool","value":true\}`, `"timestamp":1700000000000200,"fields":\[\{"key":"event","type":"string","value":"retry"\}\]`,
 			},
 		},
+		{
+			"zipkin shared", zipkin, "application/json", `[{"traceId":"c2","id":"7","kind":"CLIENT","name":"get","timestamp":1700000000000000,"duration":1500,"localEndpoint":{"serviceName":"web"}},
+				{"traceId":"c2","id":"7","kind":"SERVER","shared":true,"name":"get","timestamp":1700000000000300,"duration":900,"localEndpoint":{"serviceName":"api","ipv4":"10.0.0.1","port":80}},
+				{"traceId":"c2","id":"8","parentId":"7","name":"query","timestamp":1700000000000500,"duration":100,"localEndpoint":{"serviceName":"api"}}]`, 202, "c2",
+			[]string{
+				`"serviceName":"api"`, `"spanID":"0000000000000007","operationName":"get","references":\[\],"startTime":1700000000000000,"duration":1500`,
+				// The server's half is below the client's, and its child below it.
+				`"spanID":"0000000000000009","operationName":"get","references":\[\{"refType":"CHILD_OF","traceID":"00000000000000c2","spanID":"0000000000000007"\}\],"startTime":1700000000000300`,
+				`"spanID":"0000000000000008","operationName":"query","references":\[\{"refType":"CHILD_OF","traceID":"00000000000000c2","spanID":"0000000000000009"\}\]`,
+			},
+		},
+		{
+			"zipkin v1", "http://" + zipkinAddr + "/api/v1/spans", "application/json", `[{"traceId":"00000000000000c3","id":"0000000000000007","parentId":"0000000000000006","name":"get",
+				"annotations":[{"timestamp":1700000000000000,"value":"cs","endpoint":{"serviceName":"web"}},{"timestamp":1700000000001500,"value":"cr","endpoint":{"serviceName":"web"}},
+					{"timestamp":1700000000000200,"value":"retry","endpoint":{"serviceName":"web"}}],
+				"binaryAnnotations":[{"key":"http.path","value":"/x","endpoint":{"serviceName":"web"}},{"key":"error","value":"true","endpoint":{"serviceName":"web"}}]}]`, 202, "c3",
+			[]string{
+				`"serviceName":"web"`, `"operationName":"get"`, `"startTime":1700000000000000,"duration":1500`, `"spanID":"0000000000000006"`,
+				`\{"key":"span.kind","type":"string","value":"client"\}`, `\{"key":"http.path","type":"string","value":"/x"\}`, `"key":"error","type":"bool","value":true`,
+				`"timestamp":1700000000000200,"fields":\[[^\]]*retry`,
+			},
+		},
+		{"zipkin v1 garbage", "http://" + zipkinAddr + "/api/v1/spans", "application/json", `[{`, 400, "", nil},
 		{"zipkin garbage", zipkin, "application/json", `[{`, 400, "", nil},
 	}
 	for _, tt := range tests {

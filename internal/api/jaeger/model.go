@@ -70,8 +70,9 @@ type keyValue struct {
 	Value any    `json:"value"`
 }
 
-// newTrace turns the spans of one trace into Jaeger's model.
+// newTrace turns the spans of one trace into Jaeger's model. It may change td.
 func newTrace(td ptrace.Traces) *traceJSON {
+	splitShared(td)
 	t := &traceJSON{Spans: make([]spanJSON, 0, td.SpanCount()), Processes: map[string]processJSON{}}
 	ids := map[pcommon.SpanID]bool{}
 	processes := map[string]string{} // name by content
