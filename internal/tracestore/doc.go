@@ -6,9 +6,9 @@
 // built into a group (append.go, builder.go), written to the log as a group (record.go)
 // and kept in the head as a group (head.go); a flush merges the groups of the head into
 // bigger ones (merge.go, copy.go) that become the row groups of a part (encode.go,
-// partfile.go); merges of parts and reads are the same merge. So there is one format and
-// one order, and dropping duplicates (one trace id, span id and kind) happens in one
-// place.
+// partfile.go), in a few runs of one stretch of time each (runs.go); merges of parts and
+// reads are the same merge. So there is one format and one order, and dropping duplicates
+// (one trace id, span id and kind) happens in one place.
 //
 //	spans.Batch -> group -> log + head -> part -> bigger part
 //	                         |             |
@@ -19,10 +19,10 @@
 // Trace gives back what Append took, field for field.
 //
 // Trace by id looks into the index of each part (in memory), then into the filter of the
-// one group that can have the id, then into the group (trace.go). Scan walks all sources
-// in step by trace id and reads as few columns as possible to find the traces that
-// qualify (scan.go, where.go): predicates run on zones of the header, then on the
-// distinct values of a column, then on rows.
+// one group of each run that can have the id, then into the group (trace.go). Scan walks
+// all runs in step by trace id, or the newest ones first (pass.go), and reads as few columns
+// as possible to find the traces that qualify (scan.go, where.go): predicates run on zones
+// of the header, then on the distinct values of a column, then on rows.
 //
 // Damaged blocks cost the spans of one group: the group is reported and skipped, and the
 // answer carries a warning.

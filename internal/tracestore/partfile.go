@@ -18,13 +18,15 @@ import (
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
-// indexVersion is the first byte of a part's index. Version 1 does not tell how often the
-// part was thinned: never.
-const indexVersion = 2
+// indexVersion is the first byte of a part's index. Up to version 2 a part is one run.
+// Version 1 does not tell how often the part was thinned: never.
+const indexVersion = 3
 
-// partIndex is what is kept in memory of a part: one entry a group, in order of trace id.
+// partIndex is what is kept in memory of a part: one entry a group, run after run, and in a
+// run in order of trace id.
 type partIndex struct {
 	groups  []groupMeta
+	runs    []run
 	attrs   []store.Attr // that occur in the part
 	thinned int          // steps of thinning that have been applied
 
@@ -153,6 +155,7 @@ func parseIndex(b []byte) (*partIndex, error) {
 	if version > 1 {
 		idx.thinned = r.Count(1 << 20)
 	}
+	idx.runs = runsOf(idx.groups)
 	return idx, r.Err()
 }
 
@@ -197,11 +200,11 @@ func reportDamage(p *openPart, i int, err error) {
 	}
 }
 
-// partStream yields the groups of p, complete. It skips and reports damaged ones.
-func partStream(p *openPart, z *codec.Zstd) stream {
-	i, mem := 0, &scratch{} // never reset, so that the groups own their columns
+// runStream yields the groups of a run of p, complete. It skips and reports damaged ones.
+func runStream(p *openPart, r run, z *codec.Zstd) stream {
+	i, mem := r.from, &scratch{} // never reset, so that the groups own their columns
 	return func() (*group, error) {
-		for ; i < len(p.Data.groups); i++ {
+		for ; i < r.to; i++ {
 			g, err := openPartGroup(p, i, z, mem)
 			if err == nil {
 				err = g.needAll()
@@ -222,27 +225,41 @@ func partStream(p *openPart, z *codec.Zstd) stream {
 }
 
 // mergeParts is the merge of the kit: in, parts of one tenant's day, becomes one part. It
-// applies the steps of thinning that are due to all of them.
+// applies the steps of thinning that are due to all of them; the part is then one run, since
+// thinning goes through the traces of a day in order.
 func (s *Store) mergeParts(ctx context.Context, in []*openPart, w *part.Writer) (*part.Finished, error) {
 	out := newPartWriter(w, s.zMerge)
-	m := &merger{size: groupRows, pool: &s.builders, emit: out.add, stop: ctx.Err}
 	info := in[0].Info
 	done, due := math.MaxInt, s.stepsDue(info.Day)
+	var stretches []stretch
+	var streams []stream
 	for _, p := range in {
-		m.in = append(m.in, &mergeInput{next: partStream(p, s.z)})
+		for _, r := range p.Data.runs {
+			stretches = append(stretches, stretchOf(p.Data.groups[r.from:r.to]))
+			streams = append(streams, runStream(p, r, s.z))
+		}
 		done = min(done, p.Data.thinned)
 	}
 	out.thinned = max(done, due)
+	runs := cluster(stretches, s.minRun)
+	var keep func(model.TraceID) (bool, error)
 	if due > done {
 		t, err := s.newThinning(ctx, info.Tenant, info.Day, done, due)
 		if err != nil {
 			return nil, err
 		}
 		defer t.stop()
-		m.keep = t.keep
+		keep, runs = t.keep, [][]int{slices.Concat(runs...)}
+		slices.Sort(runs[0])
 	}
-	if err := m.run(); err != nil {
-		return nil, err
+	for _, r := range runs {
+		m := &merger{size: groupRows, pool: &s.builders, emit: out.add, stop: ctx.Err, keep: keep}
+		for _, i := range r {
+			m.in = append(m.in, &mergeInput{next: streams[i]})
+		}
+		if err := m.run(); err != nil {
+			return nil, err
+		}
 	}
 	if out.n == 0 {
 		return nil, nil

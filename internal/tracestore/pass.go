@@ -16,24 +16,32 @@ import (
 // pass is done, all traces are known that start after the last span of the sources that are
 // left; and when the reader has no use for traces as old as that, the others are not read.
 
-// origin is the groups of a part, or one group in memory.
+// origin is a run of a part, or a group in memory.
 type origin struct {
 	part        *openPart // nil for a group in memory
 	metas       []groupMeta
+	base        int // number of the first of metas in the part
 	mem         *group
 	first, last int64 // first start and last end of a span
+	begin       int64 // first start, but for stragglers
 }
 
 // origins returns all of a snapshot, oldest first.
 func (s *snapshot) origins() []origin {
 	out := make([]origin, 0, len(s.view.Parts)+len(s.mem))
 	for _, p := range s.view.Parts {
-		st := p.Stats()
-		out = append(out, origin{part: p, metas: p.Data.groups, first: st.MinTime, last: st.MaxTime})
+		for _, r := range p.Data.runs {
+			o := origin{part: p, metas: p.Data.groups[r.from:r.to], base: r.from, first: math.MaxInt64, last: math.MinInt64}
+			for i := range o.metas {
+				o.first, o.last = min(o.first, o.metas[i].minStart), max(o.last, o.metas[i].maxEnd)
+			}
+			o.begin = stretchOf(o.metas).lo
+			out = append(out, o)
+		}
 	}
 	for _, g := range s.mem {
 		meta := groupMeta{rows: g.len(), first: g.first(), last: g.last(), minStart: g.times.lo, maxEnd: g.times.hi}
-		out = append(out, origin{metas: []groupMeta{meta}, mem: g, first: g.times.lo, last: g.times.hi})
+		out = append(out, origin{metas: []groupMeta{meta}, mem: g, first: g.times.lo, last: g.times.hi, begin: g.times.lo})
 	}
 	return out
 }
@@ -66,7 +74,7 @@ func (s *snapshot) passes(sel store.SpanSelector) passes {
 	for n, i := range order {
 		o := &origins[i]
 		ps.of[i] = len(ps.left)
-		groups, first, last = groups+len(o.metas), min(first, o.first), max(last, o.last)
+		groups, first, last = groups+len(o.metas), min(first, o.begin), max(last, o.last)
 		if sel.Newer == nil || sel.TraceIDs != nil || n+1 == len(order) || groups < enough {
 			continue
 		}

@@ -30,7 +30,7 @@ func (s *Store) Caps() store.TraceCaps { return store.TraceCaps{} }
 
 // Scan implements [store.TraceReader].
 //
-// All sources (parts, groups in memory) are sorted by trace id, so a scan is one pass
+// All sources (runs of parts, groups in memory) are sorted by trace id, so a scan is one pass
 // over them in step: a window of trace ids is as wide as every group under its cursor
 // covers. In a window, the groups in and near the range say which traces qualify, from
 // as few columns as possible; only for those are the spans gathered, from all sources.
@@ -130,10 +130,11 @@ type scan struct {
 	held    int64
 }
 
-// scanSource is a cursor over the groups of a part, or one group in memory.
+// scanSource is a cursor over the groups of a run of a part, or one group in memory.
 type scanSource struct {
 	part    *openPart // nil for a group in memory
 	metas   []groupMeta
+	base    int // number of the first group in the part
 	mem     *group
 	inRange bool // some span may overlap the range
 	pass    int  // that looks for its traces; -1 for none: its spans are far from the range
@@ -151,6 +152,8 @@ type scanGroup struct {
 	charged int64  // bytes read
 	held    int64
 	judged  bool
+	located bool
+	at      int    // traces before it have been passed
 	match   []bool // spans that satisfy Where
 	rows    *rowSource
 	filter  *xorfilter.BinaryFuse8
@@ -177,7 +180,7 @@ func (s *Store) newScan(snap *snapshot, sel store.SpanSelector, ps passes, sh sh
 	q.nearby = nearby(sel.Range)
 	for i, o := range snap.origins() {
 		q.sources = append(q.sources, &scanSource{
-			part: o.part, metas: o.metas, mem: o.mem, inRange: sel.Range.Overlaps(o.first, o.last), pass: ps.of[i],
+			part: o.part, metas: o.metas, base: o.base, mem: o.mem, inRange: sel.Range.Overlaps(o.first, o.last), pass: ps.of[i],
 		})
 	}
 	for _, src := range q.sources {
@@ -321,7 +324,7 @@ func (q *scan) candidates(hi model.TraceID) ([]candidate, error) {
 			continue
 		}
 		for i := src.i; i < len(src.metas) && src.metas[i].first.Compare(hi) <= 0; i++ {
-			if m := &src.metas[i]; !times.Overlaps(m.minStart, m.maxEnd) || q.tooOld(m.maxEnd) {
+			if m := &src.metas[i]; !times.Overlaps(m.minStart, m.maxEnd) || q.tooOld(m.maxEnd) || src.lacks(i) {
 				continue
 			}
 			sg, err := q.group(src, i)
@@ -335,8 +338,12 @@ func (q *scan) candidates(hi model.TraceID) ([]candidate, error) {
 			if err := q.settle(src, i, sg, err); err != nil {
 				return nil, err
 			}
-			if ok && !sg.bad {
+			switch {
+			case sg.bad:
+			case ok:
 				out = q.collect(sg, hi, found, out)
+			default: // its memory is of use to others
+				q.empty(sg)
 			}
 		}
 	}
@@ -410,7 +417,8 @@ func (q *scan) judge(g *group, sg *scanGroup) (bool, error) {
 }
 
 // locate reads when the spans of a group are.
-func (q *scan) locate(g *group, _ *scanGroup) (bool, error) {
+func (q *scan) locate(g *group, sg *scanGroup) (bool, error) {
+	sg.located = true
 	return true, g.need(secIDs, secInts+iStart, secInts+iDur)
 }
 
@@ -438,7 +446,7 @@ func (q *scan) group(src *scanSource, i int) (*scanGroup, error) {
 		sg.g = src.mem
 		return sg, q.settle(src, i, sg, nil)
 	}
-	g, err := openPartGroup(src.part, i, q.store.z, q.store.scratch.get())
+	g, err := openPartGroup(src.part, src.base+i, q.store.z, q.store.scratch.get())
 	sg.g = g
 	return sg, q.settle(src, i, sg, err)
 }
@@ -447,7 +455,7 @@ func (q *scan) group(src *scanSource, i int) (*scanGroup, error) {
 // group, not of the scan.
 func (q *scan) settle(src *scanSource, i int, sg *scanGroup, err error) error {
 	if errors.Is(err, store.ErrCorrupt) {
-		reportDamage(src.part, i, err)
+		reportDamage(src.part, src.base+i, err)
 		q.sel.Account.Warn("part %s has damaged blocks: some spans are missing", src.part.Name())
 		q.store.scratch.put(sg.g)
 		sg.g, sg.bad = nil, true
@@ -475,15 +483,27 @@ func (q *scan) settle(src *scanSource, i int, sg *scanGroup, err error) error {
 	return q.sel.Account.Scanned(more, int64(rows))
 }
 
+// lacks reports whether group i has been judged, and none of its spans satisfies Where.
+func (src *scanSource) lacks(i int) bool {
+	sg := src.open[i]
+	return sg != nil && sg.judged && sg.match == nil
+}
+
 // close lets group i go.
 func (q *scan) close(src *scanSource, i int) {
 	if sg := src.open[i]; sg != nil {
-		q.sel.Account.Drop(sg.held)
-		q.held -= sg.held
-		q.store.scratch.put(sg.g)
+		q.empty(sg)
 		delete(src.open, i)
 		src.recent = nil
 	}
+}
+
+// empty gives the memory of a group back.
+func (q *scan) empty(sg *scanGroup) {
+	q.sel.Account.Drop(sg.held)
+	q.held -= sg.held
+	q.store.scratch.put(sg.g)
+	sg.g, sg.rows, sg.located, sg.held, sg.charged = nil, nil, false, 0, 0
 }
 
 // home is where spans of a trace lie.
@@ -627,11 +647,11 @@ func (q *scan) cut() {
 // findIn returns group i of src, located, and the index of trace id in it, or -1.
 func (q *scan) findIn(src *scanSource, i int, id model.TraceID, hash uint64) (*scanGroup, int, error) {
 	sg := src.get(i)
-	if sg.g == nil && src.part != nil {
+	if src.part != nil && !sg.located {
 		if !sg.looked {
 			var err error
 			sg.looked = true
-			sg.filter, err = openPartFilter(src.part, i)
+			sg.filter, err = openPartFilter(src.part, src.base+i)
 			if err := q.settle(src, i, sg, err); err != nil {
 				return sg, -1, err
 			}
@@ -647,9 +667,19 @@ func (q *scan) findIn(src *scanSource, i int, id model.TraceID, hash uint64) (*s
 	if err := q.settle(src, i, sg, err); err != nil || sg.bad {
 		return sg, -1, err
 	}
-	t, ok := sg.g.find(id)
-	if !ok {
-		return sg, -1, nil
+	ids := sg.g.traces // asked for in order: those before sg.at have been passed
+	step := 1
+	for sg.at < len(ids) && ids[sg.at].Compare(id) < 0 {
+		end := min(sg.at+step, len(ids))
+		if ids[end-1].Compare(id) < 0 {
+			sg.at, step = end, 2*step
+			continue
+		}
+		n, _ := slices.BinarySearchFunc(ids[sg.at:end], id, model.TraceID.Compare)
+		sg.at += n
 	}
-	return sg, t, nil
+	if sg.at < len(ids) && ids[sg.at] == id {
+		return sg, sg.at, nil
+	}
+	return sg, -1, nil
 }

@@ -19,11 +19,11 @@ type shard struct {
 	first, last bool
 }
 
-// A boundary between shards goes through one group of each part, which both shards then
-// read. So a shard has at least minShardGroups groups of each part on average, and there
+// A boundary between shards goes through one group of each run, which both shards then
+// read. So a shard has at least minShardGroups groups of each run on average, and there
 // are no more than shardsPerCore of them a core: enough to keep all busy to the end.
 const (
-	minShardGroups = 6
+	minShardGroups = 5
 	shardsPerCore  = 2
 )
 
@@ -35,19 +35,19 @@ func (s *snapshot) shards(sel store.SpanSelector, ps passes, pass int) []shard {
 	}
 	nearby := nearby(sel.Range)
 	var ends []model.TraceID // of the groups to read
-	parts := 0
+	runs := 0
 	for i, o := range s.origins() {
 		if ps.of[i] != pass || o.part == nil {
 			continue
 		}
-		parts++
+		runs++
 		for i := range o.metas {
 			if m := &o.metas[i]; nearby.Overlaps(m.minStart, m.maxEnd) {
 				ends = append(ends, m.last)
 			}
 		}
 	}
-	n := min(len(ends)/max(1, parts*minShardGroups), shardsPerCore*runtime.GOMAXPROCS(0))
+	n := min(len(ends)/max(1, runs*minShardGroups), shardsPerCore*runtime.GOMAXPROCS(0))
 	if n < 2 {
 		return whole
 	}

@@ -113,6 +113,7 @@ type Store struct {
 	recorders sync.Pool // of *recorder
 	metrics   *metrics
 	full      chan struct{} // tells Run that the head is full
+	minRun    int           // spans of a run; tests make it small
 
 	flushMu sync.Mutex // serialises flushes
 
@@ -276,13 +277,19 @@ func (s *Store) writePart(ctx context.Context, key headKey, gs []*group) (*part.
 		return nil, err
 	}
 	out := newPartWriter(w, s.z)
-	m := &merger{size: groupRows, pool: &s.builders, emit: out.add, stop: ctx.Err}
-	for _, g := range gs {
-		m.in = append(m.in, &mergeInput{next: streamOf(g)})
+	stretches := make([]stretch, len(gs))
+	for i, g := range gs {
+		stretches[i] = stretch{g.len(), g.times.lo, g.times.hi}
 	}
-	if err := m.run(); err != nil {
-		w.Abort()
-		return nil, err
+	for _, r := range cluster(stretches, s.minRun) {
+		m := &merger{size: groupRows, pool: &s.builders, emit: out.add, stop: ctx.Err}
+		for _, i := range r {
+			m.in = append(m.in, &mergeInput{next: streamOf(gs[i])})
+		}
+		if err := m.run(); err != nil {
+			w.Abort()
+			return nil, err
+		}
 	}
 	return out.finish()
 }

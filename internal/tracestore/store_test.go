@@ -52,9 +52,15 @@ func openTest(t testing.TB, opts Options) *testDir {
 	return d
 }
 
-func TestContract(t *testing.T) {
+func TestContract(t *testing.T) { runContract(t, minRunRows) }
+
+// TestContractOfRuns is the same with parts of several runs.
+func TestContractOfRuns(t *testing.T) { runContract(t, 4) }
+
+func runContract(t *testing.T, minRun int) {
 	storetest.RunTraces(t, func(t *testing.T) storetest.Subject[storetest.TraceStore] {
 		d := openTest(t, Options{})
+		d.s.minRun = minRun
 		return storetest.Subject[storetest.TraceStore]{
 			Store: d.s,
 			Flush: func() error { return d.s.Flush(context.Background()) },
@@ -66,6 +72,7 @@ func TestContract(t *testing.T) {
 					return nil, err
 				}
 				*d = *again
+				d.s.minRun = minRun
 				return d.s, nil
 			},
 		}

@@ -119,9 +119,18 @@ func (p *traceParts) add(g *group, t int) {
 
 // findInPart adds the spans of trace id in p. Damaged groups are reported and skipped.
 func (s *Store) findInPart(p *openPart, id model.TraceID, acct *store.Account, t *traceParts) error {
+	for _, r := range p.Data.runs {
+		if err := s.findInRun(p, r, id, acct, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) findInRun(p *openPart, r run, id model.TraceID, acct *store.Account, t *traceParts) error {
 	groups := p.Data.groups
-	i := sort.Search(len(groups), func(i int) bool { return groups[i].last.Compare(id) >= 0 })
-	for ; i < len(groups) && groups[i].first.Compare(id) <= 0; i++ {
+	i := r.from + sort.Search(r.to-r.from, func(i int) bool { return groups[r.from+i].last.Compare(id) >= 0 })
+	for ; i < r.to && groups[i].first.Compare(id) <= 0; i++ {
 		g, at, err := s.findInGroup(p, i, id)
 		if errors.Is(err, store.ErrCorrupt) {
 			reportDamage(p, i, err)
