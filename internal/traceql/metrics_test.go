@@ -9,8 +9,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
 func mustMetrics(t testing.TB, s store.TraceReader, q string, p MetricParams) []Series {
@@ -148,6 +151,139 @@ func TestMetricsRange(t *testing.T) {
 	p.Account = acct
 	if _, err := Metrics(t.Context(), s, tenant, mustParse(t, `{ } | rate() by (name)`), p); !errors.Is(err, store.ErrTooBroad) {
 		t.Errorf("many series in little memory: %v", err)
+	}
+}
+
+// metricText writes series as labels and values.
+func metricText(series []Series) []string {
+	var out []string
+	for _, x := range series {
+		line := attrText(x.Labels)
+		for _, y := range x.Samples {
+			line += fmt.Sprintf(" %d:%v", (y.Time-fixtureT0/1e6)/1000, y.Value)
+		}
+		out = append(out, line)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// TestMetricsWindow: what counts is where a span starts; the others of its trace are there
+// for the rest of the query.
+func TestMetricsWindow(t *testing.T) {
+	s := fixture(t)
+	ms := int64(time.Millisecond)
+	for _, tt := range []struct {
+		q        string
+		from, to int64 // ms after the fixture, both included
+		want     []string
+	}{
+		{`{ resource.service.name="tree" } | count_over_time() by (name)`, 1, 2, []string{"name=B 0:1", "name=C 0:1"}}, // both edges
+		{`{ resource.service.name="tree" } | count_over_time() by (name)`, 6, 7, []string{"name=G 0:1"}},
+		{`({ name = "A" } >> { }) | count_over_time() by (name)`, 4, 6, []string{"name=E 0:1", "name=F 0:1"}}, // A is outside
+		{`{ resource.service.name="tree" } | count() = 7 | count_over_time()`, 4, 6, []string{"__name__=count_over_time 0:3"}},
+		{`{ resource.service.name="payment-service" } | max_over_time(traceDuration)`, 200, 400, []string{"__name__=max_over_time 0:3"}}, // seconds
+		{`{ name = "with events" } | max_over_time(event:timeSinceStart)`, 0, 1, []string{"__name__=max_over_time 0:0.1"}},
+	} {
+		got := metricText(mustMetrics(t, s, tt.q, MetricParams{Start: fixtureT0 + tt.from*ms, End: fixtureT0 + tt.to*ms, Instant: true}))
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.q, diff)
+		}
+	}
+}
+
+// TestMetricsSteps: spans of two minutes, one group more frequent in each.
+func TestMetricsSteps(t *testing.T) {
+	s := storetest.NewTraces()
+	td := ptrace.NewTraces()
+	n := byte(0)
+	add := func(second, durationMs int64, name string, count int) {
+		for range count {
+			n++
+			sp := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+			sp.SetTraceID([16]byte{15: n})
+			sp.SetSpanID([8]byte{7: 1})
+			sp.SetName(name)
+			sp.SetStartTimestamp(pcommon.Timestamp(fixtureT0 + second*1e9))
+			sp.SetEndTimestamp(pcommon.Timestamp(fixtureT0 + second*1e9 + durationMs*1e6))
+		}
+	}
+	minute := int64(time.Minute)
+	start := fixtureT0/minute*minute - fixtureT0
+	start /= 1e9 // seconds from the fixture to the minute before it: -24
+	for i := range int64(4) {
+		add(start+10, (i+1)*100, "a", 1)
+	}
+	add(start+10, 1, "b", 2)
+	add(start+60, 1, "b", 1) // on an edge: of the interval that ends there
+	add(start+70, 1, "b", 3)
+	add(start+70, 1, "c", 1)
+	if err := s.Append(t.Context(), tenant, storetest.Spans(td)); err != nil {
+		t.Fatal(err)
+	}
+	p := MetricParams{Start: fixtureT0 + start*1e9, End: fixtureT0 + (start+120)*1e9, Step: minute}
+	for _, tt := range []struct {
+		q    string
+		want []string
+	}{
+		{`{ } | count_over_time() by (name)`, []string{"name=a -24:0 36:4 96:0", "name=b -24:0 36:3 96:3", "name=c -24:0 36:0 96:1"}},
+		{`{ } | count_over_time() by (name) | topk(1)`, []string{"name=a -24:0 36:4", "name=b 96:3"}}, // at each time
+		{`{ } | count_over_time() by (name) | bottomk(1)`, []string{"name=a 96:0", "name=c -24:0 36:0"}},
+		{`{ } | count_over_time() by (name) > 3`, []string{"name=a 36:4"}},
+		{`{ name = "a" } | quantile_over_time(duration, .5, .75, 1)`, []string{"p=0.5 -24:0 36:0.268435456 96:0", "p=0.75 -24:0 36:0.37962506249700617 96:0", "p=1.0 -24:0 36:0.536870912 96:0"}},
+		{`{ name = "a" } | histogram_over_time(duration)`, []string{"__bucket=0.134217728 -24:0 36:1 96:0", "__bucket=0.268435456 -24:0 36:1 96:0", "__bucket=0.536870912 -24:0 36:2 96:0"}},
+		{`({ } | count_over_time() by (name)) / ({ name != "a" } | count_over_time() by (name))`, []string{"name=b 36:1 96:1", "name=c 96:1"}},
+		{`{ name = "a" } | min_over_time(duration)`, []string{"__name__=min_over_time 36:0.1"}},
+	} {
+		if diff := cmp.Diff(tt.want, metricText(mustMetrics(t, s, tt.q, p))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.q, diff)
+		}
+	}
+}
+
+// TestExemplars: at most one of a trace, at most as many as asked for.
+func TestExemplars(t *testing.T) {
+	s := storetest.NewTraces()
+	td := ptrace.NewTraces()
+	for i := range 600 { // of 300 traces, over a minute
+		sp := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+		sp.SetTraceID([16]byte{14: byte(i / 2 >> 8), 15: byte(i / 2)})
+		sp.SetSpanID([8]byte{1, 7: byte(i)})
+		if i < 2 {
+			sp.SetTraceID([16]byte{1})
+		}
+		sp.SetName("x")
+		sp.Attributes().PutInt("n", int64(i+1))
+		sp.SetStartTimestamp(pcommon.Timestamp(fixtureT0 + int64(i)*100e6))
+		sp.SetEndTimestamp(pcommon.Timestamp(fixtureT0 + int64(i)*100e6 + 1e6))
+	}
+	if err := s.Append(t.Context(), tenant, storetest.Spans(td)); err != nil {
+		t.Fatal(err)
+	}
+	p := MetricParams{Start: fixtureT0, End: fixtureT0 + 60e9, Step: 10e9}
+	for q, most := range map[string]int{
+		`{ } | rate()`:                              100,
+		`{ } | rate() by (name)`:                    100,
+		`{ } | rate() with (exemplars=10)`:          10,
+		`{ } | rate() with (exemplars=1000)`:        100,
+		`{ } | rate() with (exemplars=true)`:        100,
+		`{ } | rate() with (exemplars=false)`:       0,
+		`{ } | max_over_time(span.n)`:               100,
+		`({ } | rate()) + ({ } | rate() by (name))`: 200,
+	} {
+		traces, n := map[string]bool{}, 0
+		for _, x := range mustMetrics(t, s, q, p) {
+			for _, e := range x.Exemplars {
+				n++
+				if e.Labels[0].Key != "trace:id" || e.Time < fixtureT0/1e6 || e.Time > fixtureT0/1e6+60_000 {
+					t.Errorf("%s: %+v", q, e)
+				}
+				traces[e.Labels[0].Value.String()] = true
+			}
+		}
+		if n > most || most > 0 && n < min(10, most)/2 || most <= 100 && len(traces) != n {
+			t.Errorf("%s: %d exemplars of %d traces, want at most %d", q, n, len(traces), most)
+		}
 	}
 }
 

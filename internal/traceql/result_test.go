@@ -95,6 +95,10 @@ func TestSearchTrace(t *testing.T) {
 	if res := mustSearch(t, s, `{ }`, Params{Range: model.TimeRange{From: fixtureT0 + 200e6, To: fixtureT0 + 300e6}}); len(res.Traces) != 2 {
 		t.Errorf("%d traces overlap 200..300 ms, want a1 and c300", len(res.Traces))
 	}
+	// A span outside of the window is found all the same if its trace is inside.
+	if res := mustSearch(t, s, `{ name = "INSERT pay" }`, Params{Range: model.TimeRange{From: fixtureT0 + 200e6, To: fixtureT0 + 300e6}}); len(res.Traces) != 1 {
+		t.Errorf("%d traces, want a1 by a span that starts later", len(res.Traces))
+	}
 }
 
 // TestSearchNewest checks that the newest traces are returned, whatever their ids.

@@ -167,6 +167,10 @@ func refuse(s *spans.Span, oldest, newest int64) (reason string, message func() 
 		return store.ReasonInvalidID, func() string {
 			return fmt.Sprintf("span %q has trace id %s and span id %s; trace ids must be 128 bit and span ids 64 bit, neither all zero", s.Name, s.TraceID, s.SpanID)
 		}
+	case s.Start < 0: // more than a signed number holds
+		return store.ReasonTooNew, func() string {
+			return fmt.Sprintf("span %s of trace %s starts after the year 2262; the newest accepted start is %s", s.SpanID, s.TraceID, at(newest))
+		}
 	case s.Start < oldest:
 		return store.ReasonTooOld, func() string {
 			return fmt.Sprintf("span %s of trace %s starts at %s; the oldest accepted start is %s", s.SpanID, s.TraceID, at(s.Start), at(oldest))

@@ -44,6 +44,7 @@ func TestRefusals(t *testing.T) {
 		{"old", traceOfSpans(1, 2, now.Add(-2*time.Hour)), store.ReasonTooOld, 0},
 		{"no start", traceOfSpans(1, 2, time.Unix(0, 0)), store.ReasonTooOld, 0},
 		{"ahead", traceOfSpans(1, 2, now.Add(2*time.Minute)), store.ReasonTooNew, 0},
+		{"far ahead", traceOfSpans(1, 2, time.Unix(0, -1)), store.ReasonTooNew, 0}, // 2^64-1
 		{"big", traceOfSpans(2, 12, now), store.ReasonTraceTooLarge, 10},
 		{"full", traceOfSpans(2, 2, now), store.ReasonTraceTooLarge, 0},
 	} {

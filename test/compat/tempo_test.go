@@ -3,7 +3,9 @@ package compat
 import (
 	"bytes"
 	"compress/gzip"
+	"compress/zlib"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
@@ -389,6 +393,41 @@ func TestTempoIngest(t *testing.T) {
 			}
 		})
 	}
+	for encoding, w := range map[string]func(io.Writer) io.WriteCloser{ // E2
+		"gzip":    func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) },
+		"zlib":    func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) },
+		"deflate": func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) },
+		"snappy":  func(w io.Writer) io.WriteCloser { return snappy.NewBufferedWriter(w) },
+		"zstd": func(w io.Writer) io.WriteCloser {
+			z, err := zstd.NewWriter(w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return z
+		},
+	} {
+		var buf bytes.Buffer
+		z := w(&buf)
+		_, err := z.Write(proto)
+		if err := errors.Join(err, z.Close()); err != nil {
+			t.Fatal(err)
+		}
+		for _, url := range []string{s.OTLPHTTP, s.URL} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1/traces", bytes.NewReader(buf.Bytes()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", "application/x-protobuf")
+			req.Header.Set("Content-Encoding", encoding)
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _ = res.Body.Close(); res.StatusCode != http.StatusOK {
+				t.Errorf("%s to %s: %s", encoding, url, res.Status)
+			}
+		}
+	}
 	for i, path := range []string{"/v1/traces", "/otlp/v1/traces", "/api/otlp/v1/traces"} { // E1: the main port
 		id := fmt.Sprintf("%032x", 0xf0+i)
 		a, err := s.Do(t, http.MethodPost, path, []byte(span(id, long, "")), jsonType)
@@ -412,6 +451,68 @@ func TestTempoIngest(t *testing.T) {
 	} {
 		if err != nil || !strings.Contains(a.Body, want) {
 			t.Errorf("10.24: no %s in %s, %v", want, a, err)
+		}
+	}
+}
+
+// TestTempoOddSpans is what section E3 says about odd spans, and A9.4 about late ones.
+func TestTempoOddSpans(t *testing.T) {
+	s := harness.Start(t, harness.Options{})
+	now := time.Now().Unix()
+	send := func(spans string) harness.Answer {
+		body := `{"resourceSpans":[{"schemaUrl":"https://s/1","scopeSpans":[{"schemaUrl":"https://s/2","spans":[` + spans + `]}]}]}`
+		a, err := s.Do(t, http.MethodPost, "/v1/traces", []byte(body), map[string]string{"Content-Type": "application/json"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	span := func(trace byte, id, parent string, start, end int64, more string) string {
+		return fmt.Sprintf(`{"traceId":"%032x","spanId":%q,"parentSpanId":%q,"startTimeUnixNano":"%d000000000","endTimeUnixNano":"%d000000000"%s}`, trace, id, parent, start, end, more)
+	}
+	one, two := "0000000000000001", "0000000000000002"
+	for name, spans := range map[string]string{
+		"end before start": span(1, one, "", now, now-5, `,"name":"back"`),
+		"no name":          span(2, one, "", now, now, ""),
+		"unknown parent":   span(3, one, two, now, now, `,"name":"orphan"`),
+		"own parent":       span(4, one, one, now, now, `,"name":"self"`),
+		"a ring":           span(5, one, two, now, now, `,"name":"ring"`) + "," + span(5, two, one, now, now, `,"name":"ring"`),
+		"same key twice":   span(6, one, "", now, now, `,"name":"twice","attributes":[{"key":"k","value":{"intValue":1}},{"key":"k","value":{"intValue":2}}]`),
+		"late":             span(7, one, "", now-3600, now-3599, `,"name":"late"`),
+		"flags":            span(8, one, "", now, now, `,"name":"flags","flags":257,"links":[{"traceId":"000000000000000000000000000000ff","spanId":"00000000000000ff","flags":1}]`),
+		"client":           span(9, one, "", now, now, `,"name":"client","kind":3`),
+		"server":           span(9, one, "", now, now, `,"name":"server","kind":2`), // Zipkin's way: one id, two kinds
+		"kind of tomorrow": span(10, one, "", now, now, `,"name":"odd","kind":99,"status":{"code":7}`),
+	} {
+		if a := send(spans); a.Code != http.StatusOK || !strings.Contains(a.Body, `"partialSuccess":{}`) {
+			t.Errorf("%s: %s", name, a)
+		}
+	}
+	if a := send(span(11, one, "", now, now, "") + "," + span(0, one, "", now, now, "") + "," + span(11, "0000000000000000", "", now, now, "")); a.Code != http.StatusOK ||
+		!strings.Contains(a.Body, `"rejectedSpans":"2"`) || !strings.Contains(a.Body, "neither all zero") {
+		t.Errorf("zero ids beside a good span: %s", a)
+	}
+	for _, st := range []struct{ path, want string }{
+		{"/api/traces/1", `"name":"back"`},
+		{"/api/search?q=" + url.QueryEscape(`{ name = "back" && duration = 0ns }`), `"spanID":"0000000000000001","name":"back","startTimeUnixNano":"\d+"\}`}, // no durations
+		{"/api/search?q=" + url.QueryEscape(`{ name = "" }`), `"traceID":"2"`},
+		{"/api/search?q=" + url.QueryEscape(`{ } !>> { name =~ "orphan|self|ring" }`), `^(?:[^@]*?"traceID"){3}`},
+		{"/api/search?q=" + url.QueryEscape(`{ name =~ "self|ring" } > { }`), `^\{"traces":\[\]`},
+		{"/api/search?q=" + url.QueryEscape(`{ name =~ "self|ring" } << { }`), `^\{"traces":\[\]`},
+		{fmt.Sprintf("/api/search?start=%d&end=%d&q=", now-3700, now-3500) + url.QueryEscape(`{ name = "late" }`), `"traceID":"7"`},
+		{fmt.Sprintf("/api/search?start=%d&end=%d&q=", now-60, now+60) + url.QueryEscape(`{ name = "late" }`), `^\{"traces":\[\]`},
+		{"/api/traces/8", `"schemaUrl":"https://s/2"\}\],"schemaUrl":"https://s/1"`},
+		{"/api/traces/8", `"flags":257.*"links":\[\{"traceId":"AAAAAAAAAAAAAAAAAAAA/w==","spanId":"AAAAAAAAAP8=","flags":1\}\]`},
+		{"/api/traces/9", `"client".*"server"|"server".*"client"`},
+		{"/api/traces/b", `^(?:[^@]*?"spanId"){1}[^@]*$`},
+		{"/api/traces/a", `"name":"odd"`},
+		{"/jaeger/api/traces/1", `"duration":0,.*"warnings":\["the span ends before it starts"\]`},
+		{"/jaeger/api/traces/5", `^(?:[^@]*?"operationName":"ring"){2}`},
+		{"/jaeger/api/traces/9", `"spanID":"0000000000000002","operationName":"server","references":\[\{"refType":"CHILD_OF","traceID":"0000000000000009","spanID":"0000000000000001"`},
+	} {
+		a, err := s.Do(t, http.MethodGet, st.path, nil, nil)
+		if err != nil || a.Code != http.StatusOK || !regexp.MustCompile(st.want).MatchString(a.Body) {
+			t.Errorf("%s: %s, %v; want %s", st.path, a.Body, err, st.want)
 		}
 	}
 }

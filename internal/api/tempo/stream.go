@@ -138,7 +138,7 @@ func (a *API) streamError(ctx context.Context, method string, err error) error {
 	if ctx.Err() != nil { // the client left, or its time is over
 		return status.FromContextError(ctx.Err()).Err()
 	}
-	switch api.Status(err) {
+	switch busy(api.Status(err), err) {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
 		code = codes.InvalidArgument
 	case http.StatusUnauthorized:

@@ -11,6 +11,7 @@ package tempo
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -88,7 +89,15 @@ const hintHeader = "X-Pharos-Hint"
 
 // writeError answers with one line of text.
 func writeError(w http.ResponseWriter, code int, err error) {
-	http.Error(w, strings.ReplaceAll(err.Error(), "\n", " "), code)
+	http.Error(w, strings.ReplaceAll(err.Error(), "\n", " "), busy(code, err))
+}
+
+// busy returns code, the status of err, but Tempo's where too many queries wait.
+func busy(code int, err error) int {
+	if errors.Is(err, store.ErrOverloaded) {
+		return http.StatusTooManyRequests
+	}
+	return code
 }
 
 // do passes a query through the front door. run must copy what it keeps. Warnings go

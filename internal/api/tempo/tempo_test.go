@@ -2,6 +2,7 @@ package tempo
 
 import (
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/pharos-o11y/pharos/internal/api"
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -410,6 +413,29 @@ func TestTagValueBytes(t *testing.T) {
 		if n := strings.Count(w.Body.String(), "xx\""); w.Code != 200 || n != 100 || !strings.Contains(w.Header().Get("X-Pharos-Hint"), "more than 1000000 bytes") {
 			t.Errorf("%s: %d, %d values, %v; want 100", target, w.Code, n, w.Header())
 		}
+	}
+}
+
+// TestBusy asks while all slots are taken.
+func TestBusy(t *testing.T) {
+	door := query.New(query.Options{MaxConcurrent: 1, MaxWait: time.Millisecond})
+	s := storetest.NewTraces()
+	mux := http.NewServeMux()
+	a := New(Options{Reader: s, Index: s, Door: door})
+	a.Register(mux, "")
+	_, err := door.Do(t.Context(), query.Request{}, func(context.Context, *store.Account) error {
+		w := get(t, mux, `/api/search?q={ }`)
+		if w.Code != 429 || w.Header().Get("Content-Type") != "text/plain; charset=utf-8" {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/search?q={+}", nil)
+		if err := a.streamError(t.Context(), "Search", a.search(httptest.NewRecorder(), r)); status.Code(err) != codes.ResourceExhausted {
+			t.Errorf("stream: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

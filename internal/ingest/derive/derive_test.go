@@ -217,6 +217,8 @@ func TestWhatIsCounted(t *testing.T) {
 	}{
 		{name: "stored", spec: ok, err: []error{nil}, want: 1},
 		{name: "refused in part", spec: ok, err: []error{refused}, want: 1},
+		{name: "refused, then again", spec: ok, err: []error{&store.Refused{}, nil}, want: 1},
+		{name: "refused", spec: ok, err: []error{&store.Refused{}}},
 		{name: "not stored, then again", spec: ok, err: []error{store.ErrOverloaded, store.ErrReadOnly, nil}, want: 1},
 		{name: "stored twice", spec: ok, err: []error{nil, nil}, want: 1},
 		{name: "ended 30 s ago", spec: spec{service: "a", name: "x", trace: 1, id: 1, from: 60_000, to: 30_000}, err: []error{nil}, want: 1},
