@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"github.com/pharos-o11y/pharos/internal/api/jaeger"
 	"github.com/pharos-o11y/pharos/internal/query"
 )
@@ -99,6 +101,21 @@ func jaegerBatch() []byte {
 		w.list(11, func() { w.i64(1, 1_700_000_000_000_100); w.list(2, w.strTag("event", "retry"), w.intTag("attempt", 2)) })
 	})
 	return append(w.b, 0)
+}
+
+// zipkinProto is a span as Zipkin's protobuf.
+func zipkinProto() string {
+	field := func(b []byte, num protowire.Number, v string) []byte {
+		return protowire.AppendString(protowire.AppendTag(b, num, protowire.BytesType), v)
+	}
+	s := field(nil, 1, "\x00\x00\x00\x00\x00\x00\x00\xc4")
+	s = field(s, 3, "\x00\x00\x00\x00\x00\x00\x00\x07")
+	s = protowire.AppendVarint(protowire.AppendTag(s, 4, protowire.VarintType), 2) // server
+	s = field(s, 5, "get")
+	s = protowire.AppendFixed64(protowire.AppendTag(s, 6, protowire.Fixed64Type), 1_700_000_000_000_000)
+	s = protowire.AppendVarint(protowire.AppendTag(s, 7, protowire.VarintType), 1500)
+	s = field(s, 8, string(field(nil, 1, "web")))
+	return string(field(nil, 1, string(s)))
 }
 
 // send posts a body and returns the status and the answer.
@@ -202,6 +219,11 @@ service:
 				`"timestamp":1700000000000200,"fields":\[[^\]]*retry`,
 			},
 		},
+		{
+			"zipkin protobuf", zipkin, "application/x-protobuf", zipkinProto(), 202, "c4",
+			[]string{`"serviceName":"web"`, `"operationName":"get"`, `"spanID":"0000000000000007"`, `"startTime":1700000000000000,"duration":1500`, `\{"key":"span.kind","type":"string","value":"server"\}`},
+		},
+		{"zipkin protobuf garbage", zipkin, "application/x-protobuf", "\xff", 400, "", nil},
 		{"zipkin v1 garbage", "http://" + zipkinAddr + "/api/v1/spans", "application/json", `[{`, 400, "", nil},
 		{"zipkin garbage", zipkin, "application/json", `[{`, 400, "", nil},
 	}
@@ -214,6 +236,9 @@ service:
 			if tt.id == "" {
 				return
 			}
+			if text != "" {
+				t.Errorf("the answer has a body: %q", text)
+			}
 			got := read(tt.id)
 			for _, want := range tt.want {
 				if !regexp.MustCompile(want).MatchString(got) {
@@ -221,5 +246,16 @@ service:
 				}
 			}
 		})
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+thriftAddr+"/api/traces", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _ = res.Body.Close(); res.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("GET of thrift: %s", res.Status)
 	}
 }

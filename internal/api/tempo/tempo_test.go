@@ -300,8 +300,10 @@ func TestAPI(t *testing.T) {
 			}
 		})
 	}
-	if w := get(t, h, `/api/search?q={ .a = "`+strings.Repeat("x", 131072)+`" }&&&W`); w.Code != 400 {
-		t.Errorf("long query: %d", w.Code)
+	for _, path := range []string{"/api/search", "/api/metrics/query", "/api/metrics/query_range", "/api/v2/traces/d400"} {
+		if w := get(t, h, path+`?q={ .a = "`+strings.Repeat("x", 131072)+`" }`); w.Code != 400 || !strings.Contains(w.Body.String(), "131072 bytes") {
+			t.Errorf("long query at %s: %d %.100s", path, w.Code, w.Body)
+		}
 	}
 	if w := get(t, h, `/api/search?q={ span.duration > 1s }&&&W`); !strings.Contains(w.Header().Get("X-Pharos-Hint"), "span.duration") {
 		t.Errorf("no hint in %v", w.Header())
