@@ -108,7 +108,7 @@ func zipkinProto() string {
 	field := func(b []byte, num protowire.Number, v string) []byte {
 		return protowire.AppendString(protowire.AppendTag(b, num, protowire.BytesType), v)
 	}
-	s := field(nil, 1, "\x00\x00\x00\x00\x00\x00\x00\xc4")
+	s := field(nil, 1, strings.Repeat("\x00", 15)+"\xc4")
 	s = field(s, 3, "\x00\x00\x00\x00\x00\x00\x00\x07")
 	s = protowire.AppendVarint(protowire.AppendTag(s, 4, protowire.VarintType), 2) // server
 	s = field(s, 5, "get")
