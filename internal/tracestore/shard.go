@@ -23,7 +23,7 @@ type shard struct {
 // read. So a shard has at least minShardGroups groups of each run on average, and there
 // are no more than shardsPerCore of them a core: enough to keep all busy to the end.
 const (
-	minShardGroups = 5
+	minShardGroups = 6
 	shardsPerCore  = 2
 )
 

@@ -39,17 +39,18 @@ type streamMethod struct {
 	name    string
 	handler api.Handler
 	params  func(f fields) (q url.Values, tag string)
+	lists   bool // a result is itself a list behind a name: it may be cut
 }
 
 func (a *API) streamMethods() []streamMethod {
 	return []streamMethod{
-		{"Search", a.search, searchParams},
-		{"SearchTags", a.tagsV1, tagsParams},
-		{"SearchTagsV2", a.tagsV2, tagsParams},
-		{"SearchTagValues", a.valuesV1, valuesParams},
-		{"SearchTagValuesV2", a.valuesV2, valuesParams},
-		{"MetricsQueryRange", a.metricsRange, rangeQueryParams},
-		{"MetricsQueryInstant", a.metricsInstant, instantQueryParams},
+		{"Search", a.search, searchParams, false},
+		{"SearchTags", a.tagsV1, tagsParams, false},
+		{"SearchTagsV2", a.tagsV2, tagsParams, true},
+		{"SearchTagValues", a.valuesV1, valuesParams, false},
+		{"SearchTagValuesV2", a.valuesV2, valuesParams, false},
+		{"MetricsQueryRange", a.metricsRange, rangeQueryParams, false},
+		{"MetricsQueryInstant", a.metricsInstant, instantQueryParams, false},
 	}
 }
 
@@ -115,12 +116,12 @@ func (a *API) stream(m streamMethod, s grpc.ServerStream) error {
 			return err
 		}
 	}
-	return sendPackets(s, answer.body.Bytes())
+	return sendPackets(s, answer.body.Bytes(), m.lists)
 }
 
 // sendPackets sends a message in as many as it takes.
-func sendPackets(s grpc.ServerStream, message []byte) error {
-	packets, err := splitMessage(message, packetSize)
+func sendPackets(s grpc.ServerStream, message []byte, lists bool) error {
+	packets, err := splitMessage(message, packetSize, lists)
 	if err != nil {
 		return status.Error(codes.Internal, err.Error())
 	}
@@ -174,7 +175,7 @@ type bufferedAnswer struct {
 // takeProgress implements [progressTaker].
 func (b *bufferedAnswer) takeProgress(message []byte) error {
 	b.begun = true
-	return sendPackets(b.stream, message)
+	return sendPackets(b.stream, message, false)
 }
 
 // Header implements [http.ResponseWriter].
@@ -188,12 +189,13 @@ func (b *bufferedAnswer) WriteHeader(int) {}
 
 // splitMessage cuts a message into messages of at most limit bytes, each with some of its
 // fields: as the long ones are repeated, together they say the same. A field longer than
-// limit is a message of its own. There is always one.
-func splitMessage(b []byte, limit int) ([]rawMessage, error) {
+// limit is a message of its own; if it is one of lists, it becomes several with the same name,
+// which is the first field in it. There is always one message.
+func splitMessage(b []byte, limit int, lists bool) ([]rawMessage, error) {
 	var out []rawMessage
 	from := 0
 	for at := 0; at < len(b); {
-		_, _, n := protowire.ConsumeField(b[at:])
+		num, typ, n := protowire.ConsumeField(b[at:])
 		if n < 0 {
 			return nil, protowire.ParseError(n)
 		}
@@ -201,9 +203,39 @@ func splitMessage(b []byte, limit int) ([]rawMessage, error) {
 			out = append(out, b[from:at])
 			from = at
 		}
+		if lists && n > limit && typ == protowire.BytesType {
+			cut, err := splitList(num, b[at:at+n], limit)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, cut...)
+			from = at + n
+		}
 		at += n
 	}
-	return append(out, b[from:]), nil
+	if from < len(b) || len(out) == 0 {
+		out = append(out, b[from:])
+	}
+	return out, nil
+}
+
+// splitList cuts one field of a list into several.
+func splitList(num protowire.Number, field []byte, limit int) ([]rawMessage, error) {
+	_, _, n := protowire.ConsumeTag(field)
+	list, _ := protowire.ConsumeBytes(field[n:])
+	_, _, n = protowire.ConsumeField(list)
+	if n < 0 {
+		return nil, protowire.ParseError(n)
+	}
+	const frame = 12 // tag and length
+	parts, err := splitMessage(list[n:], max(1, limit-n-frame), false)
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range parts {
+		parts[i] = protowire.AppendBytes(protowire.AppendTag(nil, num, protowire.BytesType), slices.Concat(list[:n], p))
+	}
+	return parts, nil
 }
 
 // rawMessage is an encoded message.

@@ -260,7 +260,7 @@ func TestSplitMessage(t *testing.T) {
 		b = append(b, request(1, fmt.Sprintf("trace %d", i))...)
 	}
 	b = append(b, request(2, strings.Repeat("m", 50))...)
-	packets, err := splitMessage(b, 40)
+	packets, err := splitMessage(b, 40, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,12 +274,13 @@ func TestSplitMessage(t *testing.T) {
 	if string(joined) != string(b) {
 		t.Error("packets do not add up")
 	}
-	if packets, err = splitMessage(nil, 40); err != nil || len(packets) != 1 {
+	if packets, err = splitMessage(nil, 40, false); err != nil || len(packets) != 1 {
 		t.Errorf("an empty answer is %d messages, %v", len(packets), err)
 	}
-	if _, err = splitMessage([]byte{0xff}, 40); err == nil {
+	if _, err = splitMessage([]byte{0xff}, 40, true); err == nil {
 		t.Error("garbage is no error")
 	}
+	checkLists(t)
 	var msg proto.Message = &healthgrpc.HealthCheckRequest{Service: "x"}
 	enc, err := rawCodec{}.Marshal(msg)
 	if err != nil {
@@ -287,5 +288,48 @@ func TestSplitMessage(t *testing.T) {
 	}
 	if err := (rawCodec{}).Unmarshal(enc, &healthgrpc.HealthCheckRequest{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// checkLists splits scopes of tags, one of which is longer than a packet.
+func checkLists(t *testing.T) {
+	t.Helper()
+	scope := func(name string, tags int) string {
+		b := request(1, name)
+		for i := range tags {
+			b = append(b, request(2, fmt.Sprintf("%s.tag.%03d", name, i))...)
+		}
+		return string(b)
+	}
+	packets, err := splitMessage(request(1, scope("resource", 2), 1, scope("span", 100), 1, scope("link", 1), 2, "metrics"), 200, true)
+	if err != nil || len(packets) < 8 {
+		t.Fatalf("%d packets, %v", len(packets), err)
+	}
+	var got []string
+	for _, p := range packets {
+		f, err := parseFields(p)
+		if err != nil || len(p) > 200 {
+			t.Errorf("a packet of %d bytes, %v", len(p), err)
+		}
+		for _, s := range f[1] {
+			x, err := parseFields(s.b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, tag := range x[2] {
+				if !strings.HasPrefix(string(tag.b), x.text(1)+".") {
+					t.Errorf("tag %s in scope %s", tag.b, x.text(1))
+				}
+				got = append(got, string(tag.b))
+			}
+		}
+	}
+	if len(got) != 103 || got[2] != "span.tag.000" || got[101] != "span.tag.099" {
+		t.Errorf("%d tags: %v", len(got), got)
+	}
+	for _, bad := range [][]byte{request(1, "\xff"+strings.Repeat("x", 50)), request(1, string(request(1, "a"))+"\xff"+strings.Repeat("x", 50))} {
+		if _, err := splitMessage(bad, 10, true); err == nil {
+			t.Errorf("%q is no error", bad)
+		}
 	}
 }
