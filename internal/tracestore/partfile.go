@@ -235,7 +235,7 @@ func (s *Store) mergeParts(ctx context.Context, in []*openPart, w *part.Writer) 
 	var streams []stream
 	for _, p := range in {
 		for _, r := range p.Data.runs {
-			stretches = append(stretches, stretchOf(p.Data.groups[r.from:r.to]))
+			stretches = append(stretches, r.stretch)
 			streams = append(streams, runStream(p, r, s.z))
 		}
 		done = min(done, p.Data.thinned)

@@ -31,12 +31,7 @@ func (s *snapshot) origins() []origin {
 	out := make([]origin, 0, len(s.view.Parts)+len(s.mem))
 	for _, p := range s.view.Parts {
 		for _, r := range p.Data.runs {
-			o := origin{part: p, metas: p.Data.groups[r.from:r.to], base: r.from, first: math.MaxInt64, last: math.MinInt64}
-			for i := range o.metas {
-				o.first, o.last = min(o.first, o.metas[i].minStart), max(o.last, o.metas[i].maxEnd)
-			}
-			o.begin = stretchOf(o.metas).lo
-			out = append(out, o)
+			out = append(out, origin{part: p, metas: p.Data.groups[r.from:r.to], base: r.from, first: r.first, last: r.last, begin: r.lo})
 		}
 	}
 	for _, g := range s.mem {
@@ -48,8 +43,9 @@ func (s *snapshot) origins() []origin {
 
 // passes says which sources each pass of a scan looks at.
 type passes struct {
-	of   []int   // pass of each source; -1 for those that are far from the range
-	left []int64 // by pass: the last end of a span in the sources of later passes
+	origins []origin
+	of      []int   // pass of each; -1 for those that are far from the range
+	left    []int64 // by pass: the last end of a span in the sources of later passes
 }
 
 // firstPass is the least number of groups of the first pass that makes it worth to stop
@@ -59,7 +55,7 @@ const firstPass = 8
 // passes plans a scan.
 func (s *snapshot) passes(sel store.SpanSelector) passes {
 	origins := s.origins()
-	ps := passes{of: make([]int, len(origins))}
+	ps := passes{origins: origins, of: make([]int, len(origins))}
 	var order []int // of sources near the range, newest first
 	nearby := nearby(sel.Range)
 	for i, o := range origins {
@@ -94,7 +90,7 @@ func (s *Store) scanPasses(ctx context.Context, snap *snapshot, sel store.SpanSe
 	for pass := range ps.left {
 		if pass > 0 {
 			if left := ps.left[pass-1]; sel.Newer != nil && left < sel.Newer.Load() {
-				snap.skip(sel, ps, pass)
+				ps.skip(sel, pass)
 				return nil
 			} else if sel.Settled != nil {
 				sel.Settled.Store(left)
@@ -103,7 +99,7 @@ func (s *Store) scanPasses(ctx context.Context, snap *snapshot, sel store.SpanSe
 				}
 			}
 		}
-		err := s.scanShards(ctx, snap, sel, ps, snap.shards(sel, ps, pass), func(rows *store.SpanRows) bool {
+		err := s.scanShards(ctx, sel, ps, ps.shards(sel, pass), func(rows *store.SpanRows) bool {
 			stopped = !emit(rows)
 			return !stopped
 		})
@@ -115,8 +111,8 @@ func (s *Store) scanPasses(ctx context.Context, snap *snapshot, sel store.SpanSe
 }
 
 // skip counts the groups of a pass and later ones as not read.
-func (s *snapshot) skip(sel store.SpanSelector, ps passes, pass int) {
-	for i, o := range s.origins() {
+func (ps *passes) skip(sel store.SpanSelector, pass int) {
+	for i, o := range ps.origins {
 		if ps.of[i] >= pass {
 			sel.Account.Skipped(int64(len(o.metas)))
 		}

@@ -19,7 +19,20 @@ const (
 )
 
 // run is a run of a part: groups [from, to).
-type run struct{ from, to int }
+type run struct {
+	from, to    int
+	first, last int64 // first start and last end of a span
+	stretch
+}
+
+// makeRun makes one of groups [from, to).
+func makeRun(groups []groupMeta, from, to int) run {
+	r := run{from: from, to: to, first: math.MaxInt64, last: math.MinInt64, stretch: stretchOf(groups[from:to])}
+	for _, m := range groups[from:to] {
+		r.first, r.last = min(r.first, m.minStart), max(r.last, m.maxEnd)
+	}
+	return r
+}
 
 // runsOf finds the runs among the groups of a part: where trace ids start again.
 func runsOf(groups []groupMeta) []run {
@@ -27,7 +40,7 @@ func runsOf(groups []groupMeta) []run {
 	from := 0
 	for i := range groups {
 		if i+1 == len(groups) || groups[i+1].first.Compare(groups[i].last) < 0 {
-			out = append(out, run{from, i + 1})
+			out = append(out, makeRun(groups, from, i+1))
 			from = i + 1
 		}
 	}

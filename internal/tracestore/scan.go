@@ -57,8 +57,8 @@ func (s *Store) Scan(ctx context.Context, tenant model.Tenant, sel store.SpanSel
 }
 
 // scanShard hands the traces of one shard of a pass to emit, until that returns false.
-func (s *Store) scanShard(ctx context.Context, snap *snapshot, sel store.SpanSelector, ps passes, sh shard, emit func(*store.SpanRows) bool) error {
-	q, err := s.newScan(snap, sel, ps, sh)
+func (s *Store) scanShard(ctx context.Context, sel store.SpanSelector, ps passes, sh shard, emit func(*store.SpanRows) bool) error {
+	q, err := s.newScan(sel, ps, sh)
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ type scanGroup struct {
 	looked  bool // for the filter
 }
 
-func (s *Store) newScan(snap *snapshot, sel store.SpanSelector, ps passes, sh shard) (*scan, error) {
+func (s *Store) newScan(sel store.SpanSelector, ps passes, sh shard) (*scan, error) {
 	q := &scan{
 		batch: batchRows, pass: sh.pass,
 		store: s, sel: sel, res: newResources(),
@@ -178,7 +178,7 @@ func (s *Store) newScan(snap *snapshot, sel store.SpanSelector, ps passes, sh sh
 		return q, nil
 	}
 	q.nearby = nearby(sel.Range)
-	for i, o := range snap.origins() {
+	for i, o := range ps.origins {
 		q.sources = append(q.sources, &scanSource{
 			part: o.part, metas: o.metas, base: o.base, mem: o.mem, inRange: sel.Range.Overlaps(o.first, o.last), pass: ps.of[i],
 		})

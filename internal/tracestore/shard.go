@@ -28,7 +28,7 @@ const (
 )
 
 // shards cuts a pass.
-func (s *snapshot) shards(sel store.SpanSelector, ps passes, pass int) []shard {
+func (ps *passes) shards(sel store.SpanSelector, pass int) []shard {
 	whole := []shard{{pass: pass, first: true, last: true}}
 	if sel.TraceIDs != nil || sel.Range.Empty() {
 		return whole
@@ -36,7 +36,7 @@ func (s *snapshot) shards(sel store.SpanSelector, ps passes, pass int) []shard {
 	nearby := nearby(sel.Range)
 	var ends []model.TraceID // of the groups to read
 	runs := 0
-	for i, o := range s.origins() {
+	for i, o := range ps.origins {
 		if ps.of[i] != pass || o.part == nil {
 			continue
 		}
@@ -69,9 +69,9 @@ func (s *snapshot) shards(sel store.SpanSelector, ps passes, pass int) []shard {
 
 // scanShards hands the traces of the shards of one pass to emit, in order of trace id, until
 // that returns false.
-func (s *Store) scanShards(ctx context.Context, snap *snapshot, sel store.SpanSelector, ps passes, shards []shard, emit func(*store.SpanRows) bool) error {
+func (s *Store) scanShards(ctx context.Context, sel store.SpanSelector, ps passes, shards []shard, emit func(*store.SpanRows) bool) error {
 	if len(shards) == 1 {
-		return s.scanShard(ctx, snap, sel, ps, shards[0], emit)
+		return s.scanShard(ctx, sel, ps, shards[0], emit)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -88,7 +88,7 @@ func (s *Store) scanShards(ctx context.Context, snap *snapshot, sel store.SpanSe
 			// that is awaited is always at work.
 			for i := next.Add(1) - 1; i < int64(len(shards)); i = next.Add(1) - 1 {
 				results[i].run(ctx, func(emit func(*store.SpanRows) bool) error {
-					return s.scanShard(ctx, snap, sel, ps, shards[i], emit)
+					return s.scanShard(ctx, sel, ps, shards[i], emit)
 				})
 			}
 		})

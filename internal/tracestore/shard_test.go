@@ -42,12 +42,12 @@ func TestShards(t *testing.T) {
 			snap := s.snapshot(model.DefaultTenant, sel.Range, nil)
 			defer snap.close()
 			ps := snap.passes(sel)
-			shards := snap.shards(sel, ps, 0)
+			shards := ps.shards(sel, 0)
 			if len(shards) < 2 {
 				t.Fatalf("%d shards of %d parts", len(shards), len(snap.view.Parts))
 			}
 			var want, got []model.SpanID
-			err := s.scanShard(t.Context(), snap, sel, ps, shard{first: true, last: true}, func(r *store.SpanRows) bool {
+			err := s.scanShard(t.Context(), sel, ps, shard{first: true, last: true}, func(r *store.SpanRows) bool {
 				want = append(want, r.SpanID...)
 				return true
 			})

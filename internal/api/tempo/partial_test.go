@@ -170,6 +170,28 @@ func TestPartialSearch(t *testing.T) {
 	}
 }
 
+// TestPartialRefused ends a query when nobody takes its results.
+func TestPartialRefused(t *testing.T) {
+	w := newTimeline(t, 1, model.DefaultTenant)
+	gone := errors.New("gone")
+	now := func() bool { return true }
+	e, err := traceql.Parse("{}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := traceql.Params{Range: timelineRange(), Limit: 1000, Due: now, Take: func([]traceql.Trace) error { return gone }}
+	if _, err := traceql.Search(t.Context(), w.real, model.DefaultTenant, e, p); !errors.Is(err, gone) {
+		t.Errorf("search: error %v", err)
+	}
+	if e, err = traceql.Parse("{} | rate()"); err != nil {
+		t.Fatal(err)
+	}
+	m := traceql.MetricParams{Start: timelineRange().From, End: timelineRange().To, Due: now, Take: func([]traceql.Series) error { return gone }}
+	if _, err := traceql.Metrics(t.Context(), w.real, model.DefaultTenant, e, m); !errors.Is(err, gone) {
+		t.Errorf("metrics: error %v", err)
+	}
+}
+
 // steppedTraces is a store for which each batch takes a second.
 type steppedTraces struct {
 	storetest.TraceStore
