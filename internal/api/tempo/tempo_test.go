@@ -480,6 +480,9 @@ func TestTenancy(t *testing.T) {
 		{"/api/v2/traces/d400", strings.Repeat("x", 151), 400},
 		{"/api/v2/traces/d400", "other", 200}, // and empty
 		{`/api/v2/search/tag/name/values?W`, "", 401},
+		{`/api/search/tag/service.name/values?W`, "", 401},
+		{`/api/search/tag/service.name/values?W`, "other|default", 200},
+		{`/api/search/tag/status.code/values?W`, "other|default", 200},
 		{`/api/metrics/query?q={ } | rate()&&&W`, "", 401},
 		{`/api/metrics/query_range?q={ } | rate()&&&W`, "other|a/b", 400},
 	}
