@@ -26,6 +26,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/pharos-o11y/pharos/test/harness"
@@ -599,6 +600,20 @@ func TestTempoLimits(t *testing.T) {
 	st := status.Convert(err)
 	if st.Code() != codes.ResourceExhausted || len(st.Details()) != 1 || !strings.Contains(fmt.Sprint(st.Details()), "seconds:5") {
 		t.Errorf("10.13 gRPC: %v %v", err, st.Details())
+	}
+	for name, tt := range map[string]struct { // E4; a BytesValue is a message whose field 1 is bytes
+		body []byte
+		want codes.Code
+	}{
+		"empty":      {nil, codes.OK},
+		"malformed":  {[]byte{0xff}, codes.InvalidArgument},
+		"too large":  {make([]byte, 65<<20), codes.ResourceExhausted},
+		"wrong wire": {[]byte{0x10, 0x05}, codes.InvalidArgument}, // scopeSpans is no number
+	} {
+		err := conn.Invoke(t.Context(), "/opentelemetry.proto.collector.trace.v1.TraceService/Export", wrapperspb.Bytes(tt.body), &emptypb.Empty{})
+		if status.Code(err) != tt.want {
+			t.Errorf("%s over gRPC: %v, want %v", name, err, tt.want)
+		}
 	}
 	if a, err := s.Do(t, http.MethodGet, "/api/traces/2", nil, nil); err != nil || a.Code != http.StatusNotFound {
 		t.Errorf("10.13: the refused trace: %s, %v", a, err)
