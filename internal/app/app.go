@@ -242,7 +242,11 @@ func (a *App) Run(ctx context.Context) error {
 		g.Add("tracing", a.tracing.Run)
 	}
 	handler, limit := a.handler(), requestTime(a.cfg.Load())
-	for _, l := range a.listeners {
+	for i, l := range a.listeners {
+		handler := handler
+		if _, port, _ := net.SplitHostPort(l.Addr().String()); i > 0 && port == portJaeger {
+			handler = underJaeger(handler)
+		}
 		g.Add("http "+l.Addr().String(), func(ctx context.Context) error { return serveHTTP(ctx, l, handler, limit) })
 	}
 	g.Add("reload", a.watchReload)

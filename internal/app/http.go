@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,8 +36,37 @@ import (
 const prometheusVersion = "3.14.0"
 
 // compatPorts are where agents of other systems expect them: Prometheus,
-// VictoriaMetrics, Loki, Tempo.
-func compatPorts() []string { return []string{"9090", "8428", "3100", "3200"} }
+// VictoriaMetrics, Loki, Tempo and Jaeger's query service.
+func compatPorts() []string { return []string{"9090", "8428", "3100", "3200", portJaeger} }
+
+// portJaeger is where Jaeger's query service has its API at the root.
+const portJaeger = "16686"
+
+// compatHost is the host of the compatible ports that receivers listen on, "" if they are
+// not wanted.
+func compatHost(cfg *config.Config) string {
+	host, _, err := net.SplitHostPort(cfg.Listen)
+	if !cfg.CompatPorts || err != nil {
+		return ""
+	}
+	return cmp.Or(host, "0.0.0.0")
+}
+
+// underJaeger serves h with /jaeger/api at /api.
+func underJaeger(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/api/") {
+			u := *r.URL
+			u.Path = "/jaeger" + u.Path
+			if u.RawPath != "" {
+				u.RawPath = "/jaeger" + u.RawPath
+			}
+			r = r.Clone(r.Context())
+			r.URL = &u
+		}
+		h.ServeHTTP(w, r)
+	})
+}
 
 // listen binds the main address and, if asked for, the compatible ports.
 func (a *App) listen(ctx context.Context, cfg *config.Config) error {

@@ -25,7 +25,7 @@ func (a *App) buildPipeline(ctx context.Context, cfg *config.Config) error {
 			},
 			Registerer: a.reg,
 		}),
-		Config: text, OTLPGRPC: cfg.OTLP.GRPC, OTLPHTTP: cfg.OTLP.HTTP,
+		Config: text, OTLPGRPC: cfg.OTLP.GRPC, OTLPHTTP: cfg.OTLP.HTTP, Compat: compatHost(cfg),
 		Tenant:  func(_ context.Context, id string) (model.Tenant, error) { return a.tenancy.Parse(id) },
 		Version: a.version, Logger: a.logger, Registerer: a.reg,
 	})

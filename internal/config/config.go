@@ -21,7 +21,7 @@ import (
 type Config struct {
 	Data         string         `yaml:"data" doc:"Directory of everything that is stored. One process at a time may use it."`
 	Listen       string         `yaml:"listen" doc:"Address of the web UI and all HTTP APIs."`
-	CompatPorts  bool           `yaml:"compat_ports" doc:"Also listen on 9090 and 8428 (Prometheus, VictoriaMetrics), 3100 (Loki) and 3200 (Tempo), on the host of listen, so that existing agents need no change."`
+	CompatPorts  bool           `yaml:"compat_ports" doc:"Also listen on 9090 and 8428 (Prometheus, VictoriaMetrics), 3100 (Loki), 3200 (Tempo) and 16686 (Jaeger's query API), and, unless pipeline has pipelines of its own, on 14250 and 14268 (spans of Jaeger) and 9411 (Zipkin), on the host of listen, so that existing agents need no change."`
 	AllowOpen    bool           `yaml:"allow_open" doc:"Permit listening beyond loopback although nothing authenticates the clients."`
 	AdminAPI     string         `yaml:"admin_api" doc:"The endpoints that delete series and make snapshots: on, off, or auto, which is on while listen is a loopback address."`
 	OTLP         OTLP           `yaml:"otlp" doc:"Addresses of the OTLP receivers of the built-in pipeline. Ignored when pipeline is set: it then has its own receivers."`

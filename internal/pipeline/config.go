@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 
@@ -33,6 +34,16 @@ func defaultReceiver(grpc, http string) map[string]any {
 	return map[string]any{"protocols": protocols}
 }
 
+// compatReceivers are those of Jaeger and Zipkin at the ports where their clients expect
+// them, on a host.
+func compatReceivers(host string) map[string]any {
+	at := func(port string) map[string]any { return map[string]any{"endpoint": net.JoinHostPort(host, port)} }
+	return map[string]any{
+		"jaeger": map[string]any{"protocols": map[string]any{"grpc": at("14250"), "thrift_http": at("14268")}},
+		"zipkin": at("9411"),
+	}
+}
+
 // signals are the three kinds of pipelines, in the order they are written.
 func signals() []string { return []string{"traces", "metrics", "logs"} }
 
@@ -46,8 +57,9 @@ func sections() []string {
 // fragment it adds the OTLP receiver at addresses grpc and http (if the fragment has none
 // of its own), the exporter pharos, and a pipeline for each signal through the fragment's
 // processors that support it, in the order in which they are written. A processor outside
-// of processors is taken as if it stood there.
-func Complete(text, grpc, http string) (map[string]any, error) {
+// of processors is taken as if it stood there. With a compat host it adds the receivers of
+// Jaeger and Zipkin, too, at their usual ports of that host.
+func Complete(text, grpc, http, compat string) (map[string]any, error) {
 	var doc yaml.Node
 	conf := map[string]any{}
 	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
@@ -75,6 +87,13 @@ func Complete(text, grpc, http string) (map[string]any, error) {
 	if !slices.ContainsFunc(keys(receivers), func(id string) bool { return typeOf(id) == "otlp" }) {
 		if rc := defaultReceiver(grpc, http); len(section(rc, "protocols")) > 0 {
 			receivers["otlp"] = rc
+		}
+	}
+	if compat != "" {
+		for name, rc := range compatReceivers(compat) {
+			if !slices.ContainsFunc(keys(receivers), func(id string) bool { return typeOf(id) == name }) {
+				receivers[name] = rc
+			}
 		}
 	}
 	exporters := subsection(conf, "exporters")

@@ -12,6 +12,7 @@ func TestComplete(t *testing.T) {
 		name, in string
 		want     map[string]any // of service::pipelines
 		fails    string
+		compat   string
 	}{
 		{name: "empty", want: map[string]any{
 			"traces":  map[string]any{"receivers": []any{"otlp"}, "processors": []any{}, "exporters": []any{"pharos"}},
@@ -27,6 +28,16 @@ func TestComplete(t *testing.T) {
 				"logs":    map[string]any{"receivers": []any{"filelog", "otlp"}, "processors": []any{"batch", "attributes/a"}, "exporters": []any{"pharos"}},
 			},
 		},
+		{
+			name: "compatible ports", compat: "127.0.0.1",
+			in: "receivers: {zipkin/own: {}}\nprocessors: {batch: }",
+			want: map[string]any{
+				"traces":  map[string]any{"receivers": []any{"jaeger", "otlp", "zipkin/own"}, "processors": []any{"batch"}, "exporters": []any{"pharos"}},
+				"metrics": map[string]any{"receivers": []any{"otlp"}, "processors": []any{"batch"}, "exporters": []any{"pharos"}},
+				"logs":    map[string]any{"receivers": []any{"otlp"}, "processors": []any{"batch"}, "exporters": []any{"pharos"}},
+			},
+		},
+		{name: "whole, compatible ports", compat: "::1", in: "service: {pipelines: {traces: {receivers: [x]}}}", want: map[string]any{"traces": map[string]any{"receivers": []any{"x"}}}},
 		{name: "whole", in: "service: {pipelines: {traces: {receivers: [x]}}}", want: map[string]any{"traces": map[string]any{"receivers": []any{"x"}}}},
 		{name: "unknown key", in: "inputs: {}", fails: "unknown key inputs: a Collector configuration has receivers,"},
 		{name: "dotted key", in: "service.pipelines: {}", fails: "write service: pipelines"},
@@ -38,7 +49,7 @@ func TestComplete(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			conf, err := Complete(tt.in, "g", "h")
+			conf, err := Complete(tt.in, "g", "h", tt.compat)
 			if tt.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.fails) {
 					t.Fatalf("error %v, want %q", err, tt.fails)
@@ -62,7 +73,7 @@ receivers:
   zipkin:
   prometheus:
 processors: {batch: , batch/own: {metadata_keys: [a]}}
-`, "g", "h")
+`, "g", "h", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +93,26 @@ processors: {batch: , batch/own: {metadata_keys: [a]}}
 	}
 	if diff := cmp.Diff(want, conf["processors"]); diff != "" {
 		t.Errorf("processors (-want +got):\n%s", diff)
+	}
+}
+
+// TestCompat checks what is added for clients of Jaeger and Zipkin.
+func TestCompat(t *testing.T) {
+	conf, err := Complete("", "g", "h", "::1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	setDefaults(conf)
+	delete(section(conf, "receivers"), "otlp")
+	want := map[string]any{
+		"zipkin": map[string]any{"endpoint": "[::1]:9411", "include_metadata": true},
+		"jaeger": map[string]any{"protocols": map[string]any{
+			"grpc":        map[string]any{"endpoint": "[::1]:14250", "include_metadata": true},
+			"thrift_http": map[string]any{"endpoint": "[::1]:14268", "include_metadata": true},
+		}},
+	}
+	if diff := cmp.Diff(want, conf["receivers"]); diff != "" {
+		t.Errorf("receivers (-want +got):\n%s", diff)
 	}
 }
 
@@ -119,7 +150,7 @@ func FuzzComplete(f *testing.F) {
 	f.Add("receivers: {otlp: {protocols: {grpc: 5}}}")
 	f.Add("service: {pipelines: 5}")
 	f.Fuzz(func(_ *testing.T, text string) {
-		conf, err := Complete(text, "g", "h")
+		conf, err := Complete(text, "g", "h", "")
 		if err != nil {
 			return
 		}

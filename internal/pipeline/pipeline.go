@@ -71,6 +71,7 @@ type Options struct {
 	Config   string
 	OTLPGRPC string // listen address of the default configuration; "" means DefaultGRPC, "none" none
 	OTLPHTTP string // listen address of the default configuration; "" means DefaultHTTP, "none" none
+	Compat   string // host on whose usual ports Jaeger's and Zipkin's clients are served, too; "" serves none
 
 	// Tenant decides whose data a request carries that names tenant id ("" if it names
 	// none). Nil means id, or the default tenant.
@@ -271,7 +272,7 @@ type loaded struct {
 
 // load reads a configuration: complete, check, expand variables, decode, validate.
 func (p *Pipeline) load(ctx context.Context, text string) (*loaded, error) {
-	conf, err := Complete(text, p.opts.OTLPGRPC, p.opts.OTLPHTTP)
+	conf, err := Complete(text, p.opts.OTLPGRPC, p.opts.OTLPHTTP, p.opts.Compat)
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: %w", err)
 	}
