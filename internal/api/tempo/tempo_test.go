@@ -140,9 +140,18 @@ func metricsTests() []apiTest {
 	}
 }
 
+// TestAPI asks the reference store, and the engine when all is on disk.
 func TestAPI(t *testing.T) {
-	h := server(t, api.Tenancy{})
-	tests := []apiTest{
+	t.Run("memory", func(t *testing.T) { testAPI(t, server(t, api.Tenancy{})) })
+	t.Run("parts", func(t *testing.T) {
+		h, flush := engine(t)
+		flush()
+		testAPI(t, h)
+	})
+}
+
+func apiTests() []apiTest {
+	return []apiTest{
 		{"/api/echo", 200, `^echo\n$`},
 		{"/tempo/api/echo", 200, `^echo\n$`},
 		{"/api/status/buildinfo", 200, `^\{"version":"v2\.9\.0\+pharos","revision":"abc","branch":"pharos","buildUser":"","buildDate":"","goVersion":"go.*"\}$`},
@@ -281,8 +290,10 @@ func TestAPI(t *testing.T) {
 		{"/api/v2/search/tag//values?W", 307, ``}, // to a path that is none
 		{"/api/v2/search/tag/values?W", 404, ``},
 	}
-	tests = append(tests, metricsTests()...)
-	for _, tt := range tests {
+}
+
+func testAPI(t *testing.T, h http.Handler) {
+	for _, tt := range append(apiTests(), metricsTests()...) {
 		t.Run(tt.target, func(t *testing.T) {
 			w := get(t, h, tt.target)
 			if w.Code != tt.code {
