@@ -40,6 +40,7 @@ type config struct {
 	churn, million           seriesLoad
 	otlp                     otlpLoad
 	logs                     logLoad
+	otelLogs                 otelLogLoad
 	spans                    spanLoad
 }
 
@@ -49,7 +50,7 @@ func parseFlags() config {
 	flag.StringVar(&c.cache, "cache", ".bin", "`directory` where peer binaries are built once and kept")
 	flag.StringVar(&c.out, "out", "", "Markdown `file` whose section between the bench markers is replaced; empty prints only")
 	flag.StringVar(&c.work, "work", "", "`directory` for the data of the servers; empty means a temporary one")
-	flag.StringVar(&c.signals, "signals", "metrics,month,otlp,churn,logs,spans", "which workloads to run, a `list`; million (of active series) runs only when it is named")
+	flag.StringVar(&c.signals, "signals", "metrics,month,otlp,churn,logs,otel-logs,spans", "which workloads to run, a `list`; million (of active series) runs only when it is named")
 	flag.StringVar(&c.peers, "peers", "victoria-metrics,prometheus,victoria-logs", "which peers to run, a `list`; empty means Pharos alone")
 	flag.BoolVar(&c.keep, "keep", false, "keep the data directories")
 	flag.IntVar(&c.repeat, "repeat", 5, "how often each query is asked")
@@ -65,6 +66,8 @@ func parseFlags() config {
 	flag.IntVar(&c.logs.lines, "log-lines", 2_000_000, "logs: lines, 70% text and 30% JSON")
 	flag.IntVar(&c.logs.streams, "log-streams", 200, "logs: streams")
 	flag.IntVar(&c.logs.perPush, "log-streams-a-push", 5, "logs: streams in each push of 1,000 lines")
+	flag.IntVar(&c.otelLogs.records, "otel-logs", 500_000, "otel-logs: log records of 11 attributes")
+	flag.IntVar(&c.otelLogs.instances, "otel-logs-instances", 200, "otel-logs: service instances")
 	flag.IntVar(&c.spans.spans, "spans", 500_000, "spans: spans of about 20 attributes")
 	c.churn = seriesLoad{title: "churn", scrapes: 1, generations: 10}
 	flag.IntVar(&c.churn.series, "churn", 50_000, "churn: series in each of 10 scrapes, all new in each")
@@ -119,7 +122,7 @@ func run(ctx context.Context, c config) error {
 		return err
 	}
 	signals := strings.Split(c.signals, ",")
-	for _, load := range []workload{&c.metrics, &c.month, &c.otlp, &c.churn, &c.million, &c.logs, &c.spans} {
+	for _, load := range []workload{&c.metrics, &c.month, &c.otlp, &c.churn, &c.million, &c.logs, &c.otelLogs, &c.spans} {
 		if !slices.Contains(signals, load.name()) {
 			continue
 		}

@@ -20,13 +20,14 @@ import (
 // proc is a running server.
 type proc struct {
 	server
-	cmd  *exec.Cmd
-	base string // URL of its HTTP port
-	grpc string // host:port of its OTLP gRPC port, if it has one
-	otlp string // URL of OTLP metrics over HTTP
-	log  string
-	done chan error
-	dead bool
+	cmd      *exec.Cmd
+	base     string // URL of its HTTP port
+	grpc     string // host:port of its OTLP gRPC port, if it has one
+	otlp     string // URL of OTLP metrics over HTTP
+	otlpLogs string // likewise of logs
+	log      string
+	done     chan error
+	dead     bool
 }
 
 // usage is what a process has spent.
@@ -50,10 +51,11 @@ func start(ctx context.Context, s server, dir string) (*proc, error) {
 	}
 	defer out.Close()
 	p := &proc{server: s, base: "http://" + ports[0], grpc: ports[1], log: logPath, done: make(chan error, 1)}
-	p.otlp = p.base + s.otlpPath
+	otlp := p.base
 	if s.otlpPort {
-		p.otlp = "http://" + ports[2] + s.otlpPath
+		otlp = "http://" + ports[2]
 	}
+	p.otlp, p.otlpLogs = otlp+s.otlpPath, otlp+s.logsPath
 	args, err := s.args(dir, ports)
 	if err != nil {
 		return nil, err

@@ -61,22 +61,25 @@ func (l *logLoad) questions() []logQuestion {
 func (l *logLoad) queries(p *proc) []query {
 	var out []query
 	for _, q := range l.questions() {
-		if p.lang == "logsql" {
-			if q.logsql == "" {
-				continue
-			}
-			v := url.Values{"query": {q.logsql}, "start": l.from(), "end": l.to()}
-			if q.step == 0 {
-				v.Set("limit", "100")
-			}
-			out = append(out, query{name: q.name, path: "/select/logsql/query?" + v.Encode()})
-			continue
+		if p.lang != "logsql" || q.logsql != "" {
+			out = append(out, q.ask(p, l.from(), l.to()))
 		}
-		v := url.Values{"query": {q.logql}, "start": l.from(), "end": l.to(), "limit": {"100"}}
-		if q.step > 0 {
-			v.Set("step", q.step.String())
-		}
-		out = append(out, query{name: q.name, path: "/loki/api/v1/query_range?" + v.Encode()})
 	}
 	return out
+}
+
+// ask makes the query of q for server p.
+func (q *logQuestion) ask(p *proc, from, to []string) query {
+	if p.lang == "logsql" {
+		v := url.Values{"query": {q.logsql}, "start": from, "end": to}
+		if q.step == 0 {
+			v.Set("limit", "100")
+		}
+		return query{name: q.name, path: "/select/logsql/query?" + v.Encode()}
+	}
+	v := url.Values{"query": {q.logql}, "start": from, "end": to, "limit": {"100"}}
+	if q.step > 0 {
+		v.Set("step", q.step.String())
+	}
+	return query{name: q.name, path: "/loki/api/v1/query_range?" + v.Encode()}
 }

@@ -41,7 +41,7 @@ const (
 func (r *report) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Measured %s on %d cores of `%s`, by this command in `bench/`:\n\n    %s\n", r.started.UTC().Format("2006-01-02"), r.cpus, cpuModel(), r.command)
-	for _, load := range []string{"metrics", "month", "otlp", "churn", "million", "logs", "spans"} {
+	for _, load := range []string{"metrics", "month", "otlp", "churn", "million", "logs", "otel-logs", "spans"} {
 		r.ingestTable(&b, load)
 		r.queryTable(&b, load)
 	}
@@ -65,13 +65,14 @@ func (r *report) ingestTable(b *strings.Builder, load string) {
 		return
 	}
 	title := map[string]string{
-		"metrics": "Metrics: remote write of node_exporter-shaped series",
-		"month":   "Metrics: 29 days of a few hosts, a scrape every two minutes; asked after a restart",
-		"otlp":    "Metrics: OTLP over HTTP as SDKs export them",
-		"churn":   "Churn: every sample is the first of a series",
-		"million": "Many series: four scrapes of them",
-		"logs":    "Logs: Loki push of 70% text and 30% JSON lines",
-		"spans":   "Spans: OTLP gRPC, about 20 attributes a span",
+		"metrics":   "Metrics: remote write of node_exporter-shaped series",
+		"month":     "Metrics: 29 days of a few hosts, a scrape every two minutes; asked after a restart",
+		"otlp":      "Metrics: OTLP over HTTP as SDKs export them",
+		"churn":     "Churn: every sample is the first of a series",
+		"million":   "Many series: four scrapes of them",
+		"logs":      "Logs: Loki push of 70% text and 30% JSON lines",
+		"otel-logs": "Logs: OTLP over HTTP, 11 attributes a record",
+		"spans":     "Spans: OTLP gRPC, about 20 attributes a span",
 	}[load]
 	fmt.Fprintf(b, "\n### %s\n\n%s items, %.0f MB before compression.\n\n", title, thousands(rows[0].items), float64(rows[0].raw)/1e6)
 	b.WriteString("| server | CPU s | CPU a million | CPU against Pharos | peak RSS, ingest | peak RSS, all | disk | bytes an item | disk against Pharos | WAL left |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")

@@ -26,6 +26,7 @@ type server struct {
 	otlpPath  string // OTLP metrics over HTTP
 	otlpPort  bool   // at a port of its own
 	pushPath  string // Loki push
+	logsPath  string // path of OTLP logs over HTTP, at the port of otlpPath
 	lang      string // of log queries: logql or logsql
 }
 
@@ -79,8 +80,8 @@ func pharos(path string) (server, error) {
 		return server{}, fmt.Errorf("find Pharos: %w; build it with make build or name it with -pharos", err)
 	}
 	return server{
-		name: "pharos", title: "Pharos", binary: bin, takes: []string{"metrics", "month", "otlp", "churn", "million", "logs", "spans"}, ready: "/-/ready",
-		writePath: "/api/v1/write", otlpPath: "/v1/metrics", otlpPort: true, pushPath: "/loki/api/v1/push", lang: "logql",
+		name: "pharos", title: "Pharos", binary: bin, takes: []string{"metrics", "month", "otlp", "churn", "million", "logs", "otel-logs", "spans"}, ready: "/-/ready",
+		writePath: "/api/v1/write", otlpPath: "/v1/metrics", otlpPort: true, pushPath: "/loki/api/v1/push", logsPath: "/v1/logs", lang: "logql",
 		args: func(dir string, ports []string) ([]string, error) {
 			return []string{"serve", "--data", dir, "--listen", ports[0], "--otlp-grpc", ports[1], "--otlp-http", ports[2]}, nil
 		},
@@ -104,8 +105,8 @@ func victoriaMetrics(ctx context.Context, cache string) (server, error) {
 func victoriaLogs(ctx context.Context, cache string) (server, error) {
 	bin, err := buildTool(ctx, cache, "victoria-logs", "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs")
 	return server{
-		name: "victoria-logs", title: "VictoriaLogs", binary: bin, takes: []string{"logs", "spans"}, ready: "/health",
-		pushPath: "/insert/loki/api/v1/push", lang: "logsql", flush: []string{"/internal/force_flush", "/internal/force_merge"},
+		name: "victoria-logs", title: "VictoriaLogs", binary: bin, takes: []string{"logs", "otel-logs", "spans"}, ready: "/health",
+		pushPath: "/insert/loki/api/v1/push", logsPath: "/insert/opentelemetry/v1/logs", lang: "logsql", flush: []string{"/internal/force_flush", "/internal/force_merge"},
 		args: func(dir string, ports []string) ([]string, error) {
 			return []string{"-storageDataPath=" + dir, "-httpListenAddr=" + ports[0], "-retentionPeriod=1y", "-loggerLevel=WARN"}, nil
 		},
