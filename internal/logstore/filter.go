@@ -77,9 +77,10 @@ func longKey(g uint64) uint64 { return (g ^ g>>29) * 0xd6e8feb86659fd93 }
 func pieceKey(piece string) uint64 { return xxh3.HashStringSeed(piece, pieceLen) }
 
 // fieldKey is the key of a metadata field and its value.
-func fieldKey(name, value string) uint64 {
-	return xxh3.HashStringSeed(value, xxh3.HashString(name)|1)
-}
+func fieldKey(name, value string) uint64 { return xxh3.HashStringSeed(value, fieldSeed(name)) }
+
+// fieldSeed is the seed of the keys of a metadata field.
+func fieldSeed(name string) uint64 { return xxh3.HashString(name) | 1 }
 
 func lower(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
@@ -287,7 +288,7 @@ func (b *filterBuilder) token(token string, class byte) {
 }
 
 func (b *filterBuilder) field(name string, values []string) {
-	seed := xxh3.HashString(name) | 1 // see fieldKey
+	seed := fieldSeed(name)
 	for i, v := range values {
 		if v != "" && (i == 0 || v != values[i-1]) {
 			b.set.add(xxh3.HashStringSeed(v, seed))

@@ -29,11 +29,22 @@ type metaBuilder struct {
 	last   []int      // columns of the fields of the row before, in order
 	rest   []string
 	sizes  []int32 // bytes of names and values, for each row; nil if there are no fields
+
+	spare      [][]string // memory of columns of blocks before
+	spareSizes []int32
 }
 
 // build splits metas into columns.
 func (m *metaBuilder) build(metas []string) {
-	*m = metaBuilder{byName: map[string]int{}}
+	if m.byName == nil {
+		m.byName = map[string]int{}
+	}
+	clear(m.byName)
+	m.spare = append(m.spare, m.values...)
+	if m.sizes != nil {
+		m.spareSizes = m.sizes
+	}
+	m.names, m.values, m.last, m.rest, m.sizes = m.names[:0], m.values[:0], m.last[:0], nil, nil
 	n := len(metas)
 	for i, meta := range metas {
 		if meta != "" {
@@ -45,7 +56,8 @@ func (m *metaBuilder) build(metas []string) {
 func (m *metaBuilder) row(i, n int, meta string) {
 	var rest []byte
 	if m.sizes == nil {
-		m.sizes = make([]int32, n)
+		m.sizes = slices.Grow(m.spareSizes[:0], n)[:n]
+		clear(m.sizes)
 	}
 	for k := 0; meta != ""; k++ {
 		var name, value string
@@ -78,7 +90,7 @@ func (m *metaBuilder) column(k, n int, name string) int {
 		} else {
 			m.byName[name] = col
 			m.names = append(m.names, name)
-			m.values = append(m.values, make([]string, n))
+			m.values = append(m.values, m.newColumn(n))
 		}
 	}
 	for len(m.last) <= k {
@@ -86,6 +98,18 @@ func (m *metaBuilder) column(k, n int, name string) int {
 	}
 	m.last[k] = col
 	return col
+}
+
+// newColumn returns n empty values.
+func (m *metaBuilder) newColumn(n int) []string {
+	last := len(m.spare) - 1
+	if last < 0 {
+		return make([]string, n)
+	}
+	values := slices.Grow(m.spare[last][:0], n)[:n]
+	m.spare = m.spare[:last]
+	clear(values)
+	return values
 }
 
 // encode appends the metadata column of the block.

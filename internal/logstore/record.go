@@ -44,10 +44,14 @@ func encodeRecord(gs []group, define func(*stream) bool) []byte {
 	size, entries := binary.MaxVarintLen64, 0
 	for i := range gs {
 		entries += len(gs[i].entries)
+	}
+	metas := make([]int32, 0, entries) // lengths
+	for i := range gs {
 		size += 3*binary.MaxVarintLen64 + len(gs[i].stream.key) + 2*binary.MaxVarintLen32*len(gs[i].labels)
 		for j := range gs[i].entries {
 			e := &gs[i].entries[j]
-			size += binary.MaxVarintLen64 + 2*binary.MaxVarintLen32 + len(e.Line) + metaLen(e.Meta)
+			metas = append(metas, int32(metaLen(e.Meta)))
+			size += binary.MaxVarintLen64 + 2*binary.MaxVarintLen32 + len(e.Line) + int(metas[len(metas)-1])
 		}
 	}
 	b := make([]byte, 0, size) // never grows: rows point into it
@@ -73,7 +77,8 @@ func encodeRecord(gs []group, define func(*stream) bool) []byte {
 			b = binary.AppendUvarint(b, uint64(len(e.Line)))
 			b = append(b, e.Line...)
 			r.line = text(b[len(b)-len(e.Line):])
-			b = binary.AppendUvarint(b, uint64(metaLen(e.Meta)))
+			b = binary.AppendUvarint(b, uint64(metas[0]))
+			metas = metas[1:]
 			at := len(b)
 			b = appendMeta(b, e.Meta)
 			r.meta = text(b[at:])
@@ -209,6 +214,13 @@ func varintLen(v int) int {
 // nextMeta splits the first field off encoded metadata. The encoding was checked when it
 // was read; a broken one ends early.
 func nextMeta(meta string) (name, value, rest string) {
+	if len(meta) > 0 && meta[0] < 0x80 { // nearly all are short
+		if n := 1 + int(meta[0]); n < len(meta) && meta[n] < 0x80 {
+			if end := n + 1 + int(meta[n]); end <= len(meta) {
+				return meta[1:n], meta[n+1 : end], meta[end:]
+			}
+		}
+	}
 	r := scanner{b: meta}
 	name, value = r.str(), r.str()
 	return name, value, r.b

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/zeebo/xxh3"
+
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/engine/part"
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -145,9 +147,10 @@ func (p *partWriter) noteFields() {
 	for col, name := range m.names {
 		id := p.field(name)
 		values := m.values[col]
+		seed := fieldSeed(name)
 		for i, v := range values {
 			if v != "" && (i == 0 || v != values[i-1]) {
-				p.values[id].add(fieldKey(name, v))
+				p.values[id].add(xxh3.HashStringSeed(v, seed))
 			}
 		}
 		for i := range p.block.segs {

@@ -34,25 +34,42 @@ func dictionary[T ~string | ~[]byte](vs []T) (distinct []string, codes []int64, 
 		return nil, nil, false
 	}
 	seen := make(map[string]int64, min(limit, 64))
+	var recent [64]struct { // spares most look-ups where there are few distinct values
+		s    string
+		code int64
+	}
 	codes = make([]int64, len(vs))
 	for i, v := range vs {
 		if i > 0 && string(v) == string(vs[i-1]) {
 			codes[i] = codes[i-1]
 			continue
 		}
+		r := &recent[0]
+		if n := len(v); n > 0 {
+			if r = &recent[(n+7*int(v[0])+31*int(v[n/2])+13*int(v[n-1]))%len(recent)]; r.s == string(v) {
+				codes[i] = r.code
+				continue
+			}
+		}
 		code, known := seen[string(v)]
 		if !known {
 			code = int64(len(distinct))
-			if len(distinct) == limit || i == 4096 && len(distinct) > i*3/4 {
+			if len(distinct) == limit || mostlyDistinct(len(distinct), i, len(vs)) {
 				return nil, nil, false
 			}
 			s := string(v)
 			seen[s] = code
 			distinct = append(distinct, s)
 		}
-		codes[i] = code
+		codes[i], r.s, r.code = code, distinct[code], code
 	}
 	return distinct, codes, true
+}
+
+// mostlyDistinct reports whether a dictionary is given up at value i of n, for what the
+// values so far say of the others.
+func mostlyDistinct(distinct, i, n int) bool {
+	return i == 4096 && distinct > i*3/4 || i == 512 && n <= 4096 && distinct > i*15/16
 }
 
 func appendPlain[T ~string | ~[]byte](dst []byte, vs []T, z *Zstd) []byte {

@@ -118,12 +118,26 @@ type Builder struct {
 	first    int // where the entries of the stream begin
 	replaced strings.Builder
 	names    map[string]string // what normalise made of names; they repeat in every entry
+	places   []renamed         // of the names of the entry before, which mostly has the same
+	place    int               // of the next name of the entry
+	order    order
+}
+
+// renamed is a name and what normalise made of it.
+type renamed struct{ in, out string }
+
+// order is how the pairs of the entry before were sorted.
+type order struct {
+	names []string // as they came
+	from  []int32  // for each that was kept, in order, which it was
+	pairs []model.Label
 }
 
 // Bounds of the names that a Builder remembers.
 const (
 	maxNames     = 5_000
 	maxNameBytes = 200
+	maxPlaces    = 128
 )
 
 // Reset empties b for the next batch. now is when it was received.
@@ -138,6 +152,10 @@ func (b *Builder) Reset(now time.Time) {
 	if len(b.names) > maxNames {
 		b.names = nil
 	}
+	clear(b.places) // like order it shares the memory of the request
+	clear(b.order.names)
+	clear(b.order.pairs)
+	b.places, b.place, b.order.names = b.places[:0], 0, b.order.names[:0]
 	b.Refused, b.stream, b.total = store.Refused{}, nil, 0
 	b.now = now.UnixNano()
 }
@@ -201,7 +219,7 @@ func (b *Builder) MetaMark() int { return len(b.meta) }
 // normalised once, and given to each of them with [Builder.ShareMeta].
 func (b *Builder) TakeMeta(mark int, dst []model.Label) []model.Label {
 	dst = append(dst, b.meta[mark:]...)
-	b.meta = b.meta[:mark]
+	b.meta, b.place = b.meta[:mark], 0
 	return dst
 }
 
@@ -234,32 +252,77 @@ func (b *Builder) Entry(mark int, ts int64, line string) {
 		}
 		b.meta = append(b.meta, model.Label{Name: detectedLevel, Value: level})
 	}
-	n := sortUnique(b.meta[mark:])
-	b.meta = b.meta[:mark+n]
+	n := b.order.sortUnique(b.meta[mark:])
+	b.meta, b.place = b.meta[:mark+n], 0
 	b.entries = append(b.entries, store.LogEntry{Time: ts, Line: line, Meta: b.meta[mark : mark+n : mark+n]})
 }
 
 // sortUnique sorts pairs by name, keeps the first of equal names, and returns how many
-// are left. Pairs are few and often sorted, so insertion sort it is.
-func sortUnique(ls []model.Label) int {
-	for i := 1; i < len(ls); i++ {
+// are left. Pairs with the names of those before are put in the same order.
+func (o *order) sortUnique(ls []model.Label) int {
+	if len(ls) < 2 {
+		return len(ls)
+	}
+	if o.same(ls) {
+		o.pairs = append(o.pairs[:0], ls...)
+		for i, k := range o.from {
+			ls[i] = o.pairs[k]
+		}
+		return len(o.from)
+	}
+	o.names, o.from = o.names[:0], o.from[:0]
+	for i := range ls {
+		o.names, o.from = append(o.names, ls[i].Name), append(o.from, int32(i))
+	}
+	for i := 1; i < len(ls); i++ { // pairs are few and often sorted, so insertion sort it is
 		for j := i; j > 0 && ls[j].Name < ls[j-1].Name; j-- {
 			ls[j], ls[j-1] = ls[j-1], ls[j]
+			o.from[j], o.from[j-1] = o.from[j-1], o.from[j]
 		}
 	}
 	n := 0
 	for i := range ls {
 		if n == 0 || ls[n-1].Name != ls[i].Name {
-			ls[n] = ls[i]
+			ls[n], o.from[n] = ls[i], o.from[i]
 			n++
 		}
 	}
+	o.from = o.from[:n]
 	return n
+}
+
+// same reports whether ls have the names of the pairs before.
+func (o *order) same(ls []model.Label) bool {
+	if len(ls) != len(o.names) {
+		return false
+	}
+	for i := range ls {
+		if ls[i].Name != o.names[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // normalise makes a structured metadata name of letters, digits and single underscores.
 // Names like __x__ stay. It returns "" for a name of which nothing is left.
 func (b *Builder) normalise(name string) string {
+	at := b.place
+	b.place++
+	if at < len(b.places) && b.places[at].in == name {
+		return b.places[at].out
+	}
+	out := b.lookUp(name)
+	if at < len(b.places) {
+		b.places[at] = renamed{name, out}
+	} else if at == len(b.places) && at < maxPlaces {
+		b.places = append(b.places, renamed{name, out})
+	}
+	return out
+}
+
+// lookUp normalises a name that is not the one in its place of the entry before.
+func (b *Builder) lookUp(name string) string {
 	if normal(name) {
 		return name
 	}
@@ -323,6 +386,13 @@ func normal(s string) bool {
 
 // cleanValue replaces what is not UTF-8 by spaces.
 func cleanValue(v string) string {
+	all := byte(0)
+	for i := range len(v) {
+		all |= v[i]
+	}
+	if all < utf8.RuneSelf {
+		return v
+	}
 	if utf8.ValidString(v) && !strings.ContainsRune(v, utf8.RuneError) {
 		return v
 	}
