@@ -47,18 +47,14 @@ func send(w http.ResponseWriter, r *http.Request, f func(message)) error {
 	if wantsProto(r) {
 		m := &protoMessage{}
 		f(m)
-		return sendProto(w, m.b)
+		w.Header().Set("Content-Type", "application/protobuf")
+		_, err := w.Write(m.b)
+		return err
 	}
 	m := &jsonMessage{}
 	m.nested(f)
 	w.Header().Set("Content-Type", "application/json")
 	_, err := w.Write(m.b)
-	return err
-}
-
-func sendProto(w http.ResponseWriter, b []byte) error {
-	w.Header().Set("Content-Type", "application/protobuf")
-	_, err := w.Write(b)
 	return err
 }
 
@@ -340,7 +336,7 @@ func (m *protoMessage) entry(num protowire.Number, key string, f func(message)) 
 
 func (m *protoMessage) oneofStr(num protowire.Number, _, v string) {
 	m.b = protowire.AppendTag(m.b, num, protowire.BytesType)
-	m.b = protowire.AppendString(m.b, v)
+	m.b = protowire.AppendString(m.b, strings.ToValidUTF8(v, "\ufffd")) // else clients refuse the whole message
 }
 
 func (m *protoMessage) oneofBool(num protowire.Number, _ string, v bool) {

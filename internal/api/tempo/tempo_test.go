@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"google.golang.org/grpc/codes"
@@ -425,6 +426,39 @@ func TestTagValueBytes(t *testing.T) {
 		w := get(t, h, target)
 		if n := strings.Count(w.Body.String(), "xx\""); w.Code != 200 || n != 100 || !strings.Contains(w.Header().Get("X-Pharos-Hint"), "more than 1000000 bytes") {
 			t.Errorf("%s: %d, %d values, %v; want 100", target, w.Code, n, w.Header())
+		}
+	}
+}
+
+// TestBrokenText: senders may send texts that are not UTF-8; clients refuse messages with
+// such.
+func TestBrokenText(t *testing.T) {
+	s := storetest.NewTraces()
+	td := ptrace.NewTraces()
+	sp := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+	sp.SetTraceID([16]byte{15: 1})
+	sp.SetSpanID([8]byte{7: 1})
+	sp.SetName("a\xffb")
+	sp.Attributes().PutStr("k\xff", "\xfe\xfe")
+	sp.SetStartTimestamp(fixtureSecond * 1e9)
+	sp.SetEndTimestamp(fixtureSecond * 1e9)
+	if err := s.Append(t.Context(), model.DefaultTenant, storetest.Spans(td)); err != nil {
+		t.Fatal(err)
+	}
+	h := serve(s, api.Tenancy{})
+	for _, target := range []string{
+		"/api/traces/1", "/api/v2/traces/1", `/api/search?q={ name =~ ".+" }&&&W`, "/api/search/tags?W", "/api/v2/search/tags?W",
+		"/api/v2/search/tag/name/values?W", `/api/metrics/query?q={ } | rate() by (name)&&&W`, `/api/metrics/query_range?q={ } | rate() by (name)&&&W`,
+	} {
+		for _, accept := range []string{"application/protobuf", "application/json"} {
+			w := get(t, h, target, "Accept", accept)
+			body := w.Body.String()
+			if w.Code != 200 || strings.Contains(body, "a\xff") || strings.Contains(body, "k\xff") || accept == "application/json" && !utf8.ValidString(body) {
+				t.Errorf("%s as %s: %d %q", target, accept, w.Code, body)
+			}
+			if !strings.Contains(body, "\ufffd") && !strings.Contains(body, `\ufffd`) {
+				t.Errorf("%s as %s: nothing is replaced in %q", target, accept, body)
+			}
 		}
 	}
 }

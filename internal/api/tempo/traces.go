@@ -82,13 +82,6 @@ func (a *API) traceV1(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNotFound)
 		return nil
 	}
-	if wantsProto(r) {
-		b, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
-		if err != nil {
-			return err
-		}
-		return sendProto(w, b)
-	}
 	return send(w, r, func(m message) { resourceSpans(m, 1, "batches", td) })
 }
 
