@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -230,6 +231,28 @@ func TestTraceState(t *testing.T) {
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" || answer.Errors != nil {
 			t.Errorf("%v (-want +got):\n%s%v", tt.q, diff, answer.Errors)
+		}
+	}
+}
+
+// TestBrokenText: what is not UTF-8 is replaced in every answer.
+func TestBrokenText(t *testing.T) {
+	s := storetest.NewTraces()
+	td := ptrace.NewTraces()
+	sp := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+	sp.SetTraceID(pcommon.TraceID{15: 1})
+	sp.SetSpanID(pcommon.SpanID{7: 1})
+	sp.SetName("a\xffb")
+	sp.Attributes().PutStr("k\xff", "\xfe")
+	sp.SetStartTimestamp(fixtureSecond * 1e9)
+	if err := s.Append(t.Context(), model.DefaultTenant, storetest.Spans(td)); err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	New(Options{Reader: s, Index: s, Door: query.New(query.Options{})}).Register(mux, "/jaeger")
+	for _, path := range []string{"/jaeger/api/traces/1", "/jaeger/api/v3/traces/1"} {
+		if body := get(t, mux, path, nil).Body.String(); !utf8.ValidString(body) || !json.Valid([]byte(body)) || !strings.Contains(body, "a\ufffdb") && !strings.Contains(body, `a\ufffdb`) {
+			t.Errorf("%s: %q", path, body)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package jaeger
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -78,6 +79,7 @@ func writeResult(w http.ResponseWriter, r *http.Request, td ptrace.Traces) error
 	if err != nil {
 		return err
 	}
+	text = bytes.ToValidUTF8(text, []byte("\ufffd")) // senders may send what is not
 	return writeJSON(w, r, map[string]json.RawMessage{"result": text})
 }
 
