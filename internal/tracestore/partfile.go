@@ -256,6 +256,7 @@ func (s *Store) mergeParts(ctx context.Context, in []*openPart, w *part.Writer) 
 		m := &merger{size: groupRows, pool: &s.builders, emit: out.add, stop: ctx.Err, keep: keep}
 		for _, i := range r {
 			m.in = append(m.in, &mergeInput{next: streams[i]})
+			streams[i] = nil // its buffers go with the run
 		}
 		if err := m.run(); err != nil {
 			return nil, err
