@@ -21,6 +21,7 @@ type stream struct {
 	hash   uint64
 	key    string       // encoded labels
 	labels model.Labels // strings share memory with key
+	next   *stream      // guarded by registry.mu; another one with the hash
 
 	defined atomic.Uint64 // the epoch in whose wal records the labels are known
 
@@ -40,7 +41,7 @@ type registry struct {
 
 // tenantStreams finds the streams of a tenant by hash; a hash alone is never trusted.
 type tenantStreams struct {
-	byHash map[uint64][]*stream
+	byHash map[uint64]*stream // the first of those with a hash
 	n      int
 	rate   rate.Bucket
 }
@@ -64,7 +65,11 @@ type headStream struct {
 	min, max int64
 }
 
-const headStreamSize = 160 // bytes of a headStream without its rows
+// headStreamSize is the bytes that a headStream counts for beside its rows. It takes more,
+// but its stream takes more still, and limits bound how many there are; if they counted in
+// full, heads of tiny streams would be flushed with few lines of each, and merges would have
+// all of their labels to compare again and again.
+const headStreamSize = 32
 
 func newHead() *head { return &head{tenants: map[model.Tenant]*tenantHead{}} }
 
@@ -76,7 +81,7 @@ func streamKey(dst []byte, labels model.Labels) ([]byte, uint64) {
 
 // find returns the stream of labels, whose encoding and hash are given, or nil.
 func (t *tenantStreams) find(key []byte, hash uint64) *stream {
-	for _, s := range t.byHash[hash] {
+	for s := t.byHash[hash]; s != nil; s = s.next {
 		if s.key == unsafe.String(unsafe.SliceData(key), len(key)) {
 			return s
 		}
@@ -89,7 +94,7 @@ func (t *tenantStreams) find(key []byte, hash uint64) *stream {
 func (g *registry) tenant(tenant model.Tenant, limit int) *tenantStreams {
 	t := g.tenants[tenant]
 	if t == nil && (limit <= 0 || len(g.tenants) < limit) {
-		t = &tenantStreams{byHash: map[uint64][]*stream{}}
+		t = &tenantStreams{byHash: map[uint64]*stream{}}
 		g.tenants[tenant] = t
 	}
 	return t
@@ -113,7 +118,7 @@ func (g *registry) resolve(tenant model.Tenant, labels model.Labels, id uint64, 
 		g.lastID = max(g.lastID, id)
 		s = &stream{id: id, hash: hash, key: strings.Clone(text(key))}
 		s.labels = metaLabels(make(model.Labels, 0, len(labels)), s.key)
-		t.byHash[hash] = append(t.byHash[hash], s)
+		s.next, t.byHash[hash] = t.byHash[hash], s
 		t.n++
 	}
 	s.lastWrite = now
@@ -181,19 +186,22 @@ const idleAfter = time.Hour
 
 // expire forgets idle streams and returns how many are left. The caller holds mu.
 func (g *registry) expire(now time.Time) int {
-	left := 0
+	left, idle := 0, now.Add(-idleAfter).UnixNano()
 	for tenant, t := range g.tenants {
-		for hash, ss := range t.byHash {
-			had := len(ss)
-			ss = slices.DeleteFunc(ss, func(s *stream) bool {
-				return s.rows == nil && s.lastWrite < now.Add(-idleAfter).UnixNano()
-			})
-			t.n -= had - len(ss)
-			switch {
-			case len(ss) == 0:
+		for hash, s := range t.byHash {
+			if s.next == nil && (s.rows != nil || s.lastWrite >= idle) {
+				continue
+			}
+			var kept *stream
+			for next := s; s != nil; s = next {
+				if next = s.next; s.rows == nil && s.lastWrite < idle {
+					t.n--
+				} else {
+					s.next, kept = kept, s
+				}
+			}
+			if t.byHash[hash] = kept; kept == nil {
 				delete(t.byHash, hash)
-			case len(ss) < had:
-				t.byHash[hash] = ss
 			}
 		}
 		if left += t.n; t.n == 0 {

@@ -70,8 +70,11 @@ type partIndex struct {
 func (x *partIndex) numStreams() int { return x.table.Len() }
 
 // labels returns the labels of a stream and their hash. The strings stay valid.
-func (x *partIndex) labels(stream uint32) (model.Labels, uint64) {
-	ls := x.table.Labels(stream)
+func (x *partIndex) labels(stream uint32) (model.Labels, uint64) { return x.appendLabels(nil, stream) }
+
+// appendLabels appends the labels to ls, which is empty.
+func (x *partIndex) appendLabels(ls model.Labels, stream uint32) (model.Labels, uint64) {
+	ls = x.table.AppendLabels(ls, stream)
 	var buf [512]byte
 	_, hash := streamKey(buf[:0], ls)
 	return ls, hash

@@ -45,7 +45,12 @@ func (s *Store) merge(ctx context.Context, in []*part.Part[*partIndex], w *part.
 // touched parts among it, and for each part the new number of its streams.
 func mergePlan(in []*part.Part[*partIndex], touched []bool, p *partWriter) (*plan, [][]uint32) {
 	pl := &plan{}
-	f := finder{byHash: map[uint64][]int{}}
+	most := 0
+	for _, pt := range in {
+		most = max(most, pt.Data.numStreams())
+	}
+	f := newFinder(most)
+	var labels model.Labels
 	places := make([][]int, len(in))
 	seq := 0
 	for k, pt := range in {
@@ -53,7 +58,9 @@ func mergePlan(in []*part.Part[*partIndex], touched []bool, p *partWriter) (*pla
 		blocks := map[uint32]*fetched{}
 		places[k] = make([]int, x.numStreams())
 		for stream := range x.numStreams() {
-			fs := f.find(x.labels(uint32(stream)))
+			var hash uint64
+			labels, hash = x.appendLabels(labels[:0], uint32(stream))
+			fs := f.find(labels, hash)
 			places[k][stream] = int(fs.id)
 			for _, i := range x.segments(uint32(stream)) {
 				sg := &x.segs[i]
@@ -67,8 +74,11 @@ func mergePlan(in []*part.Part[*partIndex], touched []bool, p *partWriter) (*pla
 					blocks[sg.block] = b
 					pl.blocks = append(pl.blocks, b)
 				}
+				if fs.sources == nil {
+					fs.sources = make([]source, 0, len(in))
+				}
 				fs.sources = append(fs.sources, source{
-					block: b, from: int(sg.from), to: int(sg.from + sg.rows), min: sg.min, max: sg.max, seq: b.seq,
+					block: b, from: int32(sg.from), to: int32(sg.from + sg.rows), min: sg.min, max: sg.max, seq: int32(b.seq),
 				})
 			}
 		}

@@ -81,6 +81,11 @@ func (rm *removals) touched(in []*part.Part[*partIndex]) []bool {
 	out := make([]bool, len(in))
 	for k, p := range in {
 		x := p.Data
+		if rm.simple() {
+			oldest := rm.oldest()
+			out[k] = slices.ContainsFunc(x.segs, func(sg segment) bool { return sg.max < oldest })
+			continue
+		}
 		for stream := range x.numStreams() {
 			labels, _ := x.labels(uint32(stream))
 			sr := rm.of(labels)

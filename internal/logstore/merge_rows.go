@@ -111,7 +111,7 @@ func (m *rowMerge) activate() (*cursor, error) {
 		}
 		s := m.pending[0]
 		m.pending = m.pending[1:]
-		c := &cursor{seq: s.seq, block: s.block}
+		c := &cursor{seq: int(s.seq), block: s.block}
 		if s.block != nil {
 			if err := m.q.fetch.need(s.block); err != nil {
 				m.q.fetch.finish(s.block)

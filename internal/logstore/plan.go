@@ -15,19 +15,20 @@ import (
 // run of the head.
 type source struct {
 	block    *fetched // nil for the head
-	from, to int      // rows of the block
-	use      int      // in a slice: index in block.uses
 	head     *run
+	from, to int32 // rows of the block
+	use      int32 // in a slice: index in block.uses
+	seq      int32 // age of the place: of equal times, smaller ones come first
 	min, max int64
 	bytes    int64
-	seq      int // age of the place: of equal times, smaller ones come first
 }
 
 // foundStream is a stream that a query selects.
 type foundStream struct {
-	labels  model.Labels
-	id      uint64
-	sources []source
+	labels   model.Labels
+	id       uint64
+	sources  []source
+	sameHash int32 // another stream of a finder that has the hash, + 1; 0 for none
 }
 
 // snapshot is everything a query reads, at one moment.
@@ -52,19 +53,25 @@ func (s *Store) look(tenant model.Tenant, ms []*model.Matcher, r model.TimeRange
 
 // finder collects the streams of several places under one identity each.
 type finder struct {
-	byHash  map[uint64][]int
+	byHash  map[uint64]int32 // the stream found last of those with a hash, + 1
 	streams []foundStream
 }
 
-// find returns the stream of labels, whose hash is given.
+// newFinder returns a finder with room for n streams.
+func newFinder(n int) finder {
+	return finder{byHash: make(map[uint64]int32, n), streams: make([]foundStream, 0, n)}
+}
+
+// find returns the stream of labels, whose hash is given. It does not keep labels.
 func (f *finder) find(labels model.Labels, hash uint64) *foundStream {
-	for _, i := range f.byHash[hash] {
-		if f.streams[i].labels.Equal(labels) {
-			return &f.streams[i]
+	first := f.byHash[hash]
+	for i := first; i > 0; i = f.streams[i-1].sameHash {
+		if fs := &f.streams[i-1]; fs.labels.Equal(labels) {
+			return fs
 		}
 	}
-	f.byHash[hash] = append(f.byHash[hash], len(f.streams))
-	f.streams = append(f.streams, foundStream{labels: labels, id: uint64(len(f.streams))})
+	f.streams = append(f.streams, foundStream{labels: slices.Clone(labels), id: uint64(len(f.streams)), sameHash: first})
+	f.byHash[hash] = int32(len(f.streams))
 	return &f.streams[len(f.streams)-1]
 }
 
@@ -80,7 +87,8 @@ type plan struct {
 // blocks that pruners, made for each part, skip; a nil prune skips none.
 func newPlan(snap snapshot, ms []*model.Matcher, r model.TimeRange, prune func(*partIndex) *pruner, acct *store.Account) *plan {
 	p := &plan{newest: math.MinInt64, oldest: math.MaxInt64}
-	f := finder{byHash: map[uint64][]int{}}
+	f := newFinder(0)
+	var labels model.Labels
 	seq := 0
 	ask := index.NewQuery(ms)
 	skipped := &fetched{}
@@ -118,11 +126,13 @@ func newPlan(snap snapshot, ms []*model.Matcher, r model.TimeRange, prune func(*
 				}
 				b.min, b.max = min(b.min, sg.min), max(b.max, sg.max)
 				if fs == nil {
-					fs = f.find(x.labels(stream))
+					var hash uint64
+					labels, hash = x.appendLabels(labels[:0], stream)
+					fs = f.find(labels, hash)
 				}
 				fs.sources = append(fs.sources, source{
-					block: b, from: int(sg.from), to: int(sg.from + sg.rows),
-					min: sg.min, max: sg.max, bytes: sg.bytes, seq: b.seq,
+					block: b, from: int32(sg.from), to: int32(sg.from + sg.rows),
+					min: sg.min, max: sg.max, bytes: sg.bytes, seq: int32(b.seq),
 				})
 			}
 		}
@@ -133,7 +143,7 @@ func newPlan(snap snapshot, ms []*model.Matcher, r model.TimeRange, prune func(*
 		for i := range runs {
 			h := &runs[i]
 			fs := f.find(h.stream.labels, h.stream.hash)
-			fs.sources = append(fs.sources, source{head: h, min: h.min, max: h.max, seq: seq})
+			fs.sources = append(fs.sources, source{head: h, min: h.min, max: h.max, seq: int32(seq)})
 			p.newest, p.oldest = max(p.newest, h.max), min(p.oldest, h.min)
 		}
 		seq++
@@ -242,8 +252,8 @@ func (p *plan) slice(r model.TimeRange, d store.Direction) *slicePlan {
 					sp.blocks = append(sp.blocks, b)
 				}
 				b.users++
-				st.sources[k].use = len(b.uses)
-				b.uses = append(b.uses, use{from: st.sources[k].from, to: st.sources[k].to})
+				st.sources[k].use = int32(len(b.uses))
+				b.uses = append(b.uses, use{from: int(st.sources[k].from), to: int(st.sources[k].to)})
 			}
 		}
 		sp.streams = append(sp.streams, st)

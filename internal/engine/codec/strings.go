@@ -69,7 +69,13 @@ func dictionary[T ~string | ~[]byte](vs []T) (distinct []string, codes []int64, 
 // mostlyDistinct reports whether a dictionary is given up at value i of n, for what the
 // values so far say of the others.
 func mostlyDistinct(distinct, i, n int) bool {
-	return i == 4096 && distinct > i*3/4 || i == 512 && n <= 4096 && distinct > i*15/16
+	switch i {
+	case 128:
+		return n <= 4096 && distinct >= i-1
+	case 512:
+		return n <= 4096 && distinct > i*15/16
+	}
+	return i == 4096 && distinct > i*3/4
 }
 
 func appendPlain[T ~string | ~[]byte](dst []byte, vs []T, z *Zstd) []byte {

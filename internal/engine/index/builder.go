@@ -3,6 +3,7 @@ package index
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -116,11 +117,25 @@ func (b *Builder) value(n *builderName, v string) uint32 {
 
 // sorted returns the values of n in order, and of each number its place in there.
 func (n *builderName) sorted() (values []string, places []int64) {
-	values = slices.Clone(n.values)
-	slices.Sort(values)
-	places = make([]int64, len(values))
-	for i, v := range values {
-		places[n.ids[v]] = int64(i)
+	places = make([]int64, len(n.values))
+	if slices.IsSorted(n.values) {
+		for i := range places {
+			places[i] = int64(i)
+		}
+		return n.values, places
+	}
+	type numbered struct {
+		value string
+		id    uint32
+	}
+	order := make([]numbered, len(n.values))
+	for i, v := range n.values {
+		order[i] = numbered{v, uint32(i)}
+	}
+	slices.SortFunc(order, func(a, b numbered) int { return strings.Compare(a.value, b.value) })
+	values = make([]string, len(order))
+	for i := range order {
+		values[i], places[order[i].id] = order[i].value, int64(i)
 	}
 	return values, places
 }
