@@ -119,15 +119,13 @@ func (c *ipCond) build() (predicate, error) {
 }
 
 func (t *ipTest) eval(r *row) bool {
-	if r.err != "" {
-		return true
-	}
 	value, ok := r.get(t.cond.name)
-	return ok && t.test(r, value)
+	return r.err != "" || ok && t.test(r, value)
 }
 
-func (t *ipTest) test(_ *row, value string) bool {
-	return t.match.in(value) != t.cond.negate
+// test lets entries that have an error already pass.
+func (t *ipTest) test(r *row, value string) bool {
+	return r.err != "" || t.match.in(value) != t.cond.negate
 }
 
 type binaryTest struct {
