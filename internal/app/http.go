@@ -154,9 +154,10 @@ func (a *App) handler() http.Handler {
 
 func (a *App) ingestRoutes(mux *http.ServeMux, cfg *config.Config) {
 	mux.Handle("POST /api/v1/write", remotewrite.New(a.meter.Metrics(a.samples), remotewrite.Options{
-		Tenant: a.tenancy.Of, MaxBytes: int64(cfg.Limits.MaxBody), Registerer: a.reg,
+		Tenant: a.tenancy.Of, MaxBytes: int64(cfg.Limits.MaxBody), Refused: a.meter.Refused, Registerer: a.reg,
 	}))
 	push := lokipush.New(a.meter.Logs(a.logs), lokipush.Options{
+		Rules: a.logRules, Refused: a.meter.Refused,
 		Tenant: a.tenancy.Of, MaxBytes: int64(cfg.Limits.MaxBody), Registerer: a.reg,
 	})
 	mux.Handle("/loki/api/v1/push", push.Push())

@@ -3,10 +3,14 @@ package app
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/pharos-o11y/pharos/internal/api/loki"
 	"github.com/pharos-o11y/pharos/internal/config"
+	"github.com/pharos-o11y/pharos/internal/ingest/logrules"
 	"github.com/pharos-o11y/pharos/internal/logql"
 	"github.com/pharos-o11y/pharos/internal/logstore"
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -24,6 +28,7 @@ type logLimits struct {
 type logTenant struct {
 	store logstore.Limits
 	api   loki.Limits
+	rules *logrules.Rules
 }
 
 func newLogLimits(cfg *config.Config) (*logLimits, error) {
@@ -54,13 +59,27 @@ func newLogTenant(c *config.LogLimits) (logTenant, error) {
 			RejectOldSamplesMaxAge: maxAge, CreationGracePeriod: orNone(time.Duration(c.CreationGracePeriod)),
 			IngestionRate: int(c.IngestionRate * mib), IngestionBurst: int(c.IngestionBurst * mib),
 			PerStreamRate: int(c.PerStreamRate), PerStreamBurst: int(c.PerStreamBurst),
+			NoMetadata: !c.AllowMetadata, SpreadEqualTimes: c.SpreadEqualTimes, RequiredLabels: c.RequiredLabels,
 		},
 		api: loki.Limits{
 			MaxEntries: orMany(c.MaxEntries), MaxSeries: orMany(c.MaxQuerySeries), MaxMatchers: orMany(c.MaxStreamMatchers),
 			MaxLength: orNone(time.Duration(c.MaxQueryLength)), MaxRange: time.Duration(c.MaxQueryRange), MaxLookback: time.Duration(c.MaxQueryLookback),
 			QueryTimeout: time.Duration(c.QueryTimeout), VolumeMaxSeries: orMany(c.VolumeMaxSeries),
 			MaxTails: orMany(c.MaxTails), MaxTailTime: time.Duration(c.TailMaxDuration), MaxLineSizeTruncate: c.MaxLineSizeTruncate,
+			RequiredLabels: c.RequiredMatchers, MinMatchers: c.MinMatchers, MaxBytesRead: int64(c.MaxBytesRead), NoVolume: !c.VolumeEnabled,
+			ServiceLabels: c.ServiceLabels, LevelFields: c.LevelFields, NoLevels: !c.DiscoverLevels,
 		},
+	}
+	var err error
+	if t.rules, err = newLogRules(c); err != nil {
+		return t, err
+	}
+	text, err := yaml.Marshal(c.OTLP)
+	if err == nil {
+		err = yaml.Unmarshal(text, &t.api.OTLP)
+	}
+	if err != nil {
+		return t, fmt.Errorf("otlp_config: %w", err)
 	}
 	for _, r := range c.RetentionStream {
 		ms, err := logql.ParseSelector(r.Selector, false)
@@ -70,6 +89,38 @@ func newLogTenant(c *config.LogLimits) (logTenant, error) {
 		t.store.StreamRetention = append(t.store.StreamRetention, logstore.StreamRetention{Matchers: ms, Priority: r.Priority, Period: time.Duration(r.Period)})
 	}
 	return t, nil
+}
+
+// newLogRules returns the rules by which entries are read, nil if they are the defaults.
+func newLogRules(c *config.LogLimits) (*logrules.Rules, error) {
+	r := &logrules.Rules{
+		Services: c.ServiceLabels, Levels: c.LevelFields, NoLevels: !c.DiscoverLevels, IgnoreDefaults: c.OTLP.Resource.IgnoreDefaults,
+	}
+	for _, x := range []struct {
+		from []config.OTLPRule
+		to   *[]logrules.AttributeRule
+	}{{c.OTLP.Resource.Rules, &r.Resource}, {c.OTLP.Scope, &r.Scope}, {c.OTLP.Log, &r.Log}} {
+		for _, rule := range x.from {
+			a := logrules.AttributeRule{Names: rule.Attributes}
+			switch rule.Action {
+			case config.OTLPLabel:
+				a.Action = logrules.AsLabel
+			case config.OTLPDrop:
+				a.Action = logrules.Dropped
+			}
+			if rule.Regex != "" {
+				var err error
+				if a.Match, err = regexp.Compile("^(?:" + rule.Regex + ")$"); err != nil {
+					return nil, fmt.Errorf("otlp_config: %w", err)
+				}
+			}
+			*x.to = append(*x.to, a)
+		}
+	}
+	if r.Default() {
+		return nil, nil
+	}
+	return r, nil
 }
 
 // orNone turns the 0 of the configuration, no limit, into that of the store.
@@ -114,6 +165,9 @@ func deleteFilter(query string) (f logstore.EntryFilter, err error) {
 	f.Matchers, f.New, err = logql.Filter(query)
 	return f, err
 }
+
+// logRules is the rules of a tenant by which its entries are read.
+func (a *App) logRules(t model.Tenant) *logrules.Rules { return a.logLimits.Load().of(t).rules }
 
 // lokiLimits is the limits of queries of a tenant.
 func (a *App) lokiLimits(t model.Tenant) loki.Limits {

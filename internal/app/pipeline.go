@@ -23,7 +23,7 @@ func (a *App) buildPipeline(ctx context.Context, cfg *config.Config) error {
 			MaxAttribute: func(t model.Tenant) int {
 				return int(cmp.Or(cfg.Limits.Tenants[string(t)].MaxAttribute, cfg.Limits.MaxAttribute))
 			},
-			Registerer: a.reg,
+			LogRules: a.logRules, Refused: a.meter.Refused, Registerer: a.reg,
 		}),
 		Config: text, OTLPGRPC: cfg.OTLP.GRPC, OTLPHTTP: cfg.OTLP.HTTP, Compat: compatHost(cfg),
 		Tenant:  func(_ context.Context, id string) (model.Tenant, error) { return a.tenancy.Parse(id) },

@@ -3,11 +3,13 @@ package config
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/dustin/go-humanize"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/pharos-o11y/pharos/internal/ingest/logrules"
 	"github.com/pharos-o11y/pharos/internal/logql"
 )
 
@@ -35,6 +37,13 @@ type LogLimits struct {
 	CreationGracePeriod Duration    `yaml:"creation_grace_period" doc:"How far ahead of the clock an entry may be."`
 	MaxMetadataSize     BinaryBytes `yaml:"max_structured_metadata_size" doc:"Bytes of names and values of one entry's structured metadata."`
 	MaxMetadataCount    int         `yaml:"max_structured_metadata_entries_count" doc:"Structured metadata fields of one entry."`
+	AllowMetadata       bool        `yaml:"allow_structured_metadata" doc:"Take structured metadata. Off, entries that have any are refused, which all OTLP entries do."`
+	SpreadEqualTimes    bool        `yaml:"increment_duplicate_timestamp" doc:"Give entries of a stream that come one after the other with the same time each a nanosecond more."`
+	RequiredLabels      []string    `yaml:"enforced_labels" doc:"Labels that each stream must have."`
+	ServiceLabels       []string    `yaml:"discover_service_name" doc:"Labels that service_name is taken from, best first; [] adds no service_name."`
+	DiscoverLevels      bool        `yaml:"discover_log_levels" doc:"Find the level of each entry and add it as detected_level."`
+	LevelFields         []string    `yaml:"log_level_fields" doc:"Fields that hold a level, best first: labels, metadata, and keys of JSON and logfmt lines."`
+	OTLP                OTLPConfig  `yaml:"otlp_config" doc:"What becomes of the attributes of OpenTelemetry logs."`
 	RetentionStream     []Stream    `yaml:"retention_stream" doc:"Streams that are kept for longer or shorter than retention.logs: a list of selector, priority and period. Of the rules that match a stream the one with the highest priority counts."`
 	MaxEntries          int         `yaml:"max_entries_limit_per_query" doc:"Entries of the answer to a log query."`
 	MaxQuerySeries      int         `yaml:"max_query_series" doc:"Series of the answer to a metric query."`
@@ -42,10 +51,73 @@ type LogLimits struct {
 	MaxQueryRange       Duration    `yaml:"max_query_range" doc:"The longest [range] in a query."`
 	MaxQueryLookback    Duration    `yaml:"max_query_lookback" doc:"How far before now queries see."`
 	MaxStreamMatchers   int         `yaml:"max_streams_matchers_per_query" doc:"Stream matchers of one query."`
+	RequiredMatchers    []string    `yaml:"required_labels" doc:"Labels that each stream selector of a query must name."`
+	MinMatchers         int         `yaml:"minimum_labels_number" doc:"Matchers that each stream selector of a query must have."`
+	MaxBytesRead        BinaryBytes `yaml:"max_query_bytes_read" doc:"Bytes of entries that one query may have to look at, as explain=1 counts them."`
 	QueryTimeout        Duration    `yaml:"query_timeout" doc:"Longest run of one query; 0 means query.timeout."`
+	VolumeEnabled       bool        `yaml:"volume_enabled" doc:"Answer index/volume and index/volume_range."`
 	VolumeMaxSeries     int         `yaml:"volume_max_series" doc:"Series of an answer about volume."`
 	MaxTails            int         `yaml:"max_concurrent_tail_requests" doc:"Live tails at one time."`
 	TailMaxDuration     Duration    `yaml:"tail_max_duration" doc:"Longest live tail."`
+}
+
+// OTLPConfig says what becomes of attributes of OpenTelemetry logs. Of the rules that match
+// one the first counts.
+type OTLPConfig struct {
+	Resource OTLPResource `yaml:"resource_attributes" doc:"Of resources."`
+	Scope    []OTLPRule   `yaml:"scope_attributes" doc:"Of scopes: a list of action (structured_metadata or drop), attributes and regex."`
+	Log      []OTLPRule   `yaml:"log_attributes" doc:"Of log records: a list like that of scopes."`
+}
+
+// OTLPResource says what becomes of resource attributes.
+type OTLPResource struct {
+	IgnoreDefaults bool       `yaml:"ignore_defaults" doc:"Make no attribute a label that attributes_config does not name."`
+	Rules          []OTLPRule `yaml:"attributes_config" doc:"A list of action (index_label, structured_metadata or drop), attributes and regex. What no rule names is a label if it is in Loki's list, such as service.name and k8s.pod.name."`
+}
+
+// OTLPRule is a rule about attributes.
+type OTLPRule struct {
+	Action     string   `yaml:"action" doc:"index_label, structured_metadata or drop."`
+	Attributes []string `yaml:"attributes" doc:"Names of attributes."`
+	Regex      string   `yaml:"regex" doc:"Regular expression that whole names match."`
+}
+
+// Actions of an [OTLPRule].
+const (
+	OTLPLabel    = "index_label"
+	OTLPMetadata = "structured_metadata"
+	OTLPDrop     = "drop"
+)
+
+func (r *OTLPRule) check(key string, label bool) error {
+	switch r.Action {
+	case OTLPMetadata, OTLPDrop:
+	case OTLPLabel:
+		if !label {
+			return fmt.Errorf("%s: only resource attributes can be %s", key, OTLPLabel)
+		}
+	default:
+		return fmt.Errorf("%s: action %q; want %s, %s or %s", key, r.Action, OTLPLabel, OTLPMetadata, OTLPDrop)
+	}
+	if len(r.Attributes) == 0 && r.Regex == "" {
+		return fmt.Errorf("%s: attributes or regex is required", key)
+	}
+	if _, err := regexp.Compile(r.Regex); err != nil {
+		return fmt.Errorf("%s.regex: %w", key, err)
+	}
+	return nil
+}
+
+func (c *OTLPConfig) check(key string) error {
+	var errs []error
+	for place, rules := range map[string][]OTLPRule{
+		".resource_attributes.attributes_config": c.Resource.Rules, ".scope_attributes": c.Scope, ".log_attributes": c.Log,
+	} {
+		for i := range rules {
+			errs = append(errs, rules[i].check(fmt.Sprintf("%s%s: rule %d", key, place, i+1), place[1] == 'r'))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Stream is a rule about the retention of streams.
@@ -63,6 +135,7 @@ func defaultLogs() Logs {
 			RejectOldSamplesAge: days(7), CreationGracePeriod: Duration(10 * time.Minute), MaxMetadataSize: 64 << 10, MaxMetadataCount: 128,
 			MaxEntries: 5000, MaxQuerySeries: 500, MaxQueryLength: Duration(721 * time.Hour), MaxStreamMatchers: 1000, VolumeMaxSeries: 1000,
 			MaxTails: 10, TailMaxDuration: Duration(time.Hour),
+			AllowMetadata: true, ServiceLabels: logrules.ServiceLabels(), DiscoverLevels: true, LevelFields: logrules.LevelFields(), VolumeEnabled: true,
 		},
 	}
 }
@@ -98,12 +171,13 @@ func (l *LogLimits) check(key string) error {
 		"max_label_value_length": int64(l.MaxLabelValueLength), "max_global_streams_per_user": int64(l.MaxStreams), "ingestion_rate_mb": int64(l.IngestionRate),
 		"ingestion_burst_size_mb": int64(l.IngestionBurst), "max_structured_metadata_entries_count": int64(l.MaxMetadataCount),
 		"max_entries_limit_per_query": int64(l.MaxEntries), "max_query_series": int64(l.MaxQuerySeries), "max_streams_matchers_per_query": int64(l.MaxStreamMatchers),
-		"volume_max_series": int64(l.VolumeMaxSeries), "max_concurrent_tail_requests": int64(l.MaxTails),
+		"volume_max_series": int64(l.VolumeMaxSeries), "max_concurrent_tail_requests": int64(l.MaxTails), "minimum_labels_number": int64(l.MinMatchers),
 	} {
 		if n < 0 {
 			errs = append(errs, fmt.Errorf("%s.%s: must not be negative", key, name))
 		}
 	}
+	errs = append(errs, l.OTLP.check(key+".otlp_config"))
 	for i, r := range l.RetentionStream {
 		if _, err := logql.ParseSelector(r.Selector, false); err != nil {
 			errs = append(errs, fmt.Errorf("%s.retention_stream: selector %d: %w", key, i+1, err))

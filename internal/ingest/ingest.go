@@ -114,6 +114,20 @@ func SetRetryAfter(w http.ResponseWriter, status int) {
 	}
 }
 
+// RefusedFunc is told what a protocol itself refuses of a request of which the rest is
+// decided on; [store.Refused] of stores are not part of it.
+type RefusedFunc func(model.Signal, model.Tenant, *store.Refused)
+
+// Finish is [Join] that tells f, which may be nil, what the handler itself refused, unless
+// the sender will send it again.
+func (f RefusedFunc) Finish(sig model.Signal, tenant model.Tenant, refused *store.Refused, appended int, err error) error {
+	var of *store.Refused
+	if f != nil && len(refused.Refusals) > 0 && (err == nil || errors.As(err, &of)) {
+		f(sig, tenant, refused)
+	}
+	return Join(refused, appended, err)
+}
+
 // Join adds the outcome of an Append to what the handler itself refused: the result
 // counts both, and is nil if neither refused anything. Any other error passes through.
 func Join(refused *store.Refused, appended int, err error) error {

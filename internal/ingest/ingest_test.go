@@ -181,3 +181,31 @@ pharos_ingest_refused_total{protocol="one",reason="r"} 2
 		t.Error(err)
 	}
 }
+
+// TestFinish checks that a protocol's refusals are told once: not when the request fails as a
+// whole and will be sent again.
+func TestFinish(t *testing.T) {
+	stored := &store.Refused{Kept: 1}
+	stored.Add(store.ReasonTooOld, 1, func() string { return "old" })
+	for _, tt := range []struct {
+		err         error
+		told, total int
+	}{{nil, 2, 2}, {stored, 2, 3}, {store.ErrOverloaded, 0, 0}} {
+		own := &store.Refused{}
+		own.Add(store.ReasonInvalidLabels, 2, func() string { return "bad" })
+		told := 0
+		f := RefusedFunc(func(_ model.Signal, _ model.Tenant, r *store.Refused) { told += r.Count() })
+		err := f.Finish(model.Logs, "t", own, 2, tt.err)
+		var all *store.Refused
+		total := 0
+		if errors.As(err, &all) {
+			total = all.Count()
+		}
+		if told != tt.told || total != tt.total {
+			t.Errorf("%v: told of %d, answered %d (%v); want %d, %d", tt.err, told, total, err, tt.told, tt.total)
+		}
+	}
+	if err := RefusedFunc(nil).Finish(model.Logs, "t", &store.Refused{}, 2, nil); err != nil {
+		t.Errorf("nothing refused: %v", err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -18,6 +19,12 @@ type group struct {
 	entries []store.LogEntry
 	rows    []row // set by encodeRecord; strings are the store's
 }
+
+// Reasons of Loki's that only logs have.
+const (
+	reasonNoMetadata    = "disallowed_structured_metadata"
+	reasonMissingLabels = "missing_enforced_labels"
+)
 
 // Names that are added on the way in, which the limits of a sender do not count.
 const (
@@ -95,6 +102,13 @@ func (l *Limits) checkLabels(labels model.Labels) (reason string, message func()
 			return fmt.Sprintf("entry for stream '%s' has %d label names; limit %d", labels, names, l.MaxLabelNames)
 		}
 	}
+	for _, name := range l.RequiredLabels {
+		if labels.Get(name) == "" {
+			return reasonMissingLabels, func() string {
+				return fmt.Sprintf("stream '%s' lacks the required label %s; required are %s", labels, name, strings.Join(l.RequiredLabels, ", "))
+			}
+		}
+	}
 	for i := range labels {
 		x := &labels[i]
 		if l.MaxLabelNameLength > 0 && len(x.Name) > l.MaxLabelNameLength {
@@ -117,6 +131,11 @@ type entryCheck struct {
 	labels         model.Labels
 	oldest, newest int64
 	refused        *store.Refused
+
+	last struct { // the entry before, for spread
+		given, time int64
+		line        string
+	}
 }
 
 // all returns the entries that are in order; the result shares memory with in as long as
@@ -126,6 +145,9 @@ func (c *entryCheck) all(in []store.LogEntry) []store.LogEntry {
 	for i := range in {
 		e := in[i]
 		ok, changed := c.one(&e)
+		if ok && c.lim.SpreadEqualTimes && c.spread(&e) {
+			changed = true
+		}
 		if ok && !changed {
 			if !shared {
 				out = append(out, e)
@@ -140,6 +162,21 @@ func (c *entryCheck) all(in []store.LogEntry) []store.LogEntry {
 		}
 	}
 	return out
+}
+
+// spread gives e a time a nanosecond behind that of the entry before it if both came with
+// the same time, and reports whether it did. What is twice the same entry stays so.
+func (c *entryCheck) spread(e *store.LogEntry) bool {
+	last := c.last
+	c.last.given, c.last.time, c.last.line = e.Time, e.Time, e.Line
+	if last.time == 0 || last.given != e.Time {
+		return false
+	}
+	if e.Time = last.time; last.line != e.Line {
+		e.Time++
+	}
+	c.last.time = e.Time
+	return e.Time != c.last.given
 }
 
 // one checks e and brings its line and metadata in order.
@@ -164,6 +201,14 @@ func (c *entryCheck) one(e *store.LogEntry) (ok, changed bool) {
 	}
 	if len(e.Meta) == 0 {
 		return true, changed
+	}
+	if c.lim.NoMetadata {
+		if len(e.Meta) > 1 || e.Meta[0].Name != detectedLevel {
+			refuse(reasonNoMetadata, "stream '%s' includes structured metadata, but this feature is disallowed; see allow_structured_metadata", c.labels)
+			return false, false
+		}
+		e.Meta = nil // Pharos' own
+		return true, true
 	}
 	size, count, tidy := 0, 0, true
 	for i := range e.Meta {

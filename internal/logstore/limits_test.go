@@ -76,6 +76,67 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestRules checks the limits that are off unless set.
+func TestRules(t *testing.T) {
+	now := storetest.Now().UnixNano()
+	level := model.Labels{{Name: detectedLevel, Value: "info"}}
+	for _, tt := range []struct {
+		name   string
+		limits Limits
+		labels model.Labels
+		entry  store.LogEntry
+		reason string
+		meta   string // of the entry as it is stored
+	}{
+		{"metadata", Limits{}, appLabels("x"), store.LogEntry{Time: now, Meta: level}, "", `{detected_level="info"}`},
+		{"no metadata", Limits{NoMetadata: true}, appLabels("x"), store.LogEntry{Time: now, Meta: appLabels("y")}, "disallowed_structured_metadata", ""},
+		{"the level is not the sender's", Limits{NoMetadata: true}, appLabels("x"), store.LogEntry{Time: now, Meta: level}, "", "{}"},
+		{"a label that must be", Limits{RequiredLabels: []string{"app", "team"}}, appLabels("x"), store.LogEntry{Time: now}, "missing_enforced_labels", ""},
+		{"a label that is", Limits{RequiredLabels: []string{"app"}}, appLabels("x"), store.LogEntry{Time: now}, "", "{}"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			refused := &store.Refused{}
+			groups := admit(&store.LogBatch{Streams: []store.LogStream{{Labels: tt.labels, Entries: []store.LogEntry{tt.entry}}}}, tt.limits.withDefaults(), storetest.Now(), refused)
+			if tt.reason != "" {
+				if len(groups) > 0 || len(refused.Refusals) != 1 || refused.Refusals[0].Reason != tt.reason || refused.Refusals[0].Count != 1 {
+					t.Errorf("kept %v, refused %v, want %s", groups, refused, tt.reason)
+				}
+				return
+			}
+			if len(groups) != 1 || groups[0].entries[0].Meta.String() != tt.meta {
+				t.Errorf("kept %v, refused %v", groups, refused)
+			}
+		})
+	}
+}
+
+func TestEqualTimesMayBeSpread(t *testing.T) {
+	at := storetest.Now().UnixNano()
+	var in []store.LogEntry
+	for _, e := range []struct {
+		after int64
+		line  string
+	}{{0, "a"}, {0, "b"}, {0, "b"}, {0, "c"}, {1, "d"}, {5, "e"}, {5, "f"}, {0, "g"}} {
+		in = append(in, store.LogEntry{Time: at + e.after, Line: e.line})
+	}
+	for spread, want := range map[bool]string{
+		false: "0a 0b 0b 0c 1d 5e 5f 0g ", true: "0a 1b 1b 2c 1d 5e 6f 0g ",
+	} {
+		lim := Limits{SpreadEqualTimes: spread}.withDefaults()
+		groups := admit(&store.LogBatch{Streams: []store.LogStream{{Labels: appLabels("x"), Entries: in}}}, lim, storetest.Now(), &store.Refused{})
+		got := ""
+		for _, e := range groups[0].entries {
+			got += fmt.Sprintf("%d%s ", e.Time-at, e.Line)
+		}
+		if got != want {
+			t.Errorf("spread %t: %s, want %s", spread, got, want)
+		}
+	}
+	if in[1].Time != at {
+		t.Error("the entries of the sender were changed")
+	}
+}
+
 func TestLongLinesMayBeCut(t *testing.T) {
 	o := openAt(t, t.TempDir(), Options{Limits: Limits{MaxLineSize: 5, MaxLineSizeTruncate: true}})
 	defer o.close(t)

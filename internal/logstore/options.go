@@ -55,6 +55,9 @@ type Limits struct {
 	MaxLabelValueLength    int               // max_label_value_length: bytes; 0 means 2048
 	MaxMetadataSize        int               // max_structured_metadata_size: bytes of names and values of one entry; 0 means 64 KiB
 	MaxMetadataCount       int               // max_structured_metadata_entries_count: fields of one entry; 0 means 128
+	NoMetadata             bool              // allow_structured_metadata is off: entries that have any are refused
+	SpreadEqualTimes       bool              // increment_duplicate_timestamp: entries of one time get times of their own
+	RequiredLabels         []string          // enforced_labels: streams without one of them are refused
 	MaxStreams             int               // max_global_streams_per_user: written to within an hour; 0 means 100,000
 	RejectOldSamplesMaxAge time.Duration     // reject_old_samples_max_age: entries older than this are refused; 0 means 168 h
 	CreationGracePeriod    time.Duration     // creation_grace_period: entries further in the future are refused; 0 means 10 minutes

@@ -279,6 +279,9 @@ func (a *API) volume(w http.ResponseWriter, r *http.Request) error {
 	}
 	sums := map[string]*volume{}
 	st, err := a.lookup(r, true, true, func(ctx context.Context, src *source, sel store.LogSelector) error {
+		if src.limits.NoVolume {
+			return errNoVolume()
+		}
 		q.limit = min(q.limit, src.limits.VolumeMaxSeries)
 		streams, err := src.index.Streams(ctx, src.name, sel)
 		for i := range streams {
@@ -320,6 +323,9 @@ func (a *API) volumeRange(w http.ResponseWriter, r *http.Request) error {
 	points := map[string]*logql.Series{}
 	totals := map[string]*volume{}
 	st, err := a.lookup(r, true, true, func(ctx context.Context, src *source, sel store.LogSelector) error {
+		if src.limits.NoVolume {
+			return errNoVolume()
+		}
 		q.limit = min(q.limit, src.limits.VolumeMaxSeries)
 		for from := floorTo(rng.From, int64(step)); from <= rng.To; from += int64(step) {
 			sel.Range = model.TimeRange{From: max(from, rng.From), To: min(from+int64(step), rng.To+1)}

@@ -2,11 +2,16 @@ package loki
 
 import (
 	"cmp"
+	"context"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	promModel "github.com/prometheus/common/model"
 
 	"github.com/pharos-o11y/pharos/internal/api"
+	"github.com/pharos-o11y/pharos/internal/ingest/logrules"
 	"github.com/pharos-o11y/pharos/internal/logql"
 	"github.com/pharos-o11y/pharos/internal/model"
 )
@@ -25,10 +30,18 @@ type Limits struct {
 	VolumeMaxSeries int           // volume_max_series: of an answer about volume; 0 means 1,000
 	MaxTails        int           // max_concurrent_tail_requests; 0 means 10
 	MaxTailTime     time.Duration // tail_max_duration; 0 means 1 h
+	RequiredLabels  []string      // required_labels: that each selector of a query must name
+	MinMatchers     int           // minimum_labels_number: of each selector of a query; 0 means any number
+	MaxBytesRead    int64         // max_query_bytes_read: that a query may look at; 0 means no limit
+	NoVolume        bool          // volume_enabled is off
 
 	// The rest is only shown to clients.
-	Retention           time.Duration // retention_period; 0 means for ever
-	MaxLineSizeTruncate bool          // max_line_size_truncate
+	ServiceLabels       []string       // discover_service_name
+	LevelFields         []string       // log_level_fields
+	NoLevels            bool           // discover_log_levels is off
+	OTLP                map[string]any // otlp_config
+	Retention           time.Duration  // retention_period; 0 means for ever
+	MaxLineSizeTruncate bool           // max_line_size_truncate
 }
 
 func (l Limits) withDefaults() Limits {
@@ -40,6 +53,12 @@ func (l Limits) withDefaults() Limits {
 	l.VolumeMaxSeries = cmp.Or(l.VolumeMaxSeries, 1000)
 	l.MaxTails = cmp.Or(l.MaxTails, 10)
 	l.MaxTailTime = cmp.Or(l.MaxTailTime, time.Hour)
+	if l.ServiceLabels == nil {
+		l.ServiceLabels = logrules.ServiceLabels()
+	}
+	if l.LevelFields == nil {
+		l.LevelFields = logrules.LevelFields()
+	}
 	return l
 }
 
@@ -66,12 +85,16 @@ func (a *API) limits(tenants []model.Tenant) Limits {
 		out.MaxMatchers = min(out.MaxMatchers, l.MaxMatchers)
 		out.QueryTimeout = stricter(out.QueryTimeout, l.QueryTimeout)
 		out.VolumeMaxSeries = min(out.VolumeMaxSeries, l.VolumeMaxSeries)
+		out.RequiredLabels = append(slices.Clip(out.RequiredLabels), l.RequiredLabels...)
+		out.MinMatchers = max(out.MinMatchers, l.MinMatchers)
+		out.MaxBytesRead = stricter(out.MaxBytesRead, l.MaxBytesRead)
+		out.NoVolume = out.NoVolume || l.NoVolume
 	}
 	return out
 }
 
-// stricter returns the shorter of a and b, where 0 and less mean no limit.
-func stricter(a, b time.Duration) time.Duration {
+// stricter returns the lower of a and b, where 0 and less mean no limit.
+func stricter[T time.Duration | int64](a, b T) T {
 	if a <= 0 || b > 0 && b < a {
 		return b
 	}
@@ -96,6 +119,9 @@ func (l *Limits) checkQuery(e logql.Expr) error {
 	n := 0
 	for _, ms := range logql.Selectors(e) {
 		n += len(ms)
+		if err := l.checkSelector(ms); err != nil {
+			return err
+		}
 	}
 	if n > l.MaxMatchers {
 		return api.Invalid("max streams matchers per query exceeded, matchers-count > limit (%d > %d)", n, l.MaxMatchers)
@@ -105,6 +131,44 @@ func (l *Limits) checkQuery(e logql.Expr) error {
 			promModel.Duration(longest), promModel.Duration(l.MaxRange))
 	}
 	return nil
+}
+
+// checkSelector refuses a selector that says too little.
+func (l *Limits) checkSelector(ms []*model.Matcher) error {
+	for _, name := range l.RequiredLabels {
+		if !slices.ContainsFunc(ms, func(m *model.Matcher) bool { return m.Name == name }) {
+			return api.Invalid("stream selector is missing required matchers [%s]: required_labels are %s", name, strings.Join(l.RequiredLabels, ", "))
+		}
+	}
+	if len(ms) < l.MinMatchers {
+		return api.Invalid("stream selector has less label matchers than required: minimum_labels_number is %d, it has %d", l.MinMatchers, len(ms))
+	}
+	return nil
+}
+
+// checkBytes refuses queries that may have to read too much.
+func (l *Limits) checkBytes(ctx context.Context, src *source, e logql.Expr, p logql.Params) error {
+	if l.MaxBytesRead <= 0 {
+		return nil
+	}
+	reads, err := src.engine.Explain(ctx, src.name, e, p)
+	if err != nil {
+		return err
+	}
+	bytes := int64(0)
+	for i := range reads {
+		bytes += reads[i].Bytes
+	}
+	if bytes > l.MaxBytesRead {
+		return api.Invalid("the query would read too many bytes (query: %s, limit: %s); consider adding more specific stream selectors or reduce the time range of the query",
+			humanize.IBytes(uint64(bytes)), humanize.IBytes(uint64(l.MaxBytesRead)))
+	}
+	return nil
+}
+
+// errNoVolume answers requests for volumes of a tenant that has none.
+func errNoVolume() error {
+	return api.Invalid("volume is not enabled for this tenant, see the limit volume_enabled")
 }
 
 // see cuts rng to what a query may see.

@@ -134,6 +134,9 @@ func (a *API) evaluate(w http.ResponseWriter, r *http.Request, src *source, e lo
 	var err error
 	out.stats, err = a.do(r, src, r.FormValue("query"), func(ctx context.Context, acct *store.Account) (err error) {
 		p.Account = acct
+		if err := src.limits.checkBytes(ctx, src, e, p); err != nil {
+			return err
+		}
 		out.res, err = src.engine.Query(ctx, src.name, e, p)
 		return err
 	})

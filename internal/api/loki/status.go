@@ -47,18 +47,13 @@ func (a *API) tenantLimits(r *http.Request) map[string]any {
 	l := a.limits(tenants)
 	show := func(d time.Duration) string { return promModel.Duration(max(d, 0)).String() }
 	return map[string]any{
-		"discover_log_levels": true,
-		"discover_service_name": []string{
-			"service", "app", "application", "app_name", "name", "app_kubernetes_io_name", "container",
-			"container_name", "k8s_container_name", "component", "workload", "job", "k8s_job_name",
-		},
-		"log_level_fields": []string{
-			"level", "LEVEL", "Level", "log.level", "severity", "SEVERITY", "Severity", "SeverityText", "lvl", "LVL", "Lvl",
-			"severity_text", "Severity_Text", "SEVERITY_TEXT",
-		},
+		"discover_log_levels":         !l.NoLevels,
+		"discover_service_name":       l.ServiceLabels,
+		"log_level_fields":            l.LevelFields,
+		"otlp_config":                 l.OTLP,
 		"max_entries_limit_per_query": l.MaxEntries,
 		"max_line_size_truncate":      l.MaxLineSizeTruncate,
-		"max_query_bytes_read":        "0B",
+		"max_query_bytes_read":        fmt.Sprintf("%dB", l.MaxBytesRead),
 		"max_query_length":            show(l.MaxLength),
 		"max_query_lookback":          show(l.MaxLookback),
 		"max_query_range":             show(l.MaxRange),
@@ -67,7 +62,7 @@ func (a *API) tenantLimits(r *http.Request) map[string]any {
 		"pattern_persistence_enabled": false,
 		"query_timeout":               show(l.QueryTimeout),
 		"retention_period":            show(l.Retention),
-		"volume_enabled":              true,
+		"volume_enabled":              !l.NoVolume,
 		"volume_max_series":           l.VolumeMaxSeries,
 	}
 }

@@ -1,6 +1,8 @@
 package logrules
 
 import (
+	"math"
+	"slices"
 	"strings"
 
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -23,14 +25,11 @@ func levelFields() [levelFieldCount]string {
 
 // levelOf returns the level that a label or metadata field states, normalised; a value
 // that is no known level is returned as it is.
-func levelOf(ls []model.Label) string {
-	best, value := levelFieldCount, ""
+func (r *Rules) levelOf(ls []model.Label) string {
+	best, value := noRank, ""
 	for i := range ls {
-		switch ls[i].Name[0] {
-		case 'l', 'L', 's', 'S':
-			if r := fieldRank(ls[i].Name); r >= 0 && r < best && ls[i].Value != "" {
-				best, value = r, ls[i].Value
-			}
+		if n := r.rank(ls[i].Name); n < best && ls[i].Value != "" {
+			best, value = n, ls[i].Value
 		}
 	}
 	if value == "" {
@@ -39,24 +38,42 @@ func levelOf(ls []model.Label) string {
 	return normaliseLevel(value)
 }
 
-// fieldRank returns the place of name among levelFields, -1 if it is none.
-func fieldRank(name string) int {
-	if len(name) < 3 || len(name) > 13 {
-		return -1
-	}
-	fields := levelFields()
-	for i := range fields {
-		if fields[i] == name {
+// noRank is the rank of what is no level field.
+const noRank = math.MaxInt
+
+// rank returns the place of name among the level fields.
+func (r *Rules) rank(name string) int {
+	if r != nil {
+		if i := slices.Index(r.Levels, name); i >= 0 {
 			return i
 		}
+		return noRank
 	}
-	return -1
+	if len(name) < 3 || len(name) > 13 {
+		return noRank
+	}
+	switch name[0] {
+	case 'l', 'L', 's', 'S':
+		fields := levelFields()
+		for i := range fields {
+			if fields[i] == name {
+				return i
+			}
+		}
+	}
+	return noRank
 }
 
-// foldRank is fieldRank for logfmt keys, which match in any case.
-func foldRank(name string) int {
+// foldRank is rank for logfmt keys, which match in any case.
+func (r *Rules) foldRank(name string) int {
+	if r != nil {
+		if i := slices.IndexFunc(r.Levels, func(f string) bool { return strings.EqualFold(f, name) }); i >= 0 {
+			return i
+		}
+		return noRank
+	}
 	if len(name) < 3 || len(name) > 13 {
-		return -1
+		return noRank
 	}
 	fields := levelFields()
 	for i := range fields {
@@ -64,7 +81,7 @@ func foldRank(name string) int {
 			return i
 		}
 	}
-	return -1
+	return noRank
 }
 
 // known returns the canonical name of a level, "" if v is none.
@@ -105,13 +122,13 @@ func normaliseLevel(v string) string {
 
 // Level finds the level of a line by Loki's rules: a level field of a JSON or logfmt
 // line, else the first word that is a level. It returns "unknown" if there is none.
-func Level(line string) string {
+func (r *Rules) Level(line string) string {
 	level := ""
 	switch {
 	case len(line) > 1 && line[0] == '{' && line[len(line)-1] == '}':
-		level = jsonLevel(line)
-	case mayHaveLevelKey(line):
-		level = logfmtLevel(line)
+		level = r.jsonLevel(line)
+	case r == nil && mayHaveLevelKey(line), r != nil && strings.IndexByte(line, '=') >= 0:
+		level = r.logfmtLevel(line)
 	}
 	if level == "" {
 		level = wordLevel(line)
@@ -127,8 +144,8 @@ const maxJSONLevelDepth = 2
 
 // jsonLevel looks for a level field with a string value in the line's objects. It does
 // not check that the line is JSON: a scan that jumps from quote to quote is enough.
-func jsonLevel(line string) string {
-	best, level := levelFieldCount, ""
+func (r *Rules) jsonLevel(line string) string {
+	best, level := noRank, ""
 	var arrays uint64 // bit d is set if the container at depth d is an array
 	depth := 0
 	for i := 0; i < len(line); i++ {
@@ -161,9 +178,9 @@ func jsonLevel(line string) string {
 			end = stringEnd(line, i+1)
 			value := line[min(i+1, end):end]
 			i = end
-			if r := fieldRank(text); r >= 0 && r < best {
+			if n := r.rank(text); n < best {
 				if k := known(value); k != "" {
-					best, level = r, k
+					best, level = n, k
 				}
 				if best == 0 {
 					return level
@@ -231,8 +248,8 @@ func mayHaveLevelKey(line string) bool {
 }
 
 // logfmtLevel looks for a level field among key=value pairs.
-func logfmtLevel(line string) string {
-	best, level := levelFieldCount, ""
+func (r *Rules) logfmtLevel(line string) string {
+	best, level := noRank, ""
 	for i := 0; i < len(line); {
 		if line[i] <= ' ' {
 			i++
@@ -258,9 +275,9 @@ func logfmtLevel(line string) string {
 		}
 		value := line[min(from, i):i]
 		i++
-		if r := foldRank(key); r >= 0 && r < best {
+		if n := r.foldRank(key); n < best {
 			if k := known(value); k != "" {
-				best, level = r, k
+				best, level = n, k
 			}
 			if best == 0 {
 				return level

@@ -19,7 +19,7 @@ func TestLevel(t *testing.T) {
 	}
 	for want, lines := range tests {
 		for _, line := range lines {
-			if got := Level(line); got != want {
+			if got := (*Rules)(nil).Level(line); got != want {
 				t.Errorf("Level(%q) = %s, want %s", line, got, want)
 			}
 		}
@@ -32,13 +32,13 @@ func FuzzLevel(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
-		if Level(line) == "" {
+		if (*Rules)(nil).Level(line) == "" {
 			t.Errorf("Level(%q) is empty", line)
 		}
-		if level := logfmtLevel(line); level != "" && !mayHaveLevelKey(line) {
+		if level := (*Rules)(nil).logfmtLevel(line); level != "" && !mayHaveLevelKey(line) {
 			t.Errorf("logfmtLevel(%q) is %s, yet no key may hold one", line, level)
 		}
-		jsonLevel(line)
+		(*Rules)(nil).jsonLevel(line)
 	})
 }
 
@@ -50,7 +50,7 @@ func BenchmarkLevel(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				Level(line)
+				(*Rules)(nil).Level(line)
 			}
 		})
 	}

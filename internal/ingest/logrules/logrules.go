@@ -5,8 +5,8 @@
 //
 // A protocol feeds a [Builder], stream by stream and entry by entry:
 //
-//	b.Reset(now)
-//	s, err := NewStream(labels)           // cacheable
+//	b.Reset(now, rules)
+//	s, err := rules.NewStream(labels)     // cacheable
 //	b.Stream(s)                           // or b.RefuseStream(n, err)
 //	b.Entry(time, line, meta...)
 //	writer.Append(ctx, tenant, b.Batch())
@@ -48,22 +48,18 @@ type Stream struct {
 	level string // what a level label says, "" if there is none
 }
 
-// serviceLabels are the labels that service_name is taken from, best first.
-func serviceLabels() []string {
-	return []string{
-		"service", "app", "application", "app_name", "name", "app_kubernetes_io_name", "container", "container_name",
-		"k8s_container_name", "component", "workload", "job", "k8s_job_name",
-	}
-}
-
 const (
 	serviceName    = "service_name"
 	unknownService = "unknown_service"
 )
 
+// reasonNoLabels is Loki's reason to refuse a stream without labels, which there is only
+// where no service_name is added.
+const reasonNoLabels = "missing_labels"
+
 // NewStream checks the names of a label set, sorts it, and adds service_name. The result
 // shares the memory of ls; an error is a [*LabelError].
-func NewStream(ls model.Labels) (*Stream, error) {
+func (r *Rules) NewStream(ls model.Labels) (*Stream, error) {
 	text := func() string { return slices.Clone(ls).String() }
 	slices.SortStableFunc(ls, func(a, b model.Label) int { return strings.Compare(a.Name, b.Name) })
 	for i, x := range ls {
@@ -77,14 +73,17 @@ func NewStream(ls model.Labels) (*Stream, error) {
 		}
 	}
 	ls = model.NewLabels(ls...)
-	if ls.Get(serviceName) == "" {
-		ls = model.NewLabels(append(ls, model.Label{Name: serviceName, Value: service(ls)})...)
+	if from := r.services(); len(from) > 0 && ls.Get(serviceName) == "" {
+		ls = model.NewLabels(append(ls, model.Label{Name: serviceName, Value: service(ls, from)})...)
 	}
-	return &Stream{Labels: ls, level: levelOf(ls)}, nil
+	if len(ls) == 0 {
+		return nil, &LabelError{reasonNoLabels, errors.New("a stream has no labels; at least one label pair is required per stream")}
+	}
+	return &Stream{Labels: ls, level: r.levelOf(ls)}, nil
 }
 
-func service(ls model.Labels) string {
-	for _, name := range serviceLabels() {
+func service(ls model.Labels, from []string) string {
+	for _, name := range from {
 		if v := ls.Get(name); v != "" {
 			return v
 		}
@@ -109,6 +108,7 @@ func validName(s string) bool {
 type Builder struct {
 	Refused store.Refused
 
+	rules    *Rules
 	batch    store.LogBatch
 	entries  []store.LogEntry
 	meta     []model.Label
@@ -140,8 +140,10 @@ const (
 	maxPlaces    = 128
 )
 
-// Reset empties b for the next batch. now is when it was received.
-func (b *Builder) Reset(now time.Time) {
+// Reset empties b for the next batch, of a tenant with the given rules. now is when it was
+// received.
+func (b *Builder) Reset(now time.Time, rules *Rules) {
+	b.rules = rules
 	clear(b.batch.Streams)
 	clear(b.entries)
 	clear(b.meta)
@@ -159,6 +161,9 @@ func (b *Builder) Reset(now time.Time) {
 	b.Refused, b.stream, b.total = store.Refused{}, nil, 0
 	b.now = now.UnixNano()
 }
+
+// Rules returns the rules given to Reset.
+func (b *Builder) Rules() *Rules { return b.rules }
 
 // Now returns the time given to Reset, in Unix nanoseconds.
 func (b *Builder) Now() int64 { return b.now }
@@ -229,6 +234,16 @@ func (b *Builder) ShareMeta(pairs []model.Label) { b.meta = append(b.meta, pairs
 // Entry adds an entry of the current stream with the metadata appended since mark.
 func (b *Builder) Entry(mark int, ts int64, line string) {
 	b.total++
+	if b.rules == nil || !b.rules.NoLevels {
+		b.detectLevel(mark, line)
+	}
+	n := b.order.sortUnique(b.meta[mark:])
+	b.meta, b.place = b.meta[:mark+n], 0
+	b.entries = append(b.entries, store.LogEntry{Time: ts, Line: line, Meta: b.meta[mark : mark+n : mark+n]})
+}
+
+// detectLevel adds detected_level to the metadata since mark, or brings its value in order.
+func (b *Builder) detectLevel(mark int, line string) {
 	meta := b.meta[mark:]
 	level := b.stream.level
 	detected := -1
@@ -242,19 +257,16 @@ func (b *Builder) Entry(mark int, ts int64, line string) {
 		meta[detected].Value = normaliseLevel(meta[detected].Value)
 	} else {
 		if level == "" {
-			level = levelOf(meta)
+			level = b.rules.levelOf(meta)
 		}
 		if level == "" {
 			level = severityLevel(meta)
 		}
 		if level == "" {
-			level = Level(line)
+			level = b.rules.Level(line)
 		}
 		b.meta = append(b.meta, model.Label{Name: detectedLevel, Value: level})
 	}
-	n := b.order.sortUnique(b.meta[mark:])
-	b.meta, b.place = b.meta[:mark+n], 0
-	b.entries = append(b.entries, store.LogEntry{Time: ts, Line: line, Meta: b.meta[mark : mark+n : mark+n]})
 }
 
 // sortUnique sorts pairs by name, keeps the first of equal names, and returns how many

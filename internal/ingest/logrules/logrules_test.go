@@ -48,7 +48,7 @@ func FuzzParseLabels(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := NewStream(ls); err != nil {
+		if _, err := (*Rules)(nil).NewStream(ls); err != nil {
 			return
 		}
 		again, err := ParseLabels(ls.String())
@@ -76,7 +76,7 @@ func TestStream(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s, err := NewStream(ls)
+			s, err := (*Rules)(nil).NewStream(ls)
 			var le *LabelError
 			switch {
 			case tt.reason == "" && err != nil:
@@ -94,12 +94,12 @@ func TestStream(t *testing.T) {
 func build(t *testing.T, labels string, ts time.Time, line string, meta ...string) (*store.LogEntry, *store.Refused) {
 	t.Helper()
 	b := Builder{}
-	b.Reset(time.Unix(1_700_000_000, 0))
+	b.Reset(time.Unix(1_700_000_000, 0), nil)
 	ls, err := ParseLabels(labels)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := NewStream(ls)
+	s, err := (*Rules)(nil).NewStream(ls)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func (s *Server) jsonStream(v *fastjson.Value, i int, b *logrules.Builder) error
 			return badJSON("the values of streams[%d] are %s, not an array", i, a(values))
 		}
 	}
-	stream, labelErr, err := s.jsonLabels(v, i)
+	stream, labelErr, err := s.jsonLabels(v, i, b.Rules())
 	if err != nil {
 		return err
 	}
@@ -102,9 +102,9 @@ func (s *Server) jsonStream(v *fastjson.Value, i int, b *logrules.Builder) error
 
 // jsonLabels reads the labels of a stream in either form. labelErr refuses the stream,
 // err the request.
-func (s *Server) jsonLabels(v *fastjson.Value, i int) (stream *logrules.Stream, labelErr, err error) {
+func (s *Server) jsonLabels(v *fastjson.Value, i int, rules *logrules.Rules) (stream *logrules.Stream, labelErr, err error) {
 	if text := v.Get("labels"); text != nil && text.Type() == fastjson.TypeString {
-		stream, labelErr = s.streams.get(str(text))
+		stream, labelErr = s.streams.of(rules).get(str(text))
 		return stream, labelErr, nil
 	}
 	var ls model.Labels
@@ -127,7 +127,7 @@ func (s *Server) jsonLabels(v *fastjson.Value, i int) (stream *logrules.Stream, 
 			return nil, nil, err
 		}
 	}
-	stream, labelErr = logrules.NewStream(ls)
+	stream, labelErr = rules.NewStream(ls)
 	return stream, labelErr, nil
 }
 

@@ -29,10 +29,12 @@ import (
 
 // Options configures the handlers. The zero value is ready to use.
 type Options struct {
-	Tenant     ingest.TenantFunc     // nil means ingest.DefaultTenant
-	MaxBytes   int64                 // limit of a decompressed body; 0 means ingest.DefaultMaxBytes
-	Registerer prometheus.Registerer // nil counts nowhere
-	Now        func() time.Time      // nil means time.Now; tests replace it
+	Rules      func(model.Tenant) *logrules.Rules // of a tenant; nil means the defaults for all
+	Tenant     ingest.TenantFunc                  // nil means ingest.DefaultTenant
+	Refused    ingest.RefusedFunc                 // counts what is refused for its labels; may be nil
+	MaxBytes   int64                              // limit of a decompressed body; 0 means ingest.DefaultMaxBytes
+	Registerer prometheus.Registerer              // nil counts nowhere
+	Now        func() time.Time                   // nil means time.Now; tests replace it
 }
 
 // Server holds the handlers of the push API. They are safe for concurrent use.
@@ -40,7 +42,7 @@ type Server struct {
 	writer  store.LogWriter
 	opts    Options
 	metrics *ingest.Metrics
-	streams streamCache
+	streams streamCaches
 
 	bodies   ingest.BodyPool
 	decoders sync.Pool // of *decoder
@@ -61,6 +63,9 @@ const maxParsed = 1 << 20
 func New(w store.LogWriter, opts Options) *Server {
 	if opts.Tenant == nil {
 		opts.Tenant = ingest.DefaultTenant
+	}
+	if opts.Rules == nil {
+		opts.Rules = func(model.Tenant) *logrules.Rules { return nil }
 	}
 	if opts.MaxBytes == 0 {
 		opts.MaxBytes = ingest.DefaultMaxBytes
@@ -94,7 +99,6 @@ func (s *Server) handler(f decode, fail func(http.ResponseWriter, error)) http.H
 			d = &decoder{}
 		}
 		defer s.decoders.Put(d)
-		d.Reset(s.opts.Now())
 		size, err := s.push(r, f, body, d)
 		s.metrics.Count(model.Logs.String(), ingest.Status(err), size, d.Kept(), err)
 		if size > maxParsed {
@@ -109,10 +113,11 @@ func (s *Server) handler(f decode, fail func(http.ResponseWriter, error)) http.H
 }
 
 func (s *Server) push(r *http.Request, f decode, body *ingest.Body, d *decoder) (size int, err error) {
+	tenant, err := s.opts.Tenant(r)
+	d.Reset(s.opts.Now(), s.opts.Rules(tenant))
 	if r.Method != http.MethodPost {
 		return 0, ingest.Errorf(http.StatusMethodNotAllowed, "push takes POST, not %s", r.Method)
 	}
-	tenant, err := s.opts.Tenant(r)
 	if err != nil {
 		return 0, err
 	}
@@ -123,7 +128,7 @@ func (s *Server) push(r *http.Request, f decode, body *ingest.Body, d *decoder) 
 	if len(batch.Streams) > 0 {
 		err = s.writer.Append(r.Context(), tenant, batch)
 	}
-	return size, ingest.Join(&d.Refused, d.Kept(), err)
+	return size, s.opts.Refused.Finish(model.Logs, tenant, &d.Refused, d.Kept(), err)
 }
 
 // decodePush reads Loki's own formats: JSON if the content type says so, else protobuf.
@@ -203,10 +208,42 @@ func errNoStreams() error {
 	return ingest.Errorf(http.StatusUnprocessableEntity, "error at least one valid stream is required for ingestion")
 }
 
+// streamCaches has a cache for each set of rules in use.
+type streamCaches struct {
+	mu     sync.RWMutex
+	caches map[*logrules.Rules]*streamCache // guarded by mu
+}
+
+// maxStreamCaches bounds the sets of rules: every reload of the configuration makes new ones.
+const maxStreamCaches = 100
+
+// of returns the cache of rules.
+func (cs *streamCaches) of(rules *logrules.Rules) *streamCache {
+	cs.mu.RLock()
+	c := cs.caches[rules]
+	cs.mu.RUnlock()
+	if c != nil {
+		return c
+	}
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if c = cs.caches[rules]; c != nil {
+		return c
+	}
+	if len(cs.caches) >= maxStreamCaches || cs.caches == nil {
+		cs.caches = map[*logrules.Rules]*streamCache{}
+	}
+	c = &streamCache{rules: rules}
+	cs.caches[rules] = c
+	return c
+}
+
 // streamCache maps the text of labels to what the rules make of them: agents send the
 // same streams again and again. It has two generations: texts go to the young one, and
 // when that is full it becomes the old one. So what is asked for stays.
 type streamCache struct {
+	rules *logrules.Rules
+
 	mu    sync.RWMutex
 	young map[string]*logrules.Stream // guarded by mu
 	old   map[string]*logrules.Stream // guarded by mu
@@ -238,7 +275,7 @@ func (c *streamCache) get(text string) (*logrules.Stream, error) {
 		if err != nil {
 			return nil, err
 		}
-		if s, err = logrules.NewStream(ls); err != nil {
+		if s, err = c.rules.NewStream(ls); err != nil {
 			return nil, err
 		}
 	}

@@ -96,6 +96,35 @@ func (m *Meter) admit(tenant model.Tenant, n int) error {
 	return refused.Err()
 }
 
+// Refused counts what a protocol refused before it came to a store.
+func (m *Meter) Refused(sig model.Signal, tenant model.Tenant, refused *store.Refused) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	name := ""
+	if m.tenants[tenant] {
+		name = string(tenant)
+	}
+	m.count(sig, name, refused, m.now())
+	c := m.signals[sig]
+	if c == nil {
+		c = &counts{}
+		m.signals[sig] = c
+	}
+	c.refused += int64(refused.Count())
+}
+
+// count counts refusals by reason. name is the tenant's, "" if nothing of it was ever stored.
+// The caller holds m.mu.
+func (m *Meter) count(sig model.Signal, name string, refused *store.Refused, now time.Time) {
+	if refused == nil {
+		return
+	}
+	for _, r := range refused.Refusals {
+		m.refused.WithLabelValues(sig.String(), name, r.Reason).Add(float64(r.Count))
+		m.reject(sig, model.Tenant(name), r, now)
+	}
+}
+
 // observe counts an Append of n items that ended with err.
 func (m *Meter) observe(sig model.Signal, tenant model.Tenant, n int, err error) {
 	var refused *store.Refused
@@ -118,12 +147,7 @@ func (m *Meter) observe(sig model.Signal, tenant model.Tenant, n int, err error)
 	if m.tenants[tenant] { // else anyone could make series without end
 		name = string(tenant)
 	}
-	if refused != nil {
-		for _, r := range refused.Refusals {
-			m.refused.WithLabelValues(sig.String(), name, r.Reason).Add(float64(r.Count))
-			m.reject(sig, model.Tenant(name), r, now)
-		}
-	}
+	m.count(sig, name, refused, now)
 	c := m.signals[sig]
 	if c == nil {
 		c = &counts{}

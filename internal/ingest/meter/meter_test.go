@@ -31,6 +31,15 @@ func TestCounts(t *testing.T) {
 	if got := m.Count(model.Logs); got.Rate != 0 || got.Received != 50 {
 		t.Errorf("a minute later: %+v", got)
 	}
+	early := &store.Refused{}
+	early.Add(store.ReasonInvalidLabels, 3, func() string { return "x" })
+	m.Refused(model.Logs, "t1", early)
+	if got := m.Count(model.Logs); got.Refused != 13 || got.Received != 50 {
+		t.Errorf("with what a protocol refused: %+v", got)
+	}
+	if got := m.Rejects("t1"); len(got) != 2 || got[0].Reason != store.ReasonInvalidLabels || got[0].Count != 3 {
+		t.Errorf("rejects %+v", got)
+	}
 	if got := m.Count(model.Traces); got != (Count{}) {
 		t.Errorf("traces: %+v", got)
 	}

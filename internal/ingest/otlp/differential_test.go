@@ -327,8 +327,8 @@ func TestLogsMatchReference(t *testing.T) {
 	for seed := range uint64(300) {
 		ld := wildLogs(rand.New(rand.NewPCG(seed, 4)))
 		var fast, ref logrules.Builder
-		fast.Reset(time.Unix(1, 0))
-		ref.Reset(time.Unix(1, 0))
+		fast.Reset(time.Unix(1, 0), nil)
+		ref.Reset(time.Unix(1, 0), nil)
 		body := logsBody(t, ld)
 		if seed%2 == 0 {
 			body = encodeAgain(t, body, new(collectorlogs.ExportLogsServiceRequest))
@@ -388,8 +388,8 @@ func FuzzLogs(f *testing.F) {
 		req := plogotlp.NewExportRequest()
 		wantErr := req.UnmarshalProto(body)
 		var fast, ref logrules.Builder
-		fast.Reset(time.Unix(1, 0))
-		ref.Reset(time.Unix(1, 0))
+		fast.Reset(time.Unix(1, 0), nil)
+		ref.Reset(time.Unix(1, 0), nil)
 		_, err := AppendLogs(&fast, body)
 		switch {
 		case err != nil && !errors.Is(err, model.ErrMalformed):

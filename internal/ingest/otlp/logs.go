@@ -12,39 +12,28 @@ import (
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
-// streamAttributes reports whether a resource attribute becomes a stream label: Loki's
-// default list. All others are structured metadata.
-func streamAttribute(name string) bool {
-	switch name {
-	case "service.name", "service.namespace", "service.instance.id",
-		"deployment.environment", "deployment.environment.name",
-		"cloud.region", "cloud.availability_zone",
-		"k8s.cluster.name", "k8s.namespace.name", "k8s.pod.name", "k8s.container.name", "container.name",
-		"k8s.replicaset.name", "k8s.deployment.name", "k8s.statefulset.name", "k8s.daemonset.name",
-		"k8s.cronjob.name", "k8s.job.name":
-		return true
-	}
-	return false
-}
-
-// streamLabel returns the label name of a stream attribute.
+// streamLabel returns the label name of a stream attribute: what a label name cannot hold
+// becomes an underscore.
 func streamLabel(attr string) string {
 	b := []byte(attr)
-	for i := range b {
-		if b[i] == '.' {
+	for i, c := range b {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') {
 			b[i] = '_'
 		}
+	}
+	if len(b) > 0 && b[0] >= '0' && b[0] <= '9' {
+		return "key_" + string(b)
 	}
 	return string(b)
 }
 
 // AppendLogs feeds every record of an ExportLogsServiceRequest to b: resource attributes
-// of Loki's default list are its stream labels, everything else is structured metadata,
+// that the rules of b name are its stream labels, everything else is structured metadata,
 // entry before resource before scope. It returns the number of resources. body must not
 // change until the batch is written. An error wraps [model.ErrMalformed] or
 // [store.ErrLimit]: the batch must not be written then.
 func AppendLogs(b *logrules.Builder, body []byte) (resources int, err error) {
-	l := logs{b: b}
+	l := logs{b: b, rules: b.Rules()}
 	err = each(wire.NewReader(body), "ExportLogsServiceRequest", 1, func(r wire.Reader) error {
 		resources++
 		return l.resourceLogs(r)
@@ -58,6 +47,7 @@ func AppendLogs(b *logrules.Builder, body []byte) (resources int, err error) {
 // logs feeds log records to a builder.
 type logs struct {
 	b     *logrules.Builder
+	rules *logrules.Rules
 	attrs []attr // of the resource or scope or record at hand
 
 	shared   []model.Label // metadata of each record: of the resource and then of the scope
@@ -91,7 +81,7 @@ func (l *logs) resourceLogs(r wire.Reader) error {
 	}
 	l.b.Stream(stream)
 	mark := l.b.MetaMark()
-	l.metas(l.attrs)
+	l.metas(logrules.InResource, l.attrs)
 	l.shared = l.b.TakeMeta(mark, l.shared[:0])
 	l.resource = len(l.shared)
 	return each(r, "ResourceLogs", scopes, l.scopeLogs)
@@ -102,14 +92,17 @@ func (l *logs) stream() (*logrules.Stream, error) {
 	var labels model.Labels
 	rest := l.attrs[:0]
 	for _, a := range l.attrs {
-		if !streamAttribute(a.key) {
+		switch l.rules.Attribute(logrules.InResource, a.key) {
+		case logrules.AsMetadata:
 			rest = append(rest, a)
-		} else if text := a.String(); text != "" {
-			labels = append(labels, model.Label{Name: streamLabel(a.key), Value: text})
+		case logrules.AsLabel:
+			if text := a.String(); text != "" {
+				labels = append(labels, model.Label{Name: streamLabel(a.key), Value: text})
+			}
 		}
 	}
 	l.attrs = rest
-	return logrules.NewStream(labels)
+	return l.rules.NewStream(labels)
 }
 
 // refuse counts the records of a resource whose stream is refused for a reason.
@@ -138,7 +131,7 @@ func (l *logs) scopeLogs(r wire.Reader) error {
 	mark := l.b.MetaMark()
 	l.b.Meta("scope_name", s.name)
 	l.b.Meta("scope_version", s.version)
-	l.metas(l.attrs)
+	l.metas(logrules.InScope, l.attrs)
 	if s.dropped != 0 {
 		l.b.Meta("scope_dropped_attributes_count", l.number(int64(s.dropped)))
 	}
@@ -235,7 +228,7 @@ func (l *logs) record(r wire.Reader) (err error) {
 		b.Meta("dropped_attributes_count", l.number(int64(rec.dropped)))
 	}
 	b.Meta("event_name", rec.event)
-	l.metas(l.attrs)
+	l.metas(logrules.InLog, l.attrs)
 	b.ShareMeta(l.shared)
 	b.Entry(mark, ts, rec.body.String())
 	return nil
@@ -245,10 +238,12 @@ func (l *logs) record(r wire.Reader) (err error) {
 // written again for each of the values below it.
 const maxJoined = 64 << 20
 
-// metas adds attributes as structured metadata.
-func (l *logs) metas(attrs []attr) {
+// metas adds attributes as structured metadata, except those that the rules drop.
+func (l *logs) metas(where logrules.Place, attrs []attr) {
 	for i := range attrs {
-		l.meta(attrs[i].key, &attrs[i].anyValue)
+		if l.rules == nil || l.rules.Attribute(where, attrs[i].key) != logrules.Dropped {
+			l.meta(attrs[i].key, &attrs[i].anyValue)
+		}
 	}
 }
 

@@ -21,11 +21,11 @@ func refLogs(b *logrules.Builder, ld plog.Logs) error {
 	for _, rl := range ld.ResourceLogs().All() {
 		var labels model.Labels
 		for k, v := range rl.Resource().Attributes().All() {
-			if text := v.AsString(); streamAttribute(k) && text != "" {
+			if text := v.AsString(); b.Rules().Attribute(logrules.InResource, k) == logrules.AsLabel && text != "" {
 				labels = append(labels, model.Label{Name: streamLabel(k), Value: text})
 			}
 		}
-		stream, err := logrules.NewStream(labels)
+		stream, err := b.Rules().NewStream(labels)
 		if err != nil {
 			n := 0
 			for _, sl := range rl.ScopeLogs().All() {
@@ -81,7 +81,7 @@ func refRecord(b *logrules.Builder, res pcommon.Resource, scope pcommon.Instrume
 		refLogAttr(b, k, v)
 	}
 	for k, v := range res.Attributes().All() {
-		if !streamAttribute(k) {
+		if b.Rules().Attribute(logrules.InResource, k) == logrules.AsMetadata {
 			refLogAttr(b, k, v)
 		}
 	}

@@ -26,6 +26,9 @@ type Options struct {
 	Promote     []string // resource attributes that become labels of every series; nil means service.name
 	ScopeLabels bool     // add otel_scope_name, _version and attributes to every series
 
+	Refused  ingest.RefusedFunc                 // counts what the translation refuses; may be nil
+	LogRules func(model.Tenant) *logrules.Rules // of a tenant; nil means the defaults for all
+
 	MaxDeltaSeries int           // series of delta temporality to add up at a time; 0 means 1,000,000
 	DeltaStale     time.Duration // forget one not written for this long; 0 means 5 min, at least 1 s
 
@@ -58,6 +61,9 @@ func New(opts Options) *Writer {
 	}
 	if opts.DeltaStale == 0 {
 		opts.DeltaStale = 5 * time.Minute
+	}
+	if opts.LogRules == nil {
+		opts.LogRules = func(model.Tenant) *logrules.Rules { return nil }
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now
@@ -100,7 +106,7 @@ func (w *Writer) WriteMetrics(ctx context.Context, tenant model.Tenant, body []b
 		c.rollback() // nothing is stored, and the sender will try again
 	}
 	own := c.refused // c is another request's before the caller has read the error
-	err = ingest.Join(&own, c.points, err)
+	err = w.opts.Refused.Finish(model.Metrics, tenant, &own, c.points, err)
 	w.metrics.CountItems(model.Metrics.String(), c.points, err)
 	return c.items, err
 }
@@ -118,14 +124,14 @@ func (w *Writer) WriteLogs(ctx context.Context, tenant model.Tenant, body []byte
 		b = &logrules.Builder{}
 	}
 	defer w.builders.Put(b)
-	b.Reset(w.opts.Now())
+	b.Reset(w.opts.Now(), w.opts.LogRules(tenant))
 	_, err = AppendLogs(b, body)
 	batch := b.Batch()
 	if err == nil && len(batch.Streams) > 0 {
 		err = w.opts.Logs.Append(ctx, tenant, batch)
 	}
 	own := b.Refused // b is another request's before the caller has read the error
-	err = ingest.Join(&own, b.Kept(), err)
+	err = w.opts.Refused.Finish(model.Logs, tenant, &own, b.Kept(), err)
 	w.metrics.CountItems(model.Logs.String(), b.Kept(), err)
 	return b.Received(), err
 }

@@ -35,6 +35,7 @@ import (
 type Options struct {
 	Tenant     ingest.TenantFunc     // nil means ingest.DefaultTenant
 	MaxBytes   int64                 // limit of a decompressed body; 0 means ingest.DefaultMaxBytes
+	Refused    ingest.RefusedFunc    // counts what is refused before it comes to the store; may be nil
 	Registerer prometheus.Registerer // nil counts nowhere
 }
 
@@ -127,7 +128,7 @@ func (h *handler) write(r *http.Request, body *ingest.Body, d *decoder) (v2 bool
 	}
 	d.batch.Decode = decodeKey
 	err = h.writer.Append(r.Context(), tenant, &d.batch)
-	return v2, len(b), ingest.Join(&d.refused, d.counts.total(), err)
+	return v2, len(b), h.opts.Refused.Finish(model.Metrics, tenant, &d.refused, d.counts.total(), err)
 }
 
 // version tells the two protocol versions apart by content type.
