@@ -1,7 +1,7 @@
 package traceql
 
 import (
-	"cmp"
+	"container/heap"
 	"context"
 	"math"
 	"slices"
@@ -50,24 +50,70 @@ func topK(lines []line, k int, bottom bool) {
 		return
 	}
 	sortLines(lines)
-	order := make([]int, 0, len(lines))
+	kept := make([]bool, len(lines))
+	best := ranking{lines: lines, bottom: bottom}
 	for i := range lines[0].values {
-		order = order[:0]
+		best.at, best.heap = i, best.heap[:0]
+		clear(kept)
 		for j := range lines {
-			if !math.IsNaN(lines[j].values[i]) {
-				order = append(order, j)
+			switch {
+			case math.IsNaN(lines[j].values[i]):
+			case len(best.heap) < k:
+				heap.Push(&best, j)
+			case best.before(j, best.heap[0]):
+				best.heap[0] = j
+				heap.Fix(&best, 0)
 			}
 		}
-		slices.SortFunc(order, func(a, b int) int {
-			if bottom {
-				return cmp.Or(cmp.Compare(lines[a].values[i], lines[b].values[i]), cmp.Compare(b, a))
+		for _, j := range best.heap {
+			kept[j] = true
+		}
+		for j := range lines {
+			if !kept[j] {
+				lines[j].values[i] = math.NaN()
 			}
-			return cmp.Or(cmp.Compare(lines[b].values[i], lines[a].values[i]), cmp.Compare(a, b))
-		})
-		for _, j := range order[min(k, len(order)):] {
-			lines[j].values[i] = math.NaN()
 		}
 	}
+}
+
+// ranking is the best lines at an interval so far, as a heap with the worst of them on top.
+type ranking struct {
+	lines  []line
+	at     int
+	bottom bool
+	heap   []int // indexes of lines
+}
+
+// before reports whether line a is better than line b.
+func (r *ranking) before(a, b int) bool {
+	x, y := r.lines[a].values[r.at], r.lines[b].values[r.at]
+	if r.bottom {
+		return x < y || x == y && a > b
+	}
+	return x > y || x == y && a < b
+}
+
+// Len implements [heap.Interface].
+func (r *ranking) Len() int { return len(r.heap) }
+
+// Less implements [heap.Interface].
+func (r *ranking) Less(i, j int) bool { return r.before(r.heap[j], r.heap[i]) }
+
+// Swap implements [heap.Interface].
+func (r *ranking) Swap(i, j int) { r.heap[i], r.heap[j] = r.heap[j], r.heap[i] }
+
+// Push implements [heap.Interface].
+func (r *ranking) Push(x any) {
+	if j, ok := x.(int); ok {
+		r.heap = append(r.heap, j)
+	}
+}
+
+// Pop implements [heap.Interface]; nothing is ever taken out one by one.
+func (r *ranking) Pop() any {
+	j := r.heap[len(r.heap)-1]
+	r.heap = r.heap[:len(r.heap)-1]
+	return j
 }
 
 // arithmetic evaluates both sides of an operator and combines them.

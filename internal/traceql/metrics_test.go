@@ -3,6 +3,8 @@ package traceql
 import (
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -239,6 +241,62 @@ func TestMetricsSteps(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", tt.q, diff)
 		}
 	}
+}
+
+// TestTopK compares topk and bottomk with sorting.
+func TestTopK(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	for range 300 {
+		n, k, bottom := 1+rng.IntN(40), 1+rng.IntN(12), rng.IntN(2) == 0
+		lines := func() (out []line) {
+			for j := range n {
+				out = append(out, line{labels: []KeyValue{{"a", stringValue(fmt.Sprintf("%02d", j))}}, values: make([]float64, 5)})
+			}
+			return out
+		}
+		got, want := lines(), lines()
+		for i := range 5 {
+			order := []int{}
+			for j := range n {
+				v := float64(rng.IntN(4))
+				if v == 3 {
+					v = math.NaN()
+				} else {
+					order = append(order, j)
+				}
+				got[j].values[i], want[j].values[i] = v, v
+			}
+			if n <= k {
+				continue
+			}
+			slices.SortFunc(order, func(a, b int) int {
+				if bottom {
+					a, b = b, a
+				}
+				return cmpOr(want[b].values[i]-want[a].values[i], a-b)
+			})
+			for _, j := range order[min(k, len(order)):] {
+				want[j].values[i] = math.NaN()
+			}
+		}
+		topK(got, k, bottom)
+		for j := range n {
+			if !slices.EqualFunc(got[j].values, want[j].values, func(a, b float64) bool { return a == b || a != a && b != b }) {
+				t.Fatalf("of %d lines the first %d, bottom %t: line %d is %v, want %v", n, k, bottom, j, got[j].values, want[j].values)
+			}
+		}
+	}
+}
+
+// cmpOr orders by x, then by y.
+func cmpOr(x float64, y int) int {
+	switch {
+	case x < 0:
+		return -1
+	case x > 0:
+		return 1
+	}
+	return y
 }
 
 // TestExemplars: at most one of a trace, at most as many as asked for.
