@@ -2,6 +2,7 @@ package tracestore
 
 import (
 	"math"
+	"sort"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/engine/part"
@@ -27,6 +28,9 @@ type source struct {
 	mem    *scratch
 	refs   [numFixed]part.Ref
 	loaded [numFixed]bool
+	ints   [numFixed]*partial // of fields and parents
+	strs   [numStrs]*partialText
+	starts *partialStarts
 	traces int
 	bytes  int64 // read so far
 }
@@ -40,8 +44,8 @@ const maxColumns = 1 << 20
 // openGroup reads a header. Sections are read by need, into mem.
 func openGroup(header []byte, read readSection, z *codec.Zstd, mem *scratch) (*group, error) {
 	r := codec.NewReader(header)
-	if v := r.Byte(); v != groupVersion {
-		r.Fail("group of version %d, this program reads %d", v, groupVersion)
+	if v := r.Byte(); v < 1 || v > groupVersion {
+		r.Fail("group of version %d, this program reads 1 to %d", v, groupVersion)
 	}
 	g := &group{src: &source{read: read, z: z, mem: mem}}
 	for d := range g.rows {
@@ -122,37 +126,160 @@ func (g *group) need(sections ...int) error {
 		if err := g.need(before(s)...); err != nil {
 			return err
 		}
-		b, err := g.section(g.src.refs[s])
-		if err != nil {
-			return err
-		}
-		r := g.decoder(b)
-		switch {
-		case s == secIDs:
-			g.decodeIDs(r)
-		case s == secSpanID:
-			g.spanID = decodeSpanIDs(r, g.len())
-		case s == secParent:
-			g.decodeParents(r)
-		case s == secInts+iStart && b != nil:
-			g.decodeStarts(r)
-		case s < secStrs:
-			if f := s - secInts; b != nil {
-				g.ints[f] = r.ints(g.rows[intDomain(f)])
-			}
-		case s < secShapes:
-			if f := s - secStrs; b != nil {
-				g.strs[f] = r.strs(g.rows[strDomain(f)])
-			}
-		default:
-			g.decodeShapes(r, domain(s-secShapes))
-		}
-		if err := r.Err(); err != nil {
+		if err := g.load(s); err != nil {
 			return err
 		}
 		g.src.loaded[s] = true
 	}
 	return nil
+}
+
+// load reads all of section s.
+func (g *group) load(s int) error {
+	switch {
+	case s >= secInts && s < secStrs:
+		return g.needInts(s-secInts, 0, g.rows[intDomain(s-secInts)])
+	case s >= secStrs && s < secShapes:
+		return g.needStrs(s-secStrs, 0, g.rows[strDomain(s-secStrs)])
+	case s == secParent:
+		return g.needParents(0, g.len())
+	}
+	b, err := g.section(g.src.refs[s])
+	if err != nil {
+		return err
+	}
+	r := g.decoder(b)
+	switch s {
+	case secIDs:
+		g.decodeIDs(r)
+	case secSpanID:
+		g.spanID = decodeSpanIDs(r, g.len())
+	default:
+		g.decodeShapes(r, domain(s-secShapes))
+	}
+	return r.Err()
+}
+
+// open returns a decoder of section s, nil if it is empty or all of it is there.
+func (g *group) open(s int) (*decoder, error) {
+	if g.src == nil || g.src.loaded[s] {
+		return nil, nil
+	}
+	if err := g.need(before(s)...); err != nil {
+		return nil, err
+	}
+	b, err := g.section(g.src.refs[s])
+	if b == nil || err != nil {
+		g.src.loaded[s] = err == nil
+		return nil, err
+	}
+	return g.decoder(b), nil
+}
+
+// needInts reads the rows from..to of integer field f; of start times those of all traces
+// that these rows are of.
+func (g *group) needInts(f, from, to int) error {
+	if f == iStart {
+		return g.needStarts(from, to)
+	}
+	if g.src == nil {
+		return nil
+	}
+	s := secInts + f
+	if g.src.ints[s] == nil {
+		r, err := g.open(s)
+		if r == nil || err != nil {
+			return err
+		}
+		p := r.partial(g.rows[intDomain(f)])
+		if err := r.Err(); err != nil {
+			return err
+		}
+		g.src.ints[s], g.ints[f] = p, p.vals
+	}
+	g.src.ints[s].need(from, to)
+	return nil
+}
+
+func (g *group) needStarts(from, to int) error {
+	if g.src == nil {
+		return nil
+	}
+	if g.src.starts == nil {
+		r, err := g.open(secInts + iStart)
+		if r == nil || err != nil {
+			return err
+		}
+		starts := r.partialStarts(g.src.traces, g.len())
+		if err := r.Err(); err != nil {
+			return err
+		}
+		g.src.starts, g.ints[iStart] = starts, r.mem.ints.take(g.len())[:g.len()]
+	}
+	t := sort.Search(len(g.ends), func(t int) bool { return int(g.ends[t]) > from })
+	for ; t < len(g.ends) && from < to; t++ {
+		g.src.starts.need(g, t)
+		from = int(g.ends[t])
+	}
+	return nil
+}
+
+// needStrs reads the rows from..to of string field f.
+func (g *group) needStrs(f, from, to int) error {
+	text, err := g.openStrs(f)
+	if text == nil || err != nil {
+		return err
+	}
+	return text.need(&g.strs[f], from, to)
+}
+
+// openStrs reads what there is of string field f without its rows; nil if it is all there.
+func (g *group) openStrs(f int) (*partialText, error) {
+	if g.src == nil || g.src.loaded[secStrs+f] {
+		return nil, nil
+	}
+	if g.src.strs[f] == nil {
+		r, err := g.open(secStrs + f)
+		if r == nil || err != nil {
+			return nil, err
+		}
+		c, text := r.partialStrs(g.rows[strDomain(f)])
+		if text != nil && text.texts != nil && (f == sRes || f == sScope) {
+			r.Fail("messages in patterns")
+		}
+		if err := r.Err(); err != nil {
+			return nil, err
+		}
+		g.strs[f], g.src.strs[f] = c, text
+	}
+	return g.src.strs[f], nil
+}
+
+// needParents reads the parents of the spans from..to.
+func (g *group) needParents(from, to int) error {
+	if g.src == nil {
+		return nil
+	}
+	p := g.src.ints[secParent]
+	if p == nil {
+		r, err := g.open(secParent)
+		if r == nil || err != nil {
+			return err
+		}
+		p = r.partial(g.len())
+		if r.Len() > 0 { // ids of parents that are not here: the rows before tell whose
+			g.decodeParents(r, p)
+			g.src.loaded[secParent] = true
+		}
+		if err := r.Err(); err != nil {
+			return err
+		}
+		if g.src.loaded[secParent] {
+			return nil
+		}
+		g.src.ints[secParent], g.parent = p, r.mem.ids.take(g.len())[:g.len()]
+	}
+	return g.parentsIn(p, from, to)
 }
 
 // before returns the sections without which section s cannot be decoded.
@@ -172,6 +299,33 @@ func (g *group) needColumn(d domain, i int) error {
 	if g.src == nil || c.loaded {
 		return nil
 	}
+	if err := g.needColumnIn(d, i, 0, c.n); err != nil {
+		return err
+	}
+	c.loaded = true
+	return nil
+}
+
+// needColumnIn reads the values from..to of a column of attributes.
+func (g *group) needColumnIn(d domain, i, from, to int) error {
+	c := &g.sets[d].cols[i]
+	if err := g.openColumn(c); err != nil {
+		return err
+	}
+	switch {
+	case c.part != nil:
+		c.part.need(from, to)
+	case c.text != nil:
+		return c.text.need(&c.strs, from, to)
+	}
+	return nil
+}
+
+// openColumn reads what there is of a column without its rows.
+func (g *group) openColumn(c *column) error {
+	if g.src == nil || c.loaded || c.part != nil || c.text != nil {
+		return nil
+	}
 	b, err := g.section(c.ref)
 	if err != nil {
 		return err
@@ -180,16 +334,17 @@ func (g *group) needColumn(d domain, i int) error {
 	switch {
 	case c.typ == store.ValueFloat:
 		c.ints = r.floats(c.n)
+		c.loaded = true
 	case isNumber(c.typ):
-		c.ints = r.ints(c.n)
+		if c.part = r.partial(c.n); c.part != nil {
+			c.ints = c.part.vals
+		}
 	case isText(c.typ) && b != nil:
-		c.strs = r.strs(c.n)
+		c.strs, c.text = r.partialStrs(c.n)
+	default:
+		c.loaded = true
 	}
-	if err := r.Err(); err != nil {
-		return err
-	}
-	c.loaded = true
-	return nil
+	return r.Err()
 }
 
 // needRows reads what there is of the spans from..to: whole sections, but only those that
@@ -380,38 +535,25 @@ func (r *decoder) floats(n int) []int64 {
 	return out
 }
 
-func (r *decoder) strs(n int) strCol {
-	dict := r.Byte() == 1
+// dict reads strings that are not in patterns.
+func (r *decoder) dict() []string {
 	r.mem.nums = r.numbers(r.mem.nums[:0])
 	lens := r.mem.nums
 	text := string(r.block())
-	var c strCol
-	if len(lens) == 0 || !dict && len(lens) != n {
-		r.Fail("%d strings for %d rows", len(lens), n)
-		return c
-	}
-	c.dict = r.mem.dicts.take(len(lens))[:len(lens)]
+	dict := r.mem.dicts.take(len(lens))[:len(lens)]
 	for i, l := range lens {
 		if l < 0 || l > int64(len(text)) {
 			r.Fail("string of %d bytes, %d are left", l, len(text))
-			return strCol{}
+			return nil
 		}
-		c.dict[i], text = text[:l], text[l:]
+		dict[i], text = text[:l], text[l:]
 	}
-	if !dict {
-		return c
-	}
-	codes := r.codes(n, len(c.dict))
-	c.codes = r.mem.codes.take(len(codes))[:len(codes)]
-	for i, code := range codes {
-		c.codes[i] = uint32(code)
-	}
-	return c
+	return dict
 }
 
 func decodeSpanIDs(r *decoder, n int) []model.SpanID {
 	b := r.Take(8 * n)
-	ids := make([]model.SpanID, len(b)/8)
+	ids := r.mem.ids.take(len(b) / 8)[:len(b)/8]
 	for i := range ids {
 		ids[i] = model.SpanID(b[8*i:])
 	}
@@ -445,44 +587,47 @@ func (g *group) decodeIDs(r *decoder) {
 	}
 }
 
-func (g *group) decodeParents(r *decoder) {
-	nums := r.passing(g.len())
-	g.parent = make([]model.SpanID, len(nums))
-	for i, v := range nums {
-		switch v {
-		case parentNone:
-		case parentOther:
-			if b := r.Take(8); b != nil {
-				g.parent[i] = model.SpanID(b)
-			}
-		default:
-			u := uint64(v - parentRow)
-			row := int64(i) + (int64(u>>1) ^ -int64(u&1))
-			if v < 0 || row < 0 || row >= int64(len(nums)) {
-				r.Fail("parent in row %d", row)
-				return
-			}
-			g.parent[i] = g.spanID[row]
+// decodeParents reads the parents of all spans, some of which are not in the group.
+func (g *group) decodeParents(r *decoder, p *partial) {
+	if r.Err() != nil {
+		return
+	}
+	p.need(0, g.len())
+	g.parent = r.mem.ids.take(g.len())[:g.len()]
+	for i, v := range p.vals {
+		if v != parentOther {
+			g.parentRow(r, i, v)
+			continue
+		}
+		if b := r.Take(8); b != nil {
+			g.parent[i] = model.SpanID(b)
 		}
 	}
 }
 
-func (g *group) decodeStarts(r *decoder) {
-	firsts, steps := r.ints(g.src.traces), r.passing(g.len()-g.src.traces)
-	if r.Err() != nil {
+// parentsIn sets the parents of the spans from..to, all of which are in the group.
+func (g *group) parentsIn(p *partial, from, to int) error {
+	r := &decoder{Reader: codec.NewReader(nil)}
+	p.need(from, to)
+	for i := from; i < to; i++ {
+		g.parentRow(r, i, p.vals[i])
+	}
+	return r.Err()
+}
+
+// parentRow sets the parent of span i, which v says is none or a span of the group.
+func (g *group) parentRow(r *decoder, i int, v int64) {
+	if v == parentNone {
+		g.parent[i] = model.SpanID{}
 		return
 	}
-	out := r.mem.ints.take(g.len())
-	for t, start := range firsts {
-		from, to := g.run(t)
-		out = append(out, start)
-		for i := from + 1; i < to; i++ {
-			start += steps[0]
-			steps = steps[1:]
-			out = append(out, start)
-		}
+	u := uint64(v - parentRow)
+	row := int64(i) + (int64(u>>1) ^ -int64(u&1))
+	if v < parentRow || row < 0 || row >= int64(len(g.spanID)) {
+		r.Fail("parent %d of row %d", v, i)
+		return
 	}
-	g.ints[iStart] = out
+	g.parent[i] = g.spanID[row]
 }
 
 // decodeShapes reads the shapes, and checks that the columns hold as many values as the
@@ -509,7 +654,7 @@ func (g *group) decodeShapes(r *decoder, d domain) {
 		return
 	}
 	codes := r.codes(g.rows[d], len(s.shapes))
-	s.codes = make([]int32, len(codes))
+	s.codes = r.mem.shapes.take(len(codes))[:len(codes)]
 	rows := make([]int, len(s.shapes))
 	for i, c := range codes {
 		s.codes[i] = int32(c)

@@ -21,8 +21,10 @@
 // Trace by id looks into the index of each part (in memory), then into the filter of the
 // one group of each run that can have the id, then into the group (trace.go). Scan walks
 // all runs in step by trace id, or the newest ones first (pass.go), and reads as few columns
-// as possible to find the traces that qualify (scan.go, where.go): predicates run on zones
-// of the header, then on the distinct values of a column, then on rows.
+// as possible to find the traces that qualify (scan.go, where.go, match.go): predicates run
+// on zones of the header, then on the distinct values of a column, then on rows. Columns are
+// decoded as far as they are asked for (partial.go); strings that differ by numbers and ids
+// are stored in patterns, which can be searched without the text (pattern.go, texts.go).
 //
 // Damaged blocks cost the spans of one group: the group is reported and skipped, and the
 // answer carries a warning.

@@ -14,8 +14,9 @@ import (
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
-// groupVersion is the first byte of a group's header.
-const groupVersion = 1
+// groupVersion is the first byte of a group's header. In version 1 no strings are in
+// patterns.
+const groupVersion = 2
 
 // encoder turns groups into a header and sections. docs/formats/traces.md describes the
 // bytes.
@@ -28,6 +29,7 @@ type encoder struct {
 	steps []int64
 	vals  []float64
 	raw   []byte
+	texts textWriter
 	err   error
 	end   uint64 // end of the last section: references count from it
 }
@@ -76,11 +78,11 @@ func (e *encoder) group(g *group) ([]byte, error) {
 		h = appendZone(h, vs)
 	}
 	for f := range g.strs {
-		e.str(&g.strs[f])
+		e.str(textKey{field: f}, &g.strs[f])
 		h = e.write(h)
 	}
 	for d := range g.sets {
-		h = e.set(h, &g.sets[d])
+		h = e.set(h, domain(d), &g.sets[d])
 	}
 	return h, e.err
 }
@@ -180,24 +182,27 @@ func (e *encoder) ints(vs []int64, squeeze bool) {
 	e.buf = e.z.Append(e.buf, e.tmp)
 }
 
-// str appends a column of strings: whether it has a dictionary, the lengths, the text,
-// and the codes.
-func (e *encoder) str(c *strCol) {
+// What the first byte of a column of strings says.
+const (
+	strsCodes    = 1 // codes follow the strings, which are a dictionary
+	strsPatterns = 2 // the strings are in patterns
+)
+
+// str appends a column of strings: what it has, the strings, and the codes.
+func (e *encoder) str(key textKey, c *strCol) {
 	if c.dict == nil {
 		return
 	}
+	mode := byte(0)
 	if c.codes != nil {
-		e.buf = append(e.buf, 1)
+		mode = strsCodes
+	}
+	e.buf = append(e.buf, mode)
+	if e.patterned(key, c.dict) {
+		e.buf[0] |= strsPatterns
 	} else {
-		e.buf = append(e.buf, 0)
+		e.plain(c.dict)
 	}
-	e.nums, e.raw = e.nums[:0], e.raw[:0]
-	for _, s := range c.dict {
-		e.nums = append(e.nums, int64(len(s)))
-		e.raw = append(e.raw, s...)
-	}
-	e.ints(e.nums, len(e.nums) > 64)
-	e.buf = e.z.Append(e.buf, e.raw)
 	if c.codes != nil {
 		e.nums = e.nums[:0]
 		for _, code := range c.codes {
@@ -208,7 +213,7 @@ func (e *encoder) str(c *strCol) {
 }
 
 // set writes the shapes and columns of s. The header names the columns.
-func (e *encoder) set(h []byte, s *attrSet) []byte {
+func (e *encoder) set(h []byte, d domain, s *attrSet) []byte {
 	h = binary.AppendUvarint(h, uint64(len(s.cols)))
 	if len(s.codes) > 0 {
 		e.raw = binary.AppendUvarint(e.raw[:0], uint64(len(s.shapes)))
@@ -237,7 +242,7 @@ func (e *encoder) set(h []byte, s *attrSet) []byte {
 		case isNumber(c.typ):
 			e.ints(c.ints, true)
 		default:
-			e.str(&c.strs)
+			e.str(textKey{numStrs + int(d), c.attrKey}, &c.strs)
 		}
 		h = e.write(h)
 		if c.typ == store.ValueInt || c.typ == store.ValueBool {

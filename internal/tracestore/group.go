@@ -148,6 +148,8 @@ type column struct {
 
 	zone   zone // of an opened column of integers
 	ref    part.Ref
+	part   *partial     // of numbers that are not all there
+	text   *partialText // of strings that are not all there
 	loaded bool
 }
 
@@ -202,6 +204,11 @@ func childRange(ends []int32, i int) (from, to int) {
 // complete notes what is asked of complete groups again and again.
 func (g *group) complete() {
 	g.src, g.mem = nil, g.bytes()
+	for d := range g.sets {
+		for i := range g.sets[d].cols {
+			g.sets[d].cols[i].part, g.sets[d].cols[i].text = nil, nil
+		}
+	}
 	var lo, hi int64
 	for i := range g.len() {
 		start := intAt(g.ints[iStart], i)
@@ -288,6 +295,7 @@ func (c *strCol) bytes() int64 {
 type attrCursor struct {
 	row  int
 	next []int // per column, the index of its next value
+	rows []int // per shape, rows that were passed; reused
 }
 
 func newAttrCursor(s *attrSet) attrCursor { return attrCursor{next: make([]int, len(s.cols))} }
@@ -298,9 +306,26 @@ func (c *attrCursor) seek(s *attrSet, row int) {
 		clear(c.next)
 		c.row = 0
 	}
-	for ; c.row < row; c.row++ {
-		for _, col := range s.shapes[s.codes[c.row]] {
-			c.next[col]++
+	passed := s.codes[c.row:row]
+	c.row = row
+	if len(passed) < 2*len(s.shapes) {
+		for _, code := range passed {
+			for _, col := range s.shapes[code] {
+				c.next[col]++
+			}
 		}
+		return
+	}
+	if c.rows == nil {
+		c.rows = make([]int, len(s.shapes))
+	}
+	for _, code := range passed {
+		c.rows[code]++
+	}
+	for code, n := range c.rows {
+		for _, col := range s.shapes[code] {
+			c.next[col] += n
+		}
+		c.rows[code] = 0
 	}
 }

@@ -2,6 +2,7 @@ package tracestore
 
 import (
 	"cmp"
+	"errors"
 	"math"
 	"slices"
 
@@ -75,6 +76,7 @@ func (b *rowBuilder) finish() *store.SpanRows {
 // rowSource reads rows of one group, in ascending order.
 type rowSource struct {
 	g      *group
+	want   *wanted
 	events []int32 // ends
 	links  []int32
 	res    entities
@@ -85,6 +87,7 @@ type rowSource struct {
 type setSource struct {
 	used   bool // some column is wanted
 	want   []bool
+	counts []int // reused
 	cursor attrCursor
 	binding
 }
@@ -173,14 +176,10 @@ func rowSections() []int {
 	}
 }
 
-// newRowSource reads the sections of g that want needs.
+// newRowSource returns a source of the rows of g, which load reads.
 func newRowSource(g *group, want *wanted) (*rowSource, error) {
-	err := g.need(rowSections()...)
-	if err != nil {
-		return nil, err
-	}
-	s := &rowSource{g: g}
-	if err := s.needSet(ofSpan, store.ScopeSpan, want); err != nil {
+	s := &rowSource{g: g, want: want}
+	if err := s.bind(ofSpan, store.ScopeSpan); err != nil {
 		return nil, err
 	}
 	if !want.events && !want.links {
@@ -190,44 +189,116 @@ func newRowSource(g *group, want *wanted) (*rowSource, error) {
 		return nil, err
 	}
 	if want.events {
-		if err := g.need(secInts+iEvTime, secStrs+sEvName); err != nil {
-			return nil, err
-		}
 		s.events = childEnds(g.ints[iEvents], g.len())
-		if err := s.needSet(ofEvent, store.ScopeEvent, want); err != nil {
+		if err := s.bind(ofEvent, store.ScopeEvent); err != nil {
 			return nil, err
 		}
 	}
 	if want.links {
-		if err := g.need(secStrs + sLkID); err != nil {
-			return nil, err
-		}
 		s.links = childEnds(g.ints[iLinks], g.len())
-		return s, s.needSet(ofLink, store.ScopeLink, want)
+		return s, s.bind(ofLink, store.ScopeLink)
 	}
 	return s, nil
 }
 
-func (s *rowSource) needSet(d domain, scope store.AttrScope, want *wanted) error {
-	if err := s.g.need(secShapes + int(d)); err != nil {
-		return err
-	}
+// bind finds out which columns of a domain are wanted.
+func (s *rowSource) bind(d domain, scope store.AttrScope) error {
 	set := &s.g.sets[d]
 	out := setSource{want: make([]bool, len(set.cols)), binding: binding{to: make([]int32, len(set.cols))}}
 	for i := range set.cols {
 		c := &set.cols[i]
-		if c.typ == store.ValueNone || c.n == 0 || !want.has(scope, c.name) {
-			continue
+		if c.typ != store.ValueNone && c.n > 0 && s.want.has(scope, c.name) {
+			out.want[i], out.used = true, true
 		}
-		if err := s.g.needColumn(d, i); err != nil {
-			return err
-		}
-		out.want[i], out.used = true, true
 	}
 	if out.used {
+		if err := s.g.need(secShapes + int(d)); err != nil {
+			return err
+		}
 		out.cursor = newAttrCursor(set)
 	}
 	s.sets[d] = out
+	return nil
+}
+
+// load reads what there is of the spans from..to, which are whole traces. It may read
+// more. Spans come in ascending order.
+func (s *rowSource) load(from, to int) error {
+	g := s.g
+	if g.src == nil {
+		return nil
+	}
+	if err := errors.Join(g.need(secIDs, secSpanID), g.needParents(from, to), g.needStarts(from, to)); err != nil {
+		return err
+	}
+	if err := s.fields(from, to, []int{iDur, iKind, iStatus}, []int{sName, sMessage, sRes, sScope}); err != nil {
+		return err
+	}
+	if err := s.loadSet(ofSpan, from, to); err != nil {
+		return err
+	}
+	if s.want.events {
+		lo, hi := childRows(s.events, from, to)
+		if err := errors.Join(s.fields(lo, hi, []int{iEvTime}, []int{sEvName}), s.loadSet(ofEvent, lo, hi)); err != nil {
+			return err
+		}
+	}
+	if s.want.links {
+		lo, hi := childRows(s.links, from, to)
+		return errors.Join(s.fields(lo, hi, nil, []int{sLkID}), s.loadSet(ofLink, lo, hi))
+	}
+	return nil
+}
+
+// childRows returns the child rows of the spans from..to.
+func childRows(ends []int32, from, to int) (lo, hi int) {
+	if from >= to {
+		return 0, 0
+	}
+	lo, _ = childRange(ends, from)
+	_, hi = childRange(ends, to-1)
+	return lo, hi
+}
+
+// fields reads the rows from..to of fields.
+func (s *rowSource) fields(from, to int, ints, strs []int) error {
+	for _, f := range ints {
+		if err := s.g.needInts(f, from, to); err != nil {
+			return err
+		}
+	}
+	for _, f := range strs {
+		if err := s.g.needStrs(f, from, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadSet reads the wanted values of the rows from..to of a domain.
+func (s *rowSource) loadSet(d domain, from, to int) error {
+	in := &s.sets[d]
+	if !in.used || from >= to {
+		return nil
+	}
+	set := &s.g.sets[d]
+	in.cursor.seek(set, from)
+	if in.counts == nil {
+		in.counts = make([]int, len(set.cols))
+	}
+	clear(in.counts)
+	for _, code := range set.codes[from:to] {
+		for _, col := range set.shapes[code] {
+			in.counts[col]++
+		}
+	}
+	for col, n := range in.counts {
+		if at := in.cursor.next[col]; n > 0 && in.want[col] {
+			if err := s.g.needColumnIn(d, col, at, at+n); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 

@@ -623,17 +623,22 @@ func (q *scan) due(homes []home) (bool, error) {
 	return true, nil
 }
 
-// rows makes the rows of the group of h readable; false if it is damaged.
+// rows makes the rows of the trace at h readable; false if its group is damaged.
 func (q *scan) rows(h home) (bool, error) {
-	if h.sg.bad || h.sg.rows != nil {
-		return !h.sg.bad, nil
+	sg := h.sg
+	if sg.bad {
+		return false, nil
 	}
-	rows, err := newRowSource(h.sg.g, &q.out.want)
-	if err := q.settle(h.src, h.i, h.sg, err); err != nil || h.sg.bad {
-		return false, err
+	var err error
+	if sg.rows == nil {
+		sg.rows, err = newRowSource(sg.g, &q.out.want)
 	}
-	h.sg.rows = rows
-	return true, nil
+	if err == nil {
+		from, to := sg.g.run(h.trace)
+		err = sg.rows.load(from, to)
+	}
+	err = q.settle(h.src, h.i, sg, err)
+	return err == nil && !sg.bad, err
 }
 
 // cut ends the batch in the making, if it holds anything.

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
+	"github.com/pharos-o11y/pharos/internal/model"
 )
 
 // scratch is the memory into which one opened group is decoded, used again for the next
@@ -14,12 +15,20 @@ type scratch struct {
 	section []byte // bytes of the section that is being decoded
 	block   []byte // its decompressed block
 	nums    []int64
+	text    []byte
+	ends    []int
 	floats  []float64
 	codec   codec.FloatDecoder
 
-	ints  slab[int64]
-	codes slab[uint32]
-	dicts slab[string]
+	split splitter
+
+	ints   slab[int64]
+	codes  slab[uint32]
+	shapes slab[int32]
+	dicts  slab[string]
+	ids    slab[model.SpanID]
+	bools  slab[bool]
+	raw    slab[byte]
 }
 
 // slab hands out slices of one buffer. When the buffer is too small it allocates, and
@@ -67,12 +76,16 @@ func (p *scratches) put(g *group) {
 	}
 	s := g.src.mem
 	g.src.mem = nil
-	if max(s.ints.used, s.codes.used, s.dicts.used) > maxScratch {
+	if max(s.ints.used, s.codes.used, s.dicts.used, s.raw.used/8) > maxScratch {
 		return
 	}
 	clear(s.dicts.buf[:min(s.dicts.used, len(s.dicts.buf))]) // let the texts go
 	s.ints.reset()
 	s.codes.reset()
+	s.shapes.reset()
 	s.dicts.reset()
+	s.ids.reset()
+	s.bools.reset()
+	s.raw.reset()
 	p.pool.Put(s)
 }

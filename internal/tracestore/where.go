@@ -1,7 +1,6 @@
 package tracestore
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"math"
@@ -48,63 +47,6 @@ func compileWhere(in [][]store.SpanPredicate, res resources) (*where, error) {
 		w.any = append(w.any, ps)
 	}
 	return w, nil
-}
-
-// match returns which spans of g satisfy w; nil means none.
-func (w *where) match(g *group) ([]bool, error) {
-	var out []bool
-	for _, conj := range w.any {
-		rows, err := w.conjunction(g, conj)
-		if err != nil {
-			return nil, err
-		}
-		out = orRows(out, rows)
-	}
-	return out, nil
-}
-
-func orRows(a, b []bool) []bool {
-	switch {
-	case a == nil:
-		return b
-	case b == nil:
-		return a
-	}
-	for i, v := range b {
-		a[i] = a[i] || v
-	}
-	return a
-}
-
-func (w *where) conjunction(g *group, conj []predicate) ([]bool, error) {
-	for i := range conj { // what the header alone says
-		if !conj[i].possible(g) {
-			return nil, nil
-		}
-	}
-	if len(conj) == 0 {
-		return slices.Repeat([]bool{true}, g.len()), nil
-	}
-	var out []bool
-	for i := range conj {
-		rows, err := w.rows(g, &conj[i])
-		if err != nil || rows == nil {
-			return nil, err
-		}
-		if out == nil {
-			out = rows
-			continue
-		}
-		left := false
-		for i := range out {
-			out[i] = out[i] && rows[i]
-			left = left || out[i]
-		}
-		if !left {
-			return nil, nil
-		}
-	}
-	return out, nil
 }
 
 func setDomain(s store.AttrScope) (domain, bool) {
@@ -215,34 +157,6 @@ func (p *predicate) inZone(z zone) bool {
 	return false
 }
 
-// rows returns which spans satisfy p; nil means none.
-func (w *where) rows(g *group, p *predicate) ([]bool, error) {
-	var out []bool
-	for _, a := range p.Attrs {
-		rows, err := w.attrRows(g, p, a)
-		if err != nil {
-			return nil, err
-		}
-		out = orRows(out, rows)
-	}
-	return out, nil
-}
-
-func (w *where) attrRows(g *group, p *predicate, a store.Attr) ([]bool, error) {
-	if d, ok := setDomain(a.Scope); ok {
-		return p.columnRows(g, d, a.Name)
-	}
-	switch a.Scope {
-	case store.ScopeResource:
-		return p.dictRows(g, sRes, func(m string) bool { return p.anyOf(w.res.resource(m).attrs, a.Name) })
-	case store.ScopeInstrumentation:
-		return p.dictRows(g, sScope, func(m string) bool { return p.anyOf(w.res.scope(m).attrs, a.Name) })
-	case store.ScopeIntrinsic:
-		return p.intrinsicRows(g, a)
-	}
-	return nil, nil
-}
-
 func (p *predicate) anyOf(attrs []attrValue, name string) bool {
 	return slices.ContainsFunc(attrs, func(a attrValue) bool { return a.name == name && p.holds(a) })
 }
@@ -303,127 +217,6 @@ func compares[T cmp.Ordered](op store.CompareOp, a, b T) bool {
 	return false
 }
 
-// dictHits evaluates f once per string of c; nil means that none satisfies it.
-func dictHits(c *strCol, f func(string) bool) []bool {
-	dict := c.dict
-	if dict == nil {
-		dict = []string{""}
-	}
-	var hits []bool
-	for i, s := range dict {
-		if f(s) {
-			if hits == nil {
-				hits = make([]bool, len(dict))
-			}
-			hits[i] = true
-		}
-	}
-	return hits
-}
-
-// textHits returns which strings of c satisfy p; nil means none.
-func (p *predicate) textHits(c *strCol) []bool {
-	if p.Op != store.OpEqual || c.dict == nil {
-		return dictHits(c, p.text)
-	}
-	var hits []bool
-	for i, s := range c.dict {
-		if len(s) == len(p.Str) && s == p.Str {
-			if hits == nil {
-				hits = make([]bool, len(c.dict))
-			}
-			hits[i] = true
-		}
-	}
-	return hits
-}
-
-// dictRows returns the spans whose string field f satisfies hit.
-func (p *predicate) dictRows(g *group, f int, hit func(string) bool) ([]bool, error) {
-	if err := g.need(secStrs + f); err != nil {
-		return nil, err
-	}
-	c := &g.strs[f]
-	hits := dictHits(c, hit)
-	if hits == nil {
-		return nil, nil
-	}
-	out := make([]bool, g.len())
-	for i := range out {
-		out[i] = c.dict == nil || hits[c.code(i)]
-	}
-	return out, nil
-}
-
-func (p *predicate) intrinsicRows(g *group, a store.Attr) ([]bool, error) {
-	switch a.Name {
-	case store.IntrinsicName, store.IntrinsicStatusMessage:
-		if !p.fits(store.ValueString) {
-			return nil, nil
-		}
-		f := sName
-		if a.Name == store.IntrinsicStatusMessage {
-			f = sMessage
-		}
-		return p.dictRows(g, f, p.text)
-	}
-	f, ok := intrinsicInt(a)
-	if !ok || !p.fits(store.ValueInt) {
-		return nil, nil
-	}
-	if err := g.need(secInts + f); err != nil {
-		return nil, err
-	}
-	var out []bool
-	for i := range g.len() {
-		v := intAt(g.ints[f], i)
-		if f == iDur {
-			v = max(0, v)
-		}
-		if p.number(store.ValueInt, v) {
-			if out == nil {
-				out = make([]bool, g.len())
-			}
-			out[i] = true
-		}
-	}
-	return out, nil
-}
-
-// columnRows returns the spans that have an attribute name in domain d that satisfies p.
-func (p *predicate) columnRows(g *group, d domain, name string) ([]bool, error) {
-	var out []bool // of the domain
-	for i := range g.sets[d].cols {
-		c := &g.sets[d].cols[i]
-		if c.name != name || !p.fits(c.typ) || g.src != nil && c.typ == store.ValueInt && !p.inZone(c.zone) {
-			continue
-		}
-		rows, err := p.valueRows(g, d, i)
-		if err != nil {
-			return nil, err
-		}
-		out = orRows(out, rows)
-	}
-	if out == nil || d == ofSpan {
-		return out, nil
-	}
-	counts := iEvents
-	if d == ofLink {
-		counts = iLinks
-	}
-	if err := g.needChildren(); err != nil {
-		return nil, err
-	}
-	spans := make([]bool, g.len())
-	at := 0
-	for i := range spans {
-		n := int(intAt(g.ints[counts], i))
-		spans[i] = slices.Contains(out[at:at+n], true)
-		at += n
-	}
-	return spans, nil
-}
-
 // needChildren reads how many events and links each span has.
 func (g *group) needChildren() error {
 	if g.src == nil {
@@ -433,85 +226,4 @@ func (g *group) needChildren() error {
 		return err
 	}
 	return g.checkChildren()
-}
-
-// lacks reports whether no string of column c can satisfy p, for want of its literal. It
-// looks at the text as it is, which is several times cheaper than to make a column of it.
-func (g *group) lacks(c *column, p *predicate) (bool, error) {
-	b, err := g.section(c.ref)
-	if b == nil || err != nil {
-		return false, err
-	}
-	r := g.decoder(b)
-	r.Byte()
-	r.mem.nums = r.numbers(r.mem.nums[:0])
-	text := r.block()
-	if err := r.Err(); err != nil {
-		return false, err
-	}
-	if p.Op != store.OpEqual {
-		return !bytes.Contains(text, []byte(p.literal)), nil
-	}
-	for _, n := range r.mem.nums {
-		if n < 0 || n > int64(len(text)) {
-			return false, nil // damaged, as whoever reads the column finds out
-		}
-		if int(n) == len(p.literal) && string(text[:n]) == p.literal {
-			return false, nil
-		}
-		text = text[n:]
-	}
-	return true, nil
-}
-
-// valueRows returns the rows of domain d whose values in column i satisfy p.
-func (p *predicate) valueRows(g *group, d domain, i int) ([]bool, error) {
-	s := &g.sets[d]
-	c := &s.cols[i]
-	if g.src != nil && !c.loaded && c.typ == store.ValueString && p.literal != "" {
-		if lacks, err := g.lacks(c, p); lacks || err != nil {
-			return nil, err
-		}
-	}
-	if err := g.needColumn(d, i); err != nil {
-		return nil, err
-	}
-	hit := func(int) bool { return true }
-	switch {
-	case c.typ == store.ValueString:
-		hits := p.textHits(&c.strs)
-		if hits == nil {
-			return nil, nil
-		}
-		if c.strs.dict != nil {
-			hit = func(v int) bool { return hits[c.strs.code(v)] }
-		}
-	case isNumber(c.typ):
-		hit = func(v int) bool { return p.number(c.typ, intAt(c.ints, v)) }
-	}
-	if err := g.need(secShapes + int(d)); err != nil {
-		return nil, err
-	}
-	times := make([]int, len(s.shapes)) // that a shape has the column
-	for shape, cols := range s.shapes {
-		for _, col := range cols {
-			if int(col) == i {
-				times[shape]++
-			}
-		}
-	}
-	var out []bool
-	v := 0
-	for row, shape := range s.codes {
-		for range times[shape] {
-			if hit(v) {
-				if out == nil {
-					out = make([]bool, len(s.codes))
-				}
-				out[row] = true
-			}
-			v++
-		}
-	}
-	return out, nil
 }

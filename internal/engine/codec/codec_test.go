@@ -64,6 +64,7 @@ func TestInts(t *testing.T) {
 			if !slices.Equal(got, append([]int64{7}, tt.vs...)) || string(rest) != "rest" {
 				t.Errorf("values differ, rest %q", rest)
 			}
+			checkBlocks(t, b[1:], tt.vs)
 		})
 	}
 }
@@ -80,6 +81,7 @@ func TestIntsOfEveryWidth(t *testing.T) {
 			if err != nil || len(rest) > 0 || !slices.Equal(got, vs) {
 				t.Fatalf("width %d, %d values: error %v, rest %d, %v != %v", width, n, err, len(rest), got, vs)
 			}
+			checkBlocks(t, AppendInts(nil, vs), vs)
 		}
 	}
 }
@@ -118,6 +120,37 @@ func TestIntsAreSmallest(t *testing.T) {
 		if cost != best {
 			t.Errorf("%d values take %d bytes in mode %#x, %d at best", len(vs), cost, mode, best)
 		}
+	}
+}
+
+// checkBlocks reads a column block by block, last one first, if it can be read so.
+func checkBlocks(t *testing.T, column []byte, want []int64) {
+	t.Helper()
+	var b IntBlocks
+	ok, rest, err := b.Open(append(column[:len(column):len(column)], "rest"...), len(want))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !ok {
+		return
+	}
+	if string(rest) != "rest" || b.Len() != len(want) {
+		t.Fatalf("%d blocks' values, want %d; rest %q", b.Len(), len(want), rest)
+	}
+	got := make([]int64, len(want))
+	for i := (len(want)+IntBlock-1)/IntBlock - 1; i >= 0; i-- {
+		b.Block(i, got)
+		lo, hi, ok := b.Bounds(i)
+		block := want[i*IntBlock : min(len(want), (i+1)*IntBlock)]
+		if ok && (slices.Min(block) < lo || slices.Max(block) > hi) {
+			t.Errorf("block %d is in %d..%d, want within %d..%d", i, slices.Min(block), slices.Max(block), lo, hi)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if ok, _, err := b.Open(column, len(want)+1); ok || !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("one value more: %v, %v, want ErrCorrupt", ok, err)
 	}
 }
 
@@ -314,6 +347,7 @@ func FuzzInts(f *testing.F) {
 		if err != nil || len(rest) != 0 || !slices.Equal(got, vs) {
 			t.Fatalf("error %v, %d bytes left, got %v, want %v", err, len(rest), got, vs)
 		}
+		checkBlocks(t, AppendInts(nil, vs), vs)
 	})
 }
 
@@ -325,7 +359,22 @@ func FuzzDecode(f *testing.F) {
 	f.Add(AppendStrings(nil, []string{"a", "b", "a", "a", strings.Repeat("abc", 100)}, z))
 	f.Add(AppendBits(nil, []bool{true, false, true}))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		_, _, errInts := DecodeInts(nil, data)
+		vs, _, errInts := DecodeInts(nil, data)
+		var blocks IntBlocks
+		if ok, _, err := blocks.Open(data, len(vs)); ok {
+			if errInts != nil {
+				t.Errorf("blocks can be read, the column not: %v", errInts)
+			}
+			for i := 0; i*IntBlock < len(vs); i++ {
+				got := make([]int64, len(vs))
+				blocks.Block(i, got)
+				if to := min(len(vs), (i+1)*IntBlock); !slices.Equal(got[i*IntBlock:to], vs[i*IntBlock:to]) {
+					t.Errorf("block %d: %v, want %v", i, got, vs)
+				}
+			}
+		} else if err != nil && !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("error does not wrap ErrCorrupt: %v", err)
+		}
 		_, _, errFloats := DecodeFloats(nil, data)
 		_, _, _, errStrings := DecodeStrings(nil, nil, data, z)
 		_, _, _, errDict := DecodeDict(data, z)

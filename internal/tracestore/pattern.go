@@ -1,0 +1,281 @@
+package tracestore
+
+import (
+	"strconv"
+	"strings"
+)
+
+// A pattern is what texts of one origin have in common: the text with a mark in the place
+// of each number, UUID and hexadecimal id. "user_4711" and "user_12" are numbers of one
+// pattern. What a text is split into follows from the text alone, so that two texts are
+// equal if and only if their patterns and variables are (splitter, pattern).
+//
+// In a pattern a variable is varMark and a byte that says how its value is written:
+//
+//	varNumber       a decimal number without leading zeros, up to 18 digits
+//	varUUID         a UUID in lower case: two words
+//	varPadded + n   a decimal number of n digits with leading zeros
+//	varHex + n      n hexadecimal digits in lower case, up to 16: one word
+//
+// Words are kept apart from the other variables, since they take many more bits.
+const (
+	varMark   = 0xff // in no UTF-8 text
+	varNumber = 1
+	varUUID   = 2
+	varPadded = 0x10
+	varHex    = 0x30
+
+	maxDigits = 18
+	maxNums   = 16 // variables of a text; what comes after them is part of the pattern
+	maxWords  = 8
+	minHex    = 8 // digits of a hexadecimal id
+	uuidLen   = 36
+	hexDigits = "0123456789abcdef"
+)
+
+// Classes of bytes.
+const (
+	classOther = iota
+	classLetter
+	classHex   // a to f
+	classDigit // 0 to 9
+)
+
+func classOf(c byte) int {
+	switch {
+	case c-'0' < 10:
+		return classDigit
+	case c-'a' < 6:
+		return classHex
+	case c-'a' < 26 || c-'A' < 26 || c >= 0x80:
+		return classLetter
+	}
+	return classOther
+}
+
+// splitter splits texts.
+type splitter struct {
+	pattern []byte
+	nums    []int64
+	words   []int64
+}
+
+// split splits s; false if s cannot be split, because it is no text.
+func (x *splitter) split(s string) bool {
+	x.pattern, x.nums, x.words = x.pattern[:0], x.nums[:0], x.words[:0]
+	for i := 0; i < len(s); {
+		if classOf(s[i]) == classOther {
+			x.pattern = append(x.pattern, s[i])
+			i++
+			continue
+		}
+		end, digits, letters := i, 0, 0
+		for ; end < len(s); end++ {
+			c := classOf(s[end])
+			if c == classOther {
+				break
+			}
+			if s[end] == varMark {
+				return false
+			}
+			switch c {
+			case classDigit:
+				digits++
+			case classLetter:
+				letters++
+			}
+		}
+		switch {
+		case letters == 0 && end-i == 8 && x.uuid(s[i:]):
+			end = i + uuidLen
+		case letters == 0 && digits > 0 && digits < end-i && end-i >= minHex && len(x.words)+(end-i+15)/16 <= maxWords:
+			for ; i < end; i += 16 {
+				n := min(16, end-i)
+				v, _ := parseHex(s[i : i+n])
+				x.variable(varHex+byte(n), &x.words, v)
+			}
+		case digits == 0:
+			x.pattern = append(x.pattern, s[i:end]...)
+		default:
+			x.run(s[i:end])
+		}
+		i = end
+	}
+	return true
+}
+
+// variable appends a variable.
+func (x *splitter) variable(kind byte, to *[]int64, v int64) {
+	x.pattern = append(x.pattern, varMark, kind)
+	*to = append(*to, v)
+}
+
+// run splits a run of letters and digits.
+func (x *splitter) run(s string) {
+	for i := 0; i < len(s); {
+		if classOf(s[i]) != classDigit {
+			x.pattern = append(x.pattern, s[i])
+			i++
+			continue
+		}
+		end, v := i, int64(0)
+		for ; end < len(s) && classOf(s[end]) == classDigit; end++ {
+			if end-i < maxDigits {
+				v = v*10 + int64(s[end]-'0')
+			}
+		}
+		n := end - i
+		switch {
+		case n > maxDigits || len(x.nums) == maxNums:
+			x.pattern = append(x.pattern, s[i:end]...)
+		case s[i] == '0' && n > 1:
+			x.variable(varPadded+byte(n), &x.nums, v)
+		default:
+			x.variable(varNumber, &x.nums, v)
+		}
+		i = end
+	}
+}
+
+// uuid splits the UUID that s, which begins with a run of 8 digits, begins with.
+func (x *splitter) uuid(s string) bool {
+	if len(s) < uuidLen || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' || len(x.words)+2 > maxWords {
+		return false
+	}
+	if len(s) > uuidLen && classOf(s[uuidLen]) != classOther {
+		return false
+	}
+	var words [2]int64
+	for i, part := range [...]string{s[:8], s[9:13], s[14:18], s[19:23], s[24:36]} {
+		v, ok := parseHex(part)
+		if !ok {
+			return false
+		}
+		w := &words[min(1, i/3)]
+		*w = *w<<(4*len(part)) | v
+	}
+	x.variable(varUUID, &x.words, words[0])
+	x.words = append(x.words, words[1])
+	return true
+}
+
+// parseHex returns the value of at most 16 hexadecimal digits in lower case.
+func parseHex(s string) (v int64, ok bool) {
+	for i := range len(s) {
+		switch c := s[i]; classOf(c) {
+		case classDigit:
+			v = v<<4 | int64(c-'0')
+		case classHex:
+			v = v<<4 | int64(c-'a'+10)
+		default:
+			return 0, false
+		}
+	}
+	return v, true
+}
+
+// pattern is a parsed pattern.
+type pattern struct {
+	text  string
+	lits  []string // before each variable, and after the last one
+	kinds []byte
+	nums  int // variables of each sort
+	words int
+}
+
+// parsePattern parses a pattern as [splitter] makes them; false if it is none.
+func parsePattern(text string) (p pattern, ok bool) {
+	p.text = text
+	for rest := text; ; {
+		i := strings.IndexByte(rest, varMark)
+		if i < 0 {
+			p.lits = append(p.lits, rest)
+			return p, p.nums <= maxNums && p.words <= maxWords
+		}
+		if i+1 == len(rest) {
+			return p, false
+		}
+		switch kind := rest[i+1]; {
+		case kind == varNumber || kind > varPadded && kind <= varPadded+maxDigits:
+			p.nums++
+		case kind == varUUID:
+			p.words += 2
+		case kind > varHex && kind <= varHex+16:
+			p.words++
+		default:
+			return p, false
+		}
+		p.lits, p.kinds = append(p.lits, rest[:i]), append(p.kinds, rest[i+1])
+		rest = rest[i+2:]
+	}
+}
+
+// variables yields the variables of a text, in order.
+type variables interface {
+	num() int64
+	word() int64
+}
+
+// appendText appends the text of a pattern with variables.
+func appendText[V variables](dst []byte, p *pattern, v V) []byte {
+	for i, kind := range p.kinds {
+		dst = append(dst, p.lits[i]...)
+		switch {
+		case kind == varNumber:
+			dst = strconv.AppendInt(dst, v.num(), 10)
+		case kind == varUUID:
+			a, b := uint64(v.word()), uint64(v.word())
+			dst = append(appendHex(dst, a>>32, 8), '-')
+			dst = append(appendHex(dst, a>>16, 4), '-')
+			dst = append(appendHex(dst, a, 4), '-')
+			dst = append(appendHex(dst, b>>48, 4), '-')
+			dst = appendHex(dst, b, 12)
+		case kind > varHex:
+			dst = appendHex(dst, uint64(v.word()), int(kind-varHex))
+		default:
+			dst = appendPadded(dst, v.num(), int(kind-varPadded))
+		}
+	}
+	return append(dst, p.lits[len(p.kinds)]...)
+}
+
+// appendHex appends the last n hexadecimal digits of v.
+func appendHex(dst []byte, v uint64, n int) []byte {
+	for n--; n >= 0; n-- {
+		dst = append(dst, hexDigits[v>>(4*n)&15])
+	}
+	return dst
+}
+
+// appendPadded appends the last n decimal digits of v.
+func appendPadded(dst []byte, v int64, n int) []byte {
+	at := len(dst)
+	dst = append(dst, "000000000000000000"[:n]...)
+	for i := at + n - 1; i >= at && v > 0; i-- {
+		dst[i] = '0' + byte(v%10)
+		v /= 10
+	}
+	return dst
+}
+
+// admits reports whether a text of p may contain literal: what of it can be part of no
+// variable must be in the pattern.
+func (p *pattern) admits(literal string) bool {
+	for len(literal) > 0 {
+		n := 0
+		for n < len(literal) && !variableByte(literal[n]) {
+			n++
+		}
+		if n > 0 && !strings.Contains(p.text, literal[:n]) {
+			return false
+		}
+		literal = literal[max(n, 1):]
+	}
+	return true
+}
+
+// variableByte reports whether c occurs in texts of variables.
+func variableByte(c byte) bool {
+	class := classOf(c)
+	return class == classDigit || class == classHex || c == '-'
+}
