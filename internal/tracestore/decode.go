@@ -535,22 +535,6 @@ func (r *decoder) floats(n int) []int64 {
 	return out
 }
 
-// dict reads strings that are not in patterns.
-func (r *decoder) dict() []string {
-	r.mem.nums = r.numbers(r.mem.nums[:0])
-	lens := r.mem.nums
-	text := string(r.block())
-	dict := r.mem.dicts.take(len(lens))[:len(lens)]
-	for i, l := range lens {
-		if l < 0 || l > int64(len(text)) {
-			r.Fail("string of %d bytes, %d are left", l, len(text))
-			return nil
-		}
-		dict[i], text = text[:l], text[l:]
-	}
-	return dict
-}
-
 func decodeSpanIDs(r *decoder, n int) []model.SpanID {
 	b := r.Take(8 * n)
 	ids := r.mem.ids.take(len(b) / 8)[:len(b)/8]

@@ -221,7 +221,7 @@ func (p *predicate) strTest(g *group, f int, hit func(string) bool) ([]rowTest, 
 		return nil, err
 	}
 	c := &g.strs[f]
-	of, err := p.stringHits(c, text, hit)
+	of, err := p.stringHits(c, text, f != sRes && f != sScope, hit)
 	if err != nil {
 		return nil, err
 	}
@@ -251,13 +251,21 @@ func (p *predicate) strTest(g *group, f int, hit func(string) bool) ([]rowTest, 
 }
 
 // stringHits returns which strings of the dictionary of c satisfy hit; nil means none.
-// text says which of them are not there, if it is not nil.
-func (p *predicate) stringHits(c *strCol, text *partialText, hit func(string) bool) ([]bool, error) {
+// text says which of them are not there, if it is not nil. texts says that hit is
+// [predicate.text]: the strings are texts, not messages.
+func (p *predicate) stringHits(c *strCol, text *partialText, texts bool, hit func(string) bool) ([]bool, error) {
 	if text != nil && text.texts != nil {
 		if p.Op == store.OpEqual && p.Type == store.ValueString {
 			return text.texts.equal(p.Str)
 		}
 		return text.texts.matching(p.literal, p.bytes)
+	}
+	if text != nil && text.plain != nil {
+		whole := p.Op == store.OpEqual && p.Type == store.ValueString
+		if texts && (whole || p.literal != "") && text.plain.lacks(p.literal, whole) {
+			return nil, nil
+		}
+		text.makePlain(c)
 	}
 	dict := c.dict
 	if dict == nil {
@@ -304,7 +312,7 @@ func (p *predicate) columnTest(g *group, d domain, i int) (rowTest, error) {
 		}
 	}
 	if !v.all && c.typ == store.ValueString {
-		of, err := p.stringHits(&c.strs, c.text, p.text)
+		of, err := p.stringHits(&c.strs, c.text, true, p.text)
 		h, some := hitsOf(of)
 		if err != nil || !some {
 			return rowTest{}, err

@@ -96,7 +96,8 @@ func (p *partial) bounds(b int) (z zone, ok bool) {
 
 // partialText is a column of strings.
 type partialText struct {
-	texts *patternTexts // nil if dict is complete
+	plain *plainTexts   // nil if they are made
+	texts *patternTexts // nil if there are no patterns
 	made  []bool        // of each string of dict, if there are texts
 	codes *partial      // nil if there are no codes
 	known []bool        // of each block of codes
@@ -111,8 +112,10 @@ func (r *decoder) partialStrs(n int) (c strCol, o *partialText) {
 	case mode > strsCodes|strsPatterns:
 		r.Fail("strings of mode %d", mode)
 	case mode&strsPatterns == 0:
-		c.dict = r.dict()
-		size = len(c.dict)
+		if o.plain = r.plain(); o.plain != nil {
+			size = len(o.plain.lens)
+			c.dict = r.mem.dicts.take(size)[:size]
+		}
 	default:
 		if o.texts = r.texts(); o.texts != nil {
 			size = len(o.texts.codes)
@@ -137,8 +140,21 @@ func (r *decoder) partialStrs(n int) (c strCol, o *partialText) {
 	return c, o
 }
 
+// makePlain makes the strings of c that are not in patterns.
+func (o *partialText) makePlain(c *strCol) {
+	if o.plain == nil {
+		return
+	}
+	text := string(o.plain.text)
+	for i, n := range o.plain.lens {
+		c.dict[i], text = text[:n], text[n:]
+	}
+	o.plain = nil
+}
+
 // need makes the rows from..to of c.
 func (o *partialText) need(c *strCol, from, to int) error {
+	o.makePlain(c)
 	if err := o.needCodes(c, from, to); err != nil || o.texts == nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package tracestore
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 
@@ -147,6 +148,45 @@ func (e *encoder) plain(strs []string) {
 	}
 	e.ints(e.nums, len(e.nums) > 64)
 	e.buf = e.z.Append(e.buf, e.raw)
+}
+
+// plainTexts is strings that are not in patterns, as they are read: to look for one is
+// several times cheaper than to make all of them.
+type plainTexts struct {
+	lens []int64
+	text []byte
+}
+
+// plain reads strings that are not in patterns.
+func (r *decoder) plain() *plainTexts {
+	r.mem.nums = r.numbers(r.mem.nums[:0])
+	t := &plainTexts{lens: append(r.mem.ints.take(len(r.mem.nums)), r.mem.nums...), text: r.keptBlock()}
+	left := len(t.text)
+	for _, n := range t.lens {
+		if n < 0 || n > int64(left) {
+			r.Fail("string of %d bytes, %d are left", n, left)
+		}
+		left -= int(n)
+	}
+	if r.Err() != nil {
+		return nil
+	}
+	return t
+}
+
+// lacks reports whether no string contains literal, or, if whole is set, is it.
+func (t *plainTexts) lacks(literal string, whole bool) bool {
+	if !whole {
+		return !bytes.Contains(t.text, []byte(literal))
+	}
+	text := t.text
+	for _, n := range t.lens {
+		if int(n) == len(literal) && string(text[:n]) == literal {
+			return false
+		}
+		text = text[n:]
+	}
+	return true
 }
 
 // patternTexts is strings in patterns, as they are read: codes and variables are decoded, the
