@@ -460,8 +460,15 @@ type decoder struct {
 	mem *scratch
 }
 
+// roomyBlock is the least room for a decompressed block: the decompressor takes a slower
+// way where there is none for 128 KiB more than there is to come.
+const roomyBlock = 384 << 10
+
 // block reads a block that may be compressed. It is valid until the next one is read.
 func (r *decoder) block() []byte {
+	if r.z != nil && r.mem.block == nil {
+		r.mem.block = make([]byte, 0, roomyBlock)
+	}
 	rest := r.Rest()
 	data, used, after, err := r.z.Decode(r.mem.block[:0], rest)
 	if err != nil {

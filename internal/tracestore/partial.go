@@ -1,8 +1,6 @@
 package tracestore
 
 import (
-	"encoding/binary"
-
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
 )
 
@@ -58,18 +56,8 @@ func (r *decoder) partial(n int) *partial {
 
 // keptBlock reads a block like [decoder.block] that is valid as long as the group is open.
 func (r *decoder) keptBlock() []byte {
-	rest := r.Rest()
-	size, _ := binary.Uvarint(rest)
-	data, used, after, err := r.z.Decode(r.mem.raw.take(int(min(size>>1, maxScratch))), rest)
-	if err != nil {
-		r.Fail("%v", err)
-		return nil
-	}
-	r.Take(len(rest) - len(after))
-	if len(used) == 0 { // it was not compressed, and shares memory with the section
-		data = append(used, data...)
-	}
-	return data
+	b := r.block()
+	return append(r.mem.raw.take(len(b)), b...)
 }
 
 // need decodes the values from..to.
