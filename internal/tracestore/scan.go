@@ -556,8 +556,8 @@ func (q *scan) gather(c candidate) error {
 	return nil
 }
 
-// find returns where spans of trace id lie in the sources that in accepts, oldest first.
-// When they are, is known.
+// find returns where spans of trace id lie in the sources that in accepts, oldest first, in
+// groups that are located.
 func (q *scan) find(id model.TraceID, hash uint64, in func(*scanSource) bool) ([]home, error) {
 	q.homes = q.homes[:0]
 	for _, src := range q.sources {
