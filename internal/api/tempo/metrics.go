@@ -3,6 +3,7 @@ package tempo
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -116,11 +117,28 @@ func (a *API) metrics(w http.ResponseWriter, r *http.Request, e *traceql.Expr, p
 			p.Take, p.Due = taking(told, metricSeries(p.Instant))
 		}
 		var err error
-		series, err = traceql.Metrics(ctx, r, tenants[0], e, p)
-		return err
+		if series, err = traceql.Metrics(ctx, r, tenants[0], e, p); err != nil {
+			return err
+		}
+		series, why = cutSeries(series, limit)
+		return fits(series, acct)
 	})
-	series, why = cutSeries(series, limit)
 	return series, why, st, err
+}
+
+// fits refuses an answer that a query may not hold when it is written: that of many series
+// is longer than they are in memory.
+func fits(series []traceql.Series, acct *store.Account) error {
+	const seriesBytes, sampleBytes = 150, 45
+	size := int64(0)
+	for i := range series {
+		size += seriesBytes + sampleBytes*int64(len(series[i].Samples))
+	}
+	if err := acct.Hold(size); err != nil {
+		return fmt.Errorf("an answer of %d series would be about %d bytes: %w", len(series), size, err)
+	}
+	acct.Drop(size)
+	return nil
 }
 
 func (a *API) metricsRange(w http.ResponseWriter, r *http.Request) error {

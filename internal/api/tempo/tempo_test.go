@@ -463,6 +463,20 @@ func TestBrokenText(t *testing.T) {
 	}
 }
 
+// TestLongAnswer asks for more samples than fit into the memory of a query.
+func TestLongAnswer(t *testing.T) {
+	s := storetest.NewTraces()
+	load(t, s)
+	mux := http.NewServeMux()
+	New(Options{Reader: s, Index: s, Door: query.New(query.Options{MaxQueryMemory: 6 << 20})}).Register(mux, "")
+	for step, code := range map[string]int{"1s": 200, "10ms": 422} {
+		w := get(t, mux, `/api/metrics/query_range?q={ } | rate() by (name)&&&W&&&step=`+step)
+		if w.Code != code || code == 422 && !strings.Contains(w.Body.String(), "series would be about") {
+			t.Errorf("step %s: %d %.200s", step, w.Code, w.Body)
+		}
+	}
+}
+
 // TestBusy asks while all slots are taken.
 func TestBusy(t *testing.T) {
 	door := query.New(query.Options{MaxConcurrent: 1, MaxWait: time.Millisecond})
