@@ -212,6 +212,65 @@ func partHolds(rt *removalTest, p *part.Part[*partIndex], text string) bool {
 	return false
 }
 
+// checkVolume compares the volumes of the index with the list.
+func (rt *removalTest) checkVolume(step string) {
+	rt.t.Helper()
+	type volume struct{ Entries, Bytes int64 }
+	want, got := map[string]volume{}, map[string]volume{}
+	for _, e := range rt.entries {
+		v := want[e.app]
+		v.Entries++
+		v.Bytes += int64(len(e.line))
+		if e.user != "" {
+			v.Bytes += int64(len("user") + len(e.user))
+		}
+		want[e.app] = v
+	}
+	streams, err := rt.Streams(rt.t.Context(), tenant, store.LogSelector{Range: always()})
+	if err != nil {
+		rt.t.Fatal(err)
+	}
+	for _, st := range streams {
+		got[st.Labels.Get("app")] = volume{st.Entries, st.Bytes}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		rt.t.Errorf("%s: volumes (-want +got)\n%s", step, diff)
+	}
+}
+
+// TestVolumeOfDeletedEntries deletes lines from a part of the range, and all lines of a stream
+// one by one.
+func TestVolumeOfDeletedEntries(t *testing.T) {
+	rt := newRemovalTest(t, Limits{})
+	base := rt.now.UnixNano() - int64(10*time.Minute)
+	for i := range 60 {
+		rt.put("a", base+int64(i)*1e9, fmt.Sprintf("line %02d word%d", i, i%3), "")
+		rt.put("b", base+int64(i)*1e9, fmt.Sprintf("line %02d word1", i), "")
+		if i == 30 {
+			if err := rt.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	rt.checkVolume("at first")
+	window := model.TimeRange{From: base, To: base + 45e9}
+	rt.delete("a word2", window)
+	rt.forget("a word2", window)
+	rt.checkVolume("some of one stream")
+	rt.delete("b word1", always())
+	rt.forget("b word1", always())
+	rt.checkVolume("all of another")
+	if vs, err := rt.LabelValues(t.Context(), tenant, "app", store.LogSelector{Range: always()}); err != nil || !slices.Equal(vs, []string{"a"}) {
+		t.Errorf("label values %q, error %v", vs, err)
+	}
+	inside := store.LogSelector{Range: model.TimeRange{From: base + 12e9, To: base + 18e9}} // 12..17 without 14, 17
+	if st, err := rt.Streams(t.Context(), tenant, inside); err != nil || len(st) != 1 || st[0].Entries != 4 {
+		t.Errorf("within the window: %+v, %v", st, err)
+	}
+	rt.process()
+	rt.checkVolume("off the disk")
+}
+
 func TestDeletedEntries(t *testing.T) {
 	rt := newRemovalTest(t, Limits{})
 	base := rt.now.UnixNano() - int64(10*time.Minute)
@@ -232,6 +291,7 @@ func TestDeletedEntries(t *testing.T) {
 	rt.forget("gone", all)
 	rt.forget("b user1", half)
 	rt.check("at once")
+	rt.checkVolume("at once")
 	if vs, err := rt.LabelValues(t.Context(), tenant, "app", store.LogSelector{Range: all}); err != nil || !slices.Equal(vs, []string{"a", "b"}) {
 		t.Errorf("label values %q, error %v", vs, err)
 	}
@@ -240,6 +300,7 @@ func TestDeletedEntries(t *testing.T) {
 	rt.put("a", base, "late secret3 is deleted as well", "")
 	rt.forget("a secret3", all)
 	rt.check("late entry")
+	rt.checkVolume("late entry")
 
 	if err := rt.CancelDeletion(t.Context(), tenant, early, false); err != nil {
 		t.Fatal(err)
@@ -250,6 +311,7 @@ func TestDeletedEntries(t *testing.T) {
 		}
 	}
 	rt.check("one canceled")
+	rt.checkVolume("one canceled")
 	if !rt.onDisk("secret3") || !rt.onDisk("gone") {
 		t.Errorf("entries left the disk while the request could be canceled")
 	}

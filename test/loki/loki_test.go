@@ -307,12 +307,19 @@ func TestDelete(t *testing.T) {
 		call{n: "B12", name: "label filter", method: "PUT", path: path, params: `query={app="x"} | json | user="u1"&start={T}`, code: 204},
 		call{n: "B12", name: "hidden at once", path: rangePath, params: `query={app="x"}` + win, want: []string{"keep"}, not: []string{"drop this", "u1"}},
 		call{n: "B12", name: "counts", path: "/loki/api/v1/query", params: `query=sum(count_over_time({app="x"}[10m]))&time={T+59}`, want: []string{`"1"]`}},
+		call{n: "B12", name: "not in statistics", path: "/loki/api/v1/index/stats", params: `query={app="x"}` + win, want: []string{`"entries":1}`}},
+		call{n: "B12", name: "not in volumes", path: "/loki/api/v1/index/volume", params: `query={app="x"}` + win, want: []string{`"25"]`}},
+		call{n: "B12", name: "all lines of a stream", method: "POST", path: path, params: `query={app="x"} |= "keep"&start={T}&end={T+2}`, code: 204},
+		call{n: "B12", name: "no stream is left", path: "/loki/api/v1/series", params: "x=y" + win, exact: `{"status":"success","data":[]}`},
+		call{n: "B12", name: "no label is left", path: "/loki/api/v1/labels", params: "x=y" + win, exact: `{"status":"success"}`},
+		call{n: "B12", name: "nothing is detected", path: "/loki/api/v1/detected_labels", params: "x=y" + win, exact: `{}`},
 		call{n: "B12", name: "list", path: path, want: []string{`"status":"received"`, `"query":"{app=\"x\"} |= \"drop\""`, `"start_time":{T}`, `"request_id":"`}},
 	)
 	var list []struct {
 		ID string `json:"request_id"`
 	}
 	r.s.Get(t, path, &list)
+	r.run(call{n: "B12", name: "take the last one back", method: "DELETE", path: path, params: "request_id=" + list[2].ID, code: 204})
 	r.s.Kill(t)
 	r.s = r.s.Restart(t)
 	r.run(
