@@ -70,7 +70,8 @@ type Refusal struct {
 }
 
 // Refused is the error of an Append that kept some items and refused others for good:
-// sending them again does not help. Everything not counted in it is durable.
+// sending them again does not help, unless TryLater says so. Everything not counted in it
+// is durable.
 type Refused struct {
 	Kept     int // items stored
 	Refusals []Refusal
