@@ -31,7 +31,7 @@ func (ev *evaluator) aggregate(e *parser.AggregateExpr) (operand, error) {
 		return operand{}, err
 	} else if ok {
 		out, err := ev.aggregateRollup(e, op, spec)
-		if op != aggSum || !errors.Is(err, errFallback) {
+		if !errors.Is(err, errFallback) {
 			return out, err
 		}
 	}
@@ -40,21 +40,12 @@ func (ev *evaluator) aggregate(e *parser.AggregateExpr) (operand, error) {
 		return operand{}, err
 	}
 	if in.histograms() {
-		if op == aggSum {
-			if out, ok, err := ev.sumHistograms(e, in.rows); ok || err != nil {
-				return out, err
-			}
-		}
-		return ev.graft(e, in)
+		return ev.aggregateHistograms(e, op, in.rows)
 	}
 	groups := groupRows(e, in.rows)
 	accs := make([]accumulator, len(groups.labels))
 	for i, r := range in.rows {
-		acc := &accs[groups.of[i]]
-		if err := acc.begin(ev, op); err != nil {
-			return operand{}, err
-		}
-		if err := acc.add(op, r.vals); err != nil {
+		if err := accs[groups.of[i]].addRow(ev, op, r.vals); err != nil {
 			return operand{}, err
 		}
 	}
@@ -138,12 +129,9 @@ func (ev *evaluator) aggregateRollup(e *parser.AggregateExpr, op aggregation, sp
 			acc := p.accs[groups.of[i]]
 			if acc == nil {
 				acc = &accumulator{}
-				if err := acc.begin(ev, op); err != nil {
-					return err
-				}
 				p.accs[groups.of[i]] = acc
 			}
-			if err := acc.add(op, vals); err != nil {
+			if err := acc.addRow(ev, op, vals); err != nil {
 				return err
 			}
 		}
@@ -316,6 +304,14 @@ func (a *accumulator) begin(ev *evaluator, op aggregation) error {
 	return nil
 }
 
+// addRow adds one series, the first one too.
+func (a *accumulator) addRow(ev *evaluator, op aggregation, vals []float64) error {
+	if err := a.begin(ev, op); err != nil {
+		return err
+	}
+	return a.add(op, vals)
+}
+
 // add adds one series.
 func (a *accumulator) add(op aggregation, vals []float64) error {
 	switch op {
@@ -428,21 +424,25 @@ func (a *accumulator) merge(op aggregation, b *accumulator) error {
 func finish(g grouping, op aggregation, accs []accumulator) []row {
 	rows := make([]row, 0, len(accs))
 	for k := range accs {
-		a := &accs[k]
-		out, seen := a.count, false
-		for i, n := range a.count {
-			if n == 0 {
-				out[i] = absent()
-				continue
-			}
-			seen = true
-			out[i] = a.final(op, i, n)
-		}
-		if seen {
+		if out, seen := accs[k].finish(op); seen {
 			rows = append(rows, row{labels: g.labels[k], vals: out})
 		}
 	}
 	return rows
+}
+
+// finish turns a into the values of a row, and reports whether it has some.
+func (a *accumulator) finish(op aggregation) (vals []float64, seen bool) {
+	out := a.count
+	for i, n := range a.count {
+		if n == 0 {
+			out[i] = absent()
+			continue
+		}
+		seen = true
+		out[i] = a.final(op, i, n)
+	}
+	return out, seen
 }
 
 func (a *accumulator) final(op aggregation, i int, n float64) float64 {

@@ -24,7 +24,7 @@ func (ev *evaluator) binary(e *parser.BinaryExpr) (operand, error) {
 	switch {
 	case e.Op == parser.LAND || e.Op == parser.LOR || e.Op == parser.LUNLESS:
 		return ev.set(e, lhs.rows, rhs.rows)
-	case f == nil || lhs.histograms() || rhs.histograms():
+	case f == nil && (!isTrim(e.Op) || lhs.scalar != nil && rhs.scalar != nil):
 		return ev.graft(e, lhs, rhs)
 	case lhs.scalar != nil && rhs.scalar != nil:
 		for i := range lhs.scalar {
@@ -95,10 +95,16 @@ func (ev *evaluator) vectorScalar(e *parser.BinaryExpr, f binop, lhs, rhs operan
 	if lhs.scalar != nil {
 		rows, scalar, swapped = rhs.rows, lhs.scalar, true
 	}
-	if (!e.Op.IsComparisonOperator() || e.ReturnBool) && !dropNames(rows) {
+	if dropsName(e) && !dropNames(rows) {
 		return operand{}, errFallback
 	}
+	hists := histogramOp{ev: ev, e: e, float: f}
+	defer hists.done()
 	for k := range rows {
+		if rows[k].hists != nil || f == nil {
+			hists.scalar(&rows[k], scalar, swapped)
+			continue
+		}
 		vals := rows[k].vals
 		for i, v := range vals {
 			if isAbsent(v) {
@@ -121,6 +127,11 @@ func (ev *evaluator) vectorScalar(e *parser.BinaryExpr, f binop, lhs, rhs operan
 		}
 	}
 	return operand{rows: dropEmpty(rows)}, nil
+}
+
+// dropsName reports whether the result of an operator is another metric.
+func dropsName(e *parser.BinaryExpr) bool {
+	return e.ReturnBool || !e.Op.IsComparisonOperator() && !isTrim(e.Op)
 }
 
 // signer computes the matching signature of label sets.
@@ -167,10 +178,12 @@ func (ev *evaluator) match(e *parser.BinaryExpr, f binop, lhs, rhs operand) (ope
 		index[key] = i
 	}
 	used := make(map[int]bool, len(one))
-	dropName := !e.Op.IsComparisonOperator() || e.ReturnBool
+	dropName := dropsName(e)
 	lb := labels.NewBuilder(labels.EmptyLabels())
 	out := make([]row, 0, len(many))
-	for _, r := range many {
+	hists := histogramOp{ev: ev, e: e, float: f}
+	for k := range many {
+		r := &many[k]
 		i, ok := index[sig.of(r.labels)]
 		if !ok {
 			continue
@@ -179,7 +192,7 @@ func (ev *evaluator) match(e *parser.BinaryExpr, f binop, lhs, rhs operand) (ope
 			return ev.graft(e, lhs, rhs)
 		}
 		used[i] = true
-		l, rr := r.vals, one[i].vals
+		l, rr := r, &one[i]
 		if m.Card == parser.CardOneToMany {
 			l, rr = rr, l
 		}
@@ -187,12 +200,18 @@ func (ev *evaluator) match(e *parser.BinaryExpr, f binop, lhs, rhs operand) (ope
 		if err != nil {
 			return operand{}, err
 		}
-		combine(f, l, rr, e.ReturnBool, vals)
-		out = append(out, row{labels: resultLabels(lb, r.labels, one[i].labels, m, dropName), vals: vals})
+		to := row{labels: resultLabels(lb, r.labels, one[i].labels, m, dropName), vals: vals}
+		if l.hists != nil || rr.hists != nil || f == nil {
+			hists.rows(l, rr, &to)
+		} else {
+			combine(f, l.vals, rr.vals, e.ReturnBool, vals)
+		}
+		out = append(out, to)
 	}
 	if !unique(out) {
 		return ev.graft(e, lhs, rhs)
 	}
+	hists.done()
 	ev.drop(len(lhs.rows) + len(rhs.rows))
 	return operand{rows: dropEmpty(out)}, nil
 }

@@ -164,7 +164,9 @@ func randomExpr(rnd *rand.Rand, depth int) string {
 		return selector() + offset()
 	}
 	sub := func() string { return randomExpr(rnd, depth-1) }
-	switch rnd.IntN(10) {
+	switch rnd.IntN(12) {
+	case 10:
+		return randomHistogramExpr(rnd)
 	case 0:
 		return pick("1", "0.5", "time()", "-3", "scalar(info)", fmt.Sprintf("scalar(%s)", sub()), "pi()", "min_of(1, time())", "vector(time())", "hour()")
 	case 1, 2:
@@ -211,6 +213,41 @@ func randomExpr(rnd *rand.Rand, depth int) string {
 			fmt.Sprintf("%s(%s)", pick("sort", "sort_desc"), pick("temperature", "requests_total")),
 		)
 	}
+}
+
+// randomHistogramExpr returns an expression about native histograms, alone or among floats
+// and classic ones.
+func randomHistogramExpr(rnd *rand.Rand) string {
+	pick := func(list ...string) string { return list[rnd.IntN(len(list))] }
+	var hists func(depth int) string
+	hists = func(depth int) string {
+		if depth == 0 || rnd.IntN(3) == 0 {
+			return pick("spans", "rate(spans[3m])", `spans{job="a"}`, "increase(spans[1m])", "last_over_time(spans[1m])", `{job="a"}`, "spans offset 1m", "sum_over_time(spans[2m])")
+		}
+		a, b := hists(depth-1), hists(depth-1)
+		return pick(
+			fmt.Sprintf("(%s %s %s)", a, pick("+", "-", "==", "!=", "*", "> bool", "== bool"), b),
+			fmt.Sprintf("(%s %s on (instance) group_left %s)", a, pick("+", "-", "!="), b),
+			fmt.Sprintf("(%s %s %s)", a, pick("*", "/", "+", ">", "</", ">/"), pick("2", "-0.5", "0", "scalar(info)")),
+			fmt.Sprintf("(%s %s %s)", pick("2", "time()"), pick("*", "/", "<", "<= bool"), a),
+			fmt.Sprintf("(%s %s %s)", a, pick("*", "/", "+", "==", "</"), pick("temperature", "on (job) group_left info")),
+			"-"+a,
+			fmt.Sprintf("%s by (%s) (%s)", pick("sum", "avg"), pick("job", "instance", "__name__"), a),
+			fmt.Sprintf("%s(%s)", pick("sum", "avg"), a),
+			fmt.Sprintf("(%s or %s)", a, b),
+		)
+	}
+	h := hists(2)
+	return pick(h, h, h,
+		fmt.Sprintf("%s(%s)", pick("histogram_count", "histogram_sum", "histogram_avg", "histogram_stddev", "histogram_stdvar"), h),
+		fmt.Sprintf("%s(%s)", pick("min", "max", "count", "group", "stddev", "stdvar"), h),
+		fmt.Sprintf("%s(%s, %s)", pick("topk", "bottomk", "quantile"), pick("1", "0.5", "3"), h),
+		fmt.Sprintf("%s(%s)", pick("abs", "timestamp", "sort", "sort_desc", "hour", "exp", "scalar", "absent"), h),
+		fmt.Sprintf("histogram_quantile(%s, %s)", pick("0.5", "0", "2", "-1", "NaN", "scalar(info)"), pick(h, "latency_bucket", `{job="a"}`, `rate({job="a"}[2m])`)),
+		fmt.Sprintf("histogram_fraction(%s, %s, %s)", pick("0", "-1", "NaN"), pick("0.3", "2", "+Inf"), pick(h, "latency_bucket", `{job="a"}`)),
+		fmt.Sprintf(`histogram_quantiles(%s, "q", %s)`, pick(h, "latency_bucket", `{job="a"}`), pick("0.5, 0.9", "0.1", "0.1, 2", "0.5, 0.5", "scalar(info), time()")),
+		fmt.Sprintf("round(%s, 0.5)", h), fmt.Sprintf("clamp_min(%s, 1)", h),
+	)
 }
 
 // TestVectorisedEqualsReference evaluates random expressions over random series with the

@@ -165,13 +165,13 @@ func howCall(e *parser.Call) string {
 	case "rate", "increase", "delta", "irate", "idelta", "quantile_over_time", "predict_linear", "double_exponential_smoothing":
 		plain = true
 	case "time", "pi", "vector", "scalar", "max_of", "min_of", "clamp_min", "clamp_max", "round", "clamp", "timestamp",
-		"absent", "label_replace", "label_join", "sort", "sort_desc", "histogram_quantile":
+		"absent", "label_replace", "label_join", "sort", "sort_desc", "histogram_quantile", "histogram_quantiles", "histogram_fraction":
 		return howRows
 	}
 	switch {
 	case plain:
 		return howRollup
-	case elementwise(name) != nil || datePart(name) != nil:
+	case elementwise(name) != nil || datePart(name) != nil || histogramPart(name) != nil:
 		return howRows
 	default:
 		return howReference

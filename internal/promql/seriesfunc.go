@@ -96,8 +96,12 @@ func (ev *evaluator) timestamp(e *parser.Call) (operand, error) {
 	if err != nil {
 		return in, err
 	}
-	if in.histograms() {
-		return ev.graft(e, in)
+	for _, r := range in.rows { // a histogram's is that of the step, too
+		for i, h := range r.hists {
+			if h != nil {
+				r.vals[i] = 0
+			}
+		}
 	}
 	return ev.mapValues(in, func(i int, _ float64) float64 { return float64(ev.at(i)) / 1000 })
 }
@@ -187,9 +191,10 @@ func (ev *evaluator) sort(e *parser.Call) (operand, error) {
 	if err != nil {
 		return in, err
 	}
-	if in.histograms() {
-		return ev.graft(e, in)
+	for k := range in.rows {
+		in.rows[k].hists = nil // they have no order
 	}
+	in.rows = dropEmpty(in.rows)
 	desc := e.Func.Name == "sort_desc"
 	sort.Sort(sort.Reverse(byValue{in.rows, func(a, b row) bool {
 		x, y := a.vals[0], b.vals[0]

@@ -4,9 +4,11 @@ import (
 	"math"
 	"slices"
 	"sort"
+	"sync/atomic"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/util/annotations"
 )
 
 // topk evaluates topk and bottomk. Every group keeps, for each step, a heap of the k best
@@ -40,9 +42,7 @@ func (ev *evaluator) topk(e *parser.AggregateExpr) (operand, error) {
 		if in, err = ev.eval(e.Expr); err != nil {
 			return in, err
 		}
-		if in.histograms() {
-			return ev.graft(e, in, k)
-		}
+		ev.ignoreHistograms(in.rows, e.Op, e.PosRange)
 		if err := t.begin(groupRows(e, in.rows), func(i int) labels.Labels { return in.rows[i].labels }); err != nil {
 			return operand{}, err
 		}
@@ -111,6 +111,7 @@ func (t *topkState) fromRollup(e *parser.AggregateExpr, spec *rollupSpec) error 
 		}
 	}
 	defer ev.drop(len(batch))
+	var ignored atomic.Bool // histograms
 	for at := 0; at < len(series); at += topkBatch {
 		n := min(topkBatch, len(series)-at)
 		err := ev.parallel(n, func(from, to int) error {
@@ -127,8 +128,11 @@ func (t *topkState) fromRollup(e *parser.AggregateExpr, spec *rollupSpec) error 
 				if err != nil {
 					return err
 				}
-				if hists != nil || len(buf.annos) > 0 {
+				if len(buf.annos) > 0 {
 					return errFallback
+				}
+				if hists != nil {
+					ignored.Store(true)
 				}
 			}
 			return nil
@@ -146,6 +150,9 @@ func (t *topkState) fromRollup(e *parser.AggregateExpr, spec *rollupSpec) error 
 		return ev.duplicates(spec.name)
 	}
 	ev.warnNonCounters(spec, series)
+	if ignored.Load() {
+		ev.annos.Add(annotations.NewHistogramIgnoredInAggregationInfo(parser.ItemTypeStr[e.Op], e.PosRange))
+	}
 	return nil
 }
 
@@ -249,9 +256,7 @@ func (ev *evaluator) quantile(e *parser.AggregateExpr) (operand, error) {
 			return ev.graft(e, in, q)
 		}
 	}
-	if in.histograms() {
-		return ev.graft(e, in, q)
-	}
+	ev.ignoreHistograms(in.rows, e.Op, e.Expr.PositionRange())
 	groups := groupRows(e, in.rows)
 	order := groups.order()
 	var out []row

@@ -2,11 +2,9 @@ package promql
 
 import (
 	"math"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
@@ -115,6 +113,10 @@ func (ev *evaluator) call(e *parser.Call) (operand, error) {
 		return ev.sort(e)
 	case "histogram_quantile":
 		return ev.histogramQuantile(e)
+	case "histogram_quantiles":
+		return ev.histogramQuantiles(e)
+	case "histogram_fraction":
+		return ev.histogramFraction(e)
 	default:
 		return operand{}, errFallback
 	}
@@ -205,92 +207,4 @@ func (ev *evaluator) bounded(e *parser.Call) (operand, error) {
 		}
 		return math.Max(a[i], math.Min(b[i], v))
 	})
-}
-
-// bucketSet is the buckets of one classic histogram.
-type bucketSet struct {
-	labels labels.Labels // without le and name
-	bounds []float64
-	rows   []int
-}
-
-// histogramQuantile evaluates histogram_quantile over classic buckets, with Prometheus'
-// interpolation. Buckets that are not monotonic or have no number for a bound come with
-// warnings, which Prometheus' engine words.
-func (ev *evaluator) histogramQuantile(e *parser.Call) (operand, error) {
-	q, err := ev.eval(e.Args[0])
-	if err != nil {
-		return q, err
-	}
-	in, err := ev.eval(e.Args[1])
-	if err != nil {
-		return in, err
-	}
-	if in.histograms() {
-		return ev.graft(e, q, in)
-	}
-	for _, v := range q.scalar {
-		if !(v >= 0 && v <= 1) {
-			return operand{}, errFallback
-		}
-	}
-	sets, err := bucketSets(in.rows)
-	if err != nil {
-		return operand{}, err
-	}
-	out := make([]row, 0, len(sets))
-	for _, set := range sets {
-		vals, err := ev.newRow()
-		if err != nil {
-			return operand{}, err
-		}
-		var buckets promql.Buckets
-		for i := range vals {
-			buckets = buckets[:0]
-			for k, r := range set.rows {
-				if v := in.rows[r].vals[i]; !isAbsent(v) {
-					buckets = append(buckets, promql.Bucket{UpperBound: set.bounds[k], Count: v})
-				}
-			}
-			if len(buckets) == 0 {
-				continue
-			}
-			v, forced, _, _, _, _ := promql.BucketQuantile(q.scalar[i], buckets)
-			if forced {
-				return operand{}, errFallback
-			}
-			vals[i] = v
-		}
-		out = append(out, row{labels: set.labels, vals: vals})
-	}
-	if !unique(out) {
-		return operand{}, errFallback
-	}
-	ev.drop(len(in.rows))
-	return operand{rows: dropEmpty(out)}, nil
-}
-
-// bucketSets groups rows by all labels but le.
-func bucketSets(rows []row) ([]*bucketSet, error) {
-	index := map[string]*bucketSet{}
-	var sets []*bucketSet
-	var buf []byte
-	lb := labels.NewBuilder(labels.EmptyLabels())
-	for i, r := range rows {
-		bound, err := strconv.ParseFloat(r.labels.Get(labels.BucketLabel), 64)
-		if err != nil {
-			return nil, errFallback
-		}
-		buf = r.labels.BytesWithoutLabels(buf, labels.BucketLabel)
-		set, ok := index[string(buf)]
-		if !ok {
-			lb.Reset(dropMetadata(r.labels))
-			set = &bucketSet{labels: lb.Del(labels.BucketLabel).Labels()}
-			index[string(buf)] = set
-			sets = append(sets, set)
-		}
-		set.bounds = append(set.bounds, bound)
-		set.rows = append(set.rows, i)
-	}
-	return sets, nil
 }

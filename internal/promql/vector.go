@@ -27,8 +27,8 @@ import (
 // series; memory then grows with the output, not the input.
 //
 // A node of the syntax tree that meets something its code does not cover exactly, a rare
-// function or a rare state of the data (histograms in arithmetic, series that become equal
-// without their names), is grafted: Prometheus' engine evaluates that one node over the
+// function or a rare state of the data (series that become equal without their names), is
+// grafted: Prometheus' engine evaluates that one node over the
 // rows of its arguments (graft.go). Equality with that engine is tested over Prometheus'
 // own scripts, over a list of queries for compliance, and over random expressions.
 
@@ -52,6 +52,11 @@ type row struct {
 // has reports whether the row has a value at step i.
 func (r *row) has(i int) bool {
 	return !isAbsent(r.vals[i]) || r.hists != nil && r.hists[i] != nil
+}
+
+// floats reports whether the row has floats.
+func (r *row) floats() bool {
+	return slices.ContainsFunc(r.vals, func(v float64) bool { return !isAbsent(v) })
 }
 
 // clear removes the value at step i.
@@ -278,11 +283,24 @@ func (ev *evaluator) unary(e *parser.UnaryExpr) (operand, error) {
 	if err != nil || e.Op == parser.ADD {
 		return in, err
 	}
-	return ev.mapValues(in, func(_ int, v float64) float64 { return -v })
+	hists := make([][]*histogram.FloatHistogram, len(in.rows))
+	for k := range in.rows {
+		hists[k], in.rows[k].hists = in.rows[k].hists, nil
+	}
+	out, err := ev.mapValues(in, func(_ int, v float64) float64 { return -v })
+	for k := range out.rows {
+		for i, h := range hists[k] {
+			if h != nil {
+				hists[k][i] = h.Copy().Mul(-1)
+			}
+		}
+		out.rows[k].hists = hists[k]
+	}
+	return out, err
 }
 
-// mapValues applies f to every value of in, in place. Rows lose their name, as they do in
-// every function.
+// mapValues applies f to every float of in, in place; histograms are passed over. Rows lose
+// their name, as they do in every function.
 func (ev *evaluator) mapValues(in operand, f func(i int, v float64) float64) (operand, error) {
 	if in.scalar != nil {
 		for i, v := range in.scalar {
@@ -290,7 +308,13 @@ func (ev *evaluator) mapValues(in operand, f func(i int, v float64) float64) (op
 		}
 		return in, nil
 	}
-	if in.histograms() || !dropNames(in.rows) {
+	if in.histograms() {
+		for k := range in.rows {
+			in.rows[k].hists = nil
+		}
+		in.rows = dropEmpty(in.rows)
+	}
+	if !dropNames(in.rows) {
 		return operand{}, errFallback
 	}
 	for _, r := range in.rows {
