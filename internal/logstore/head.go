@@ -193,12 +193,14 @@ func (g *registry) expire(now time.Time) int {
 				continue
 			}
 			var kept *stream
-			for next := s; s != nil; s = next {
-				if next = s.next; s.rows == nil && s.lastWrite < idle {
+			for s != nil {
+				next := s.next
+				if s.rows == nil && s.lastWrite < idle {
 					t.n--
 				} else {
 					s.next, kept = kept, s
 				}
+				s = next
 			}
 			if t.byHash[hash] = kept; kept == nil {
 				delete(t.byHash, hash)
