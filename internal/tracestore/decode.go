@@ -44,6 +44,7 @@ const maxColumns = 1 << 20
 // openGroup reads a header. Sections are read by need, into mem.
 func openGroup(header []byte, read readSection, z *codec.Zstd, mem *scratch) (*group, error) {
 	r := codec.NewReader(header)
+	text := string(header) // that names share
 	if v := r.Byte(); v < 1 || v > groupVersion {
 		r.Fail("group of version %d, this program reads 1 to %d", v, groupVersion)
 	}
@@ -81,7 +82,8 @@ func openGroup(header []byte, read readSection, z *codec.Zstd, mem *scratch) (*g
 		g.sets[d].cols = make([]column, n)
 		for i := range g.sets[d].cols {
 			c := &g.sets[d].cols[i]
-			c.name = string(r.Bytes())
+			n := len(r.Bytes())
+			c.name = text[len(text)-r.Len()-n:][:n]
 			c.typ = store.ValueType(r.Byte())
 			c.n = r.Count(codec.MaxCount)
 			c.ref = ref()
@@ -347,8 +349,7 @@ func (g *group) openColumn(c *column) error {
 	return r.Err()
 }
 
-// needRows reads what there is of the spans from..to: whole sections, but only those that
-// these spans have values in.
+// needRows reads what there is of the spans from..to, which are whole traces.
 func (g *group) needRows(from, to int) error {
 	if g.src == nil {
 		return nil
@@ -366,7 +367,10 @@ func (g *group) needRows(from, to int) error {
 		rows[ofEvent].hi += events
 		rows[ofLink].hi += links
 	}
-	if err := g.need(secIDs, secSpanID, secParent); err != nil {
+	if err := g.need(secIDs, secSpanID); err != nil {
+		return err
+	}
+	if err := g.needParents(from, to); err != nil {
 		return err
 	}
 	for d, r := range rows {
@@ -379,18 +383,18 @@ func (g *group) needRows(from, to int) error {
 	return nil
 }
 
-// needDomain reads the fields of a domain, and the columns of its rows from..to.
+// needDomain reads the rows from..to of a domain.
 func (g *group) needDomain(d domain, from, to int) error {
 	for f := range numInts {
 		if intDomain(f) == d {
-			if err := g.need(secInts + f); err != nil {
+			if err := g.needInts(f, from, to); err != nil {
 				return err
 			}
 		}
 	}
 	for f := range numStrs {
 		if strDomain(f) == d {
-			if err := g.need(secStrs + f); err != nil {
+			if err := g.needStrs(f, from, to); err != nil {
 				return err
 			}
 		}
@@ -398,15 +402,24 @@ func (g *group) needDomain(d domain, from, to int) error {
 	if err := g.need(secShapes + int(d)); err != nil {
 		return err
 	}
+	cursor := newAttrCursor(&g.sets[d])
+	cursor.seek(&g.sets[d], from)
+	return g.needValues(d, &cursor, to, func(int) bool { return true })
+}
+
+// needValues reads the values of the rows from that of cursor up to to, of the columns that
+// are wanted.
+func (g *group) needValues(d domain, cursor *attrCursor, to int, want func(col int) bool) error {
 	set := &g.sets[d]
-	seen := make([]bool, len(set.shapes))
-	for _, shape := range set.codes[from:to] {
-		if seen[shape] {
-			continue
+	counts := make([]int, len(set.cols))
+	for _, code := range set.codes[cursor.row:to] {
+		for _, col := range set.shapes[code] {
+			counts[col]++
 		}
-		seen[shape] = true
-		for _, col := range set.shapes[shape] {
-			if err := g.needColumn(d, int(col)); err != nil {
+	}
+	for col, n := range counts {
+		if at := cursor.next[col]; n > 0 && want(col) {
+			if err := g.needColumnIn(d, col, at, at+n); err != nil {
 				return err
 			}
 		}

@@ -30,8 +30,9 @@ type partIndex struct {
 	attrs   []store.Attr // that occur in the part
 	thinned int          // steps of thinning that have been applied
 
-	mu      sync.Mutex
-	damaged map[int]bool // guarded by mu; groups reported
+	mu       sync.Mutex
+	damaged  map[int]bool                         // guarded by mu; groups reported
+	entities map[store.AttrScope]map[string]int64 // guarded by mu; spans of each resource and scope, once known
 }
 
 // groupMeta is where a group is and what it spans.

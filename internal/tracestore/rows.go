@@ -87,7 +87,6 @@ type rowSource struct {
 type setSource struct {
 	used   bool // some column is wanted
 	want   []bool
-	counts []int // reused
 	cursor attrCursor
 	binding
 }
@@ -281,25 +280,8 @@ func (s *rowSource) loadSet(d domain, from, to int) error {
 	if !in.used || from >= to {
 		return nil
 	}
-	set := &s.g.sets[d]
-	in.cursor.seek(set, from)
-	if in.counts == nil {
-		in.counts = make([]int, len(set.cols))
-	}
-	clear(in.counts)
-	for _, code := range set.codes[from:to] {
-		for _, col := range set.shapes[code] {
-			in.counts[col]++
-		}
-	}
-	for col, n := range in.counts {
-		if at := in.cursor.next[col]; n > 0 && in.want[col] {
-			if err := s.g.needColumnIn(d, col, at, at+n); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	in.cursor.seek(&s.g.sets[d], from)
+	return s.g.needValues(d, &in.cursor, to, func(col int) bool { return in.want[col] })
 }
 
 // add appends span i of s, which is one of trace.

@@ -47,29 +47,8 @@ func (s *Store) TagValues(ctx context.Context, tenant model.Tenant, attr store.A
 	c := valueCounter{attr: attr, res: newResources(), texts: map[store.TagValue]int64{}, nums: map[numValue]int64{}}
 	defer func() { sel.Account.Drop(c.held) }()
 	for _, p := range snap.view.Parts {
-		for i, m := range p.Data.groups {
-			if !sel.Range.Overlaps(m.minStart, m.maxEnd) {
-				continue
-			}
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			g, err := openPartGroup(p, i, s.z, s.scratch.get())
-			if err == nil {
-				err = c.group(g)
-			}
-			s.scratch.put(g)
-			if errors.Is(err, store.ErrCorrupt) {
-				reportDamage(p, i, err)
-				sel.Account.Warn("part %s has damaged blocks: some spans are missing", p.Name())
-				continue
-			}
-			if err == nil {
-				err = errors.Join(sel.Account.Scanned(g.size(), int64(g.len())), c.hold(sel.Account))
-			}
-			if err != nil {
-				return nil, err
-			}
+		if err := s.partValues(ctx, p, &c, sel); err != nil {
+			return nil, err
 		}
 	}
 	for _, g := range snap.mem {
@@ -88,6 +67,76 @@ func (s *Store) TagValues(ctx context.Context, tenant model.Tenant, attr store.A
 	return out, ctx.Err()
 }
 
+// partValues counts the values in the groups of p that overlap the range. Of resources and
+// scopes the part remembers the counts, if all of it is in the range: lists of services are
+// asked for all the time.
+func (s *Store) partValues(ctx context.Context, p *openPart, c *valueCounter, sel store.SpanSelector) error {
+	c.seen = nil
+	apart := func(m groupMeta) bool { return !sel.Range.Overlaps(m.minStart, m.maxEnd) }
+	entity := c.attr.Scope == store.ScopeResource || c.attr.Scope == store.ScopeInstrumentation
+	if entity && !slices.ContainsFunc(p.Data.groups, apart) {
+		if known := p.Data.entitiesOf(c.attr.Scope); known != nil {
+			for message, n := range known {
+				c.message(message, n)
+			}
+			return c.hold(sel.Account)
+		}
+		c.seen = map[string]int64{}
+	}
+	for i, m := range p.Data.groups {
+		if apart(m) {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		g, err := openPartGroup(p, i, s.z, s.scratch.get())
+		if err == nil {
+			err = c.group(g)
+		}
+		s.scratch.put(g)
+		if errors.Is(err, store.ErrCorrupt) {
+			reportDamage(p, i, err)
+			sel.Account.Warn("part %s has damaged blocks: some spans are missing", p.Name())
+			c.seen = nil
+			continue
+		}
+		if err == nil {
+			err = errors.Join(sel.Account.Scanned(g.size(), int64(g.len())), c.hold(sel.Account))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	p.Data.rememberEntities(c.attr.Scope, c.seen)
+	c.seen = nil
+	return nil
+}
+
+// maxEntities is how many resources, or scopes, a part remembers.
+const maxEntities = 1024
+
+// entitiesOf returns how many spans of the part each resource or scope has, nil if that is
+// not known.
+func (x *partIndex) entitiesOf(scope store.AttrScope) map[string]int64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.entities[scope]
+}
+
+// rememberEntities takes counts, which nobody changes any more, for later.
+func (x *partIndex) rememberEntities(scope store.AttrScope, counts map[string]int64) {
+	if counts == nil || len(counts) > maxEntities {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.entities == nil {
+		x.entities = map[store.AttrScope]map[string]int64{}
+	}
+	x.entities[scope] = counts
+}
+
 // valueCounter counts the values of one attribute.
 type valueCounter struct {
 	attr  store.Attr
@@ -95,6 +144,8 @@ type valueCounter struct {
 	texts map[store.TagValue]int64
 	nums  map[numValue]int64
 	held  int64 // bytes charged
+
+	seen map[string]int64 // messages of resources or scopes, of groups of parts; may be nil
 }
 
 // valueBytes is about what a distinct value takes in memory.
@@ -130,9 +181,9 @@ func (c *valueCounter) group(g *group) error {
 	}
 	switch c.attr.Scope {
 	case store.ScopeResource:
-		return c.entities(g, sRes, c.res.resource)
+		return c.entities(g, sRes)
 	case store.ScopeInstrumentation:
-		return c.entities(g, sScope, c.res.scope)
+		return c.entities(g, sScope)
 	}
 	return c.intrinsic(g)
 }
@@ -176,7 +227,7 @@ func dictCounts(col *strCol, n int) []int64 {
 	return counts
 }
 
-func (c *valueCounter) entities(g *group, field int, decode func(string) *entity) error {
+func (c *valueCounter) entities(g *group, field int) error {
 	if err := g.need(secStrs + field); err != nil {
 		return err
 	}
@@ -185,17 +236,29 @@ func (c *valueCounter) entities(g *group, field int, decode func(string) *entity
 		if count == 0 || col.dict == nil {
 			continue
 		}
-		for _, a := range decode(col.dict[i]).attrs {
-			switch {
-			case a.name != c.attr.Name:
-			case isNumber(a.typ):
-				c.nums[numValue{a.typ, a.num}] += count
-			default:
-				c.texts[store.TagValue{Type: a.typ, Value: a.str}] += count
-			}
+		if c.seen != nil {
+			c.seen[col.dict[i]] += count
 		}
+		c.message(col.dict[i], count)
 	}
 	return nil
+}
+
+// message counts the values of a resource or scope that count spans have.
+func (c *valueCounter) message(message string, count int64) {
+	decode := c.res.resource
+	if c.attr.Scope == store.ScopeInstrumentation {
+		decode = c.res.scope
+	}
+	for _, a := range decode(message).attrs {
+		switch {
+		case a.name != c.attr.Name:
+		case isNumber(a.typ):
+			c.nums[numValue{a.typ, a.num}] += count
+		default:
+			c.texts[store.TagValue{Type: a.typ, Value: a.str}] += count
+		}
+	}
 }
 
 func (c *valueCounter) intrinsic(g *group) error {

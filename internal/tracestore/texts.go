@@ -226,13 +226,9 @@ func (r *decoder) texts() *patternTexts {
 	r.mem.nums = r.numbers(r.mem.nums[:0])
 	n := len(r.mem.nums)
 	t.codes = append(r.mem.ints.take(n), r.mem.nums...)
-	uses := make([]int, len(t.patterns))
-	for _, code := range t.codes {
-		if uint64(code) >= uint64(len(uses)) {
-			r.Fail("pattern %d of %d", code, len(uses))
-			return nil
-		}
-		uses[code]++
+	uses := t.uses(r)
+	if r.Err() != nil {
+		return nil
 	}
 	t.nums = r.variables(t, uses, maxNums, func(p *pattern) int { return p.nums })
 	t.words = r.variables(t, uses, maxWords, func(p *pattern) int { return p.words })
@@ -240,6 +236,27 @@ func (r *decoder) texts() *patternTexts {
 		return nil
 	}
 	return t
+}
+
+// uses returns how many strings each pattern has.
+func (t *patternTexts) uses(r *decoder) []int {
+	uses := make([]int, len(t.patterns))
+	var all int64 // bits of all codes
+	for _, code := range t.codes {
+		all |= code
+	}
+	if all == 0 && len(uses) > 0 { // many columns have one pattern
+		uses[0] = len(t.codes)
+		return uses
+	}
+	for _, code := range t.codes {
+		if uint64(code) >= uint64(len(uses)) {
+			r.Fail("pattern %d of %d", code, len(uses))
+			break
+		}
+		uses[code]++
+	}
+	return uses
 }
 
 // variables reads the columns of one sort of variables. of tells how many a pattern has,
