@@ -81,6 +81,9 @@ func worthShowing(name string, values map[string]bool) bool {
 	return false
 }
 
+// maxFields is how many fields or values are answered unless a request says otherwise.
+const maxFields = 1000
+
 // fieldsRequest is a request for the fields of a sample of lines.
 type fieldsRequest struct {
 	src    *source
@@ -116,10 +119,12 @@ func (a *API) fieldsParams(r *http.Request) (*fieldsRequest, error) {
 	if q.params.Limit == 0 || q.params.Limit > src.limits.MaxEntries {
 		return nil, api.Invalid("invalid parameter 'line_limit': want 1 to %d", src.limits.MaxEntries)
 	}
-	if q.limit, err = intParam(r, "field_limit", 1000); err != nil {
+	if q.limit, err = intParam(r, "field_limit", maxFields); err != nil {
 		return nil, err
 	}
-	q.limit, err = intParam(r, "limit", q.limit)
+	if q.limit, err = intParam(r, "limit", q.limit); err == nil && q.limit == 0 {
+		q.limit = maxFields
+	}
 	return q, err
 }
 

@@ -111,11 +111,21 @@ func (a *API) flush(w http.ResponseWriter, r *http.Request) error {
 // rules answers Loki's rule endpoints the way a Loki does whose ruler has no storage.
 // Rules over logs are kept with all other rules of Pharos.
 func (a *API) rules(_ http.ResponseWriter, r *http.Request) error {
-	if r.Method == http.MethodGet {
-		return fmt.Errorf("no rule groups found: %w", store.ErrNotFound)
+	if _, err := a.Tenancy.Of(r); err != nil {
+		return err
 	}
-	return fmt.Errorf("rule groups cannot be changed here, no ruler storage is configured: %w", store.ErrNotFound)
+	if r.Method == http.MethodGet {
+		return notFound("no rule groups found")
+	}
+	return notFound("rule groups cannot be changed here, no ruler storage is configured")
 }
+
+// notFound is a [store.ErrNotFound] with a text of its own.
+type notFound string
+
+func (e notFound) Error() string { return string(e) }
+
+func (notFound) Is(target error) bool { return target == store.ErrNotFound }
 
 func writeText(w http.ResponseWriter, text string) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

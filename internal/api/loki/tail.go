@@ -202,7 +202,8 @@ func (a *API) sendTail(ctx context.Context, conn *websocket.Conn, t *tailRequest
 		case <-ping.C:
 			// The pong is not awaited: a ping is there to keep proxies from closing the connection,
 			// and a client that is gone fails the next write.
-			pingCtx, cancel := context.WithTimeout(ctx, tailPing)
+			// The end of the tail must not cut it, which would close the connection without a word.
+			pingCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tailPing)
 			_ = conn.Ping(pingCtx)
 			cancel()
 		}
@@ -287,6 +288,9 @@ func (s *tailSender) send(ctx context.Context, streams []logql.Stream, dropped i
 		})
 	}
 	for len(entries) > 0 || dropped > 0 {
+		if err := ctx.Err(); err != nil {
+			return err // a write that is over before it begins closes the connection
+		}
 		n := min(len(entries), maxTailFrame)
 		s.frame(entries[:n], dropped)
 		writeCtx, cancel := context.WithTimeout(ctx, tailWriteTime)
