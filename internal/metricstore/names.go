@@ -124,18 +124,20 @@ func (s *Store) Cardinality(ctx context.Context, name model.Tenant, topN int) (s
 	if err != nil {
 		return store.Cardinality{}, err
 	}
-	n := 0
+	n, chunks := 0, 0
 	for out := range x.series {
 		if n++; n%1024 == 0 && ctx.Err() != nil {
 			return store.Cardinality{}, ctx.Err()
 		}
-		first, last := out.times()
+		first, last, held := out.times()
 		if first <= last {
 			count.Add(out.labels)
+			chunks += held
 			lo, hi = min(lo, first), max(hi, last)
 		}
 	}
 	c := count.Cardinality(topN, nil)
+	c.Chunks = int64(chunks)
 	if c.Series > 0 {
 		c.MinTime, c.MaxTime = lo, hi
 	}
@@ -143,8 +145,8 @@ func (s *Store) Cardinality(ctx context.Context, name model.Tenant, topN int) (s
 }
 
 // times returns the first and last time of the data in the range, which must hold whole
-// days; first > last if there is none.
-func (s *selected) times() (first, last int64) {
+// days, and in how many chunks it is; first > last if there is none.
+func (s *selected) times() (first, last int64, chunks int) {
 	first, last = math.MaxInt64, math.MinInt64
 	r := s.x.r
 	see := func(minT, maxT int64) {
@@ -156,16 +158,23 @@ func (s *selected) times() (first, last int64) {
 		for _, c := range s.x.parts[pr.part].t.of(pr.ref) { // within a day
 			if s.x.parts[pr.part].has(&c, r) {
 				see(c.minT, c.maxT)
+				chunks++
 			}
 		}
 	}
 	if s.head == nil {
-		return first, last
+		return first, last, chunks
 	}
 	frozen, cur := s.views()
 	for _, b := range []*view{&frozen, &cur} {
 		for _, c := range b.sealed.chunks {
 			see(c.minT, c.maxT)
+			if r.Overlaps(c.minT, c.maxT) {
+				chunks++
+			}
+		}
+		if len(b.open)+len(b.late)+len(b.hists) > 0 {
+			chunks++ // to be
 		}
 		for _, x := range b.open {
 			see(x.Time, x.Time)
@@ -177,7 +186,7 @@ func (s *selected) times() (first, last int64) {
 			see(h.Time, h.Time)
 		}
 	}
-	return first, last
+	return first, last, chunks
 }
 
 // Exemplars implements [store.MetricReader].

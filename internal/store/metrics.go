@@ -179,6 +179,7 @@ type MetricIndex interface {
 // Cardinality is the counts behind /api/v1/status/tsdb.
 type Cardinality struct {
 	Series       int64 // active series
+	Chunks       int64 // that they are stored in; 0 where a store has none
 	LabelPairs   int64
 	MinTime      int64 // Unix milliseconds
 	MaxTime      int64

@@ -116,7 +116,7 @@ func (a *API) Register(mux *http.ServeMux, prefix string) {
 		"alerts":              a.empty("alerts"),
 		"alertmanagers":       a.empty("activeAlertmanagers", "droppedAlertmanagers"),
 		"notifications":       a.emptyList,
-		"targets/metadata":    a.emptyList,
+		"targets/metadata":    a.targetsMetadata,
 		"status/walreplay":    a.walReplay,
 	} {
 		handler := api.Compress(d.Handle(h))

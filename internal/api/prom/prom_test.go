@@ -1,6 +1,7 @@
 package prom
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"math"
@@ -211,5 +212,58 @@ func TestStatistics(t *testing.T) {
 	}
 	if s := answer.Data.Stats; s.Timings.ExecTotalTime <= 0 || s.Samples.TotalQueryableSamples != 10 || s.Samples.PeakSamples <= 0 {
 		t.Errorf("statistics %+v of two series of five samples", s)
+	}
+}
+
+func TestTargetsMetadata(t *testing.T) {
+	m := storetest.NewMetrics()
+	now := time.Unix(base, 0)
+	b := &store.MetricBatch{Metadata: []store.MetricMetadata{
+		{Metric: "up", Type: "gauge", Help: "Is it up."}, {Metric: "lag", Type: "histogram", Unit: "seconds"}, {Metric: "gone", Type: "gauge"},
+	}}
+	for _, s := range [][2]string{{"up", "a"}, {"up", "b"}, {"lag_bucket", "b"}} {
+		b.Series = append(b.Series, store.SeriesWrite{
+			Labels:  model.NewLabels(model.Label{Name: model.MetricName, Value: s[0]}, model.Label{Name: "job", Value: "j"}, model.Label{Name: "instance", Value: s[1]}),
+			Samples: []store.Sample{{Time: now.UnixMilli() - 1000, Value: 1}},
+		})
+	}
+	if err := m.Append(t.Context(), model.DefaultTenant, b); err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	New(Options{
+		Reader: m, Index: m, Engine: promql.New(promql.Options{}), MetricsQL: metricsql.New(), Door: query.New(query.Options{}),
+		Now: func() time.Time { return now },
+		Targets: func(context.Context, model.Tenant) ([]Target, error) {
+			return []Target{{Job: "j", Labels: map[string]string{"job": "j", "instance": "a"}}, {Job: "j", Labels: map[string]string{"job": "j", "instance": "b"}}}, nil
+		},
+	}).Register(mux, "")
+	const up, lag = `"type":"gauge","help":"Is it up.","unit":""}`, `"type":"histogram","help":"","unit":"seconds"}`
+	const a, bb = `{"target":{"instance":"a","job":"j"},`, `{"target":{"instance":"b","job":"j"},`
+	for _, tt := range []struct {
+		params url.Values
+		code   int
+		want   string
+	}{
+		{nil, 200, `{"status":"success","data":[` + a + `"metric":"up",` + up + `,` + bb + `"metric":"lag",` + lag + `,` + bb + `"metric":"up",` + up + `]}`},
+		{url.Values{"metric": {"up"}}, 200, `{"status":"success","data":[` + a + up + `,` + bb + up + `]}`},
+		{url.Values{"match_target": {`{instance="b"}`}, "limit": {"1"}}, 200, `{"status":"success","data":[` + bb + `"metric":"lag",` + lag + `]}`},
+		{url.Values{"metric": {"gone"}}, 404, `{"status":"error","errorType":"not_found","error":"specified metadata not found"}`},
+		{url.Values{"match_target": {`{instance="c"}`}}, 404, `{"status":"error","errorType":"not_found","error":"specified metadata not found"}`},
+		{url.Values{"limit": {"x"}}, 400, ""},
+		{url.Values{"match_target": {"{"}}, 400, ""},
+	} {
+		if code, got := get(mux, "/api/v1/targets/metadata", tt.params); code != tt.code || tt.want != "" && got != tt.want {
+			t.Errorf("%v: %d %s\nwant %d %s", tt.params, code, got, tt.code, tt.want)
+		}
+	}
+	for query, want := range map[string]int{"": 2, "state=active": 2, "state=any": 2, "state=dropped": 0, "scrapePool=j": 2, "scrapePool=k": 0} {
+		q, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, got := get(mux, "/api/v1/targets", q); strings.Count(got, `"scrapeUrl"`) != want {
+			t.Errorf("%s: %s, want %d targets", query, got, want)
+		}
 	}
 }

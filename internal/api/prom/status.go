@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -123,7 +124,7 @@ func (a *API) tsdb(w http.ResponseWriter, r *http.Request) error {
 		}
 		resp.data = map[string]any{
 			"headStats": map[string]any{
-				"numSeries": c.Series, "numLabelPairs": c.LabelPairs, "chunkCount": 0,
+				"numSeries": c.Series, "numLabelPairs": c.LabelPairs, "chunkCount": c.Chunks,
 				"minTime": c.MinTime, "maxTime": c.MaxTime,
 			},
 			"seriesCountByMetricName":     stats(c.ByMetric),
@@ -160,7 +161,11 @@ func (a *API) targets(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	state, pool := strings.ToLower(r.FormValue("state")), r.FormValue("scrapePool")
 	for _, t := range list {
+		if state != "" && state != "any" && state != "active" || pool != "" && pool != t.Job {
+			continue
+		}
 		active = append(active, target{
 			t.Discovered, t.Labels, t.Job, t.URL, t.URL, t.LastError,
 			t.LastScrape.UTC().Format(time.RFC3339Nano), t.Duration.Seconds(), t.Health, t.Interval, t.Timeout,

@@ -308,6 +308,9 @@ func testCardinality(t *testing.T, sub Subject[MetricStore]) {
 		if err != nil {
 			t.Fatalf("cardinality: %v", err)
 		}
+		if want.Chunks = got.Chunks; got.Chunks > 0 && got.Chunks < got.Series {
+			t.Errorf("%d chunks of %d series", got.Chunks, got.Series)
+		}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("cardinality (-want +got):\n%s", d)
 		}
