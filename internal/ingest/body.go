@@ -12,6 +12,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 )
 
 // DefaultMaxBytes bounds a request body after decompression.
@@ -55,7 +56,7 @@ func (p *BodyPool) Put(b *Body) {
 }
 
 // Read reads the body of r and undoes encoding, which is one of "", "identity",
-// "snappy" (a block), "gzip", "deflate" (raw) and "zstd". Neither the body nor what it
+// "snappy" (a block), "gzip", "deflate" (raw), "zstd" and "lz4" (a frame). Neither the body nor what it
 // decompresses to may exceed limit bytes: [http.StatusRequestEntityTooLarge]. Errors are
 // [*Error].
 func (b *Body) Read(r *http.Request, encoding string, limit int64) ([]byte, error) {
@@ -92,8 +93,10 @@ func (b *Body) Read(r *http.Request, encoding string, limit int64) ([]byte, erro
 		}
 		defer z.Close()
 		return b.inflate("zstd", z, limit)
+	case "lz4":
+		return b.inflate("lz4", lz4.NewReader(bytes.NewReader(b.raw)), limit)
 	}
-	return nil, Errorf(http.StatusUnsupportedMediaType, "Content-Encoding %q is not supported; use snappy, gzip, deflate or zstd", encoding)
+	return nil, Errorf(http.StatusUnsupportedMediaType, "Content-Encoding %q is not supported; use snappy, gzip, deflate, zstd or lz4", encoding)
 }
 
 // Snappy decompresses what Read returned, a snappy block, once more: Loki's protobuf is

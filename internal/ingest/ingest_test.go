@@ -14,6 +14,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -40,6 +41,12 @@ func pack(t *testing.T, encoding string, text []byte) []byte {
 			t.Fatal(err)
 		}
 		z.Close()
+	case "lz4":
+		z := lz4.NewWriter(&b)
+		if _, err := z.Write(text); err != nil {
+			t.Fatal(err)
+		}
+		z.Close()
 	case "deflate":
 		z, err := flate.NewWriter(&b, 1)
 		if err != nil {
@@ -58,7 +65,7 @@ func pack(t *testing.T, encoding string, text []byte) []byte {
 func TestBody(t *testing.T) {
 	const limit = 100_000
 	var pool BodyPool
-	for _, encoding := range []string{"", "identity", "snappy", "gzip", "deflate", "zstd", "GZIP"} {
+	for _, encoding := range []string{"", "identity", "snappy", "gzip", "deflate", "zstd", "lz4", "GZIP"} {
 		for _, size := range []int{0, 1, 1000, limit, limit + 1, 10 * limit} {
 			t.Run(fmt.Sprint(encoding, " ", size), func(t *testing.T) {
 				text := bytes.Repeat([]byte("x"), size)
@@ -90,7 +97,7 @@ func TestBodyChunked(t *testing.T) {
 }
 
 func TestBodyRefusesBroken(t *testing.T) {
-	for _, encoding := range []string{"snappy", "gzip", "deflate", "zstd"} {
+	for _, encoding := range []string{"snappy", "gzip", "deflate", "zstd", "lz4"} {
 		whole := pack(t, encoding, []byte(strings.Repeat("some text ", 100)))
 		for _, body := range [][]byte{whole[:len(whole)/2], []byte("no such thing")} {
 			_, err := new(Body).Read(httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body)), encoding, 1<<20)

@@ -15,7 +15,7 @@ import (
 // ping.
 func TestTailIsOver(t *testing.T) {
 	for _, d := range []time.Duration{300 * time.Millisecond, time.Second} {
-		s := newTest(t, Options{Limits: func(tn model.Tenant) Limits { return Limits{MaxTailTime: d} }})
+		s := newTest(t, Options{Limits: func(model.Tenant) Limits { return Limits{MaxTailTime: d} }})
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		conn := s.dial(ctx, params("query", `{app="x"}`), http.Header{})
