@@ -66,12 +66,12 @@ func (s *Store) write(ctx context.Context, tenant model.Tenant, gs []group, lim 
 		return nil
 	}
 	epoch := s.epoch.Load()
-	text := encodeRecord(gs, func(st *stream) bool { return st.defined.Load() != epoch })
-	if s.epochBytes.Add(int64(len(text))) > epochSize {
+	record := encodeRecord(gs, func(st *stream) bool { return st.defined.Load() != epoch })
+	if s.epochBytes.Add(int64(len(record))) > epochSize {
 		s.epochBytes.Store(0)
 		s.epoch.Add(1)
 	}
-	pos, err := s.writeWAL(tenant, text)
+	pos, err := s.writeWAL(tenant, record)
 	if err != nil {
 		return fmt.Errorf("append logs: %w", err)
 	}
@@ -89,7 +89,7 @@ func (s *Store) write(ctx context.Context, tenant model.Tenant, gs []group, lim 
 		}
 	}
 	s.reg.mu.Lock()
-	s.reg.apply(tenant, gs, len(text), s.opts.Now())
+	s.reg.apply(tenant, gs, text(record), len(record), s.opts.Now())
 	full := s.reg.active.bytes >= s.opts.HeadSize
 	s.reg.mu.Unlock()
 	if full {

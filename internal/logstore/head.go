@@ -54,7 +54,12 @@ type head struct {
 	covered wal.Pos // set when frozen: every record up to it is in this head or in parts
 }
 
-type tenantHead struct{ streams []*headStream }
+type tenantHead struct {
+	streams []*headStream
+	texts   []string // of the records that the lines of all rows lie in, see headsearch.go
+	unknown bool     // of some record the text is not known
+	rows    int
+}
 
 // headStream is the entries of one stream in a head, in order of arrival. rows only
 // grows: a prefix of it, taken under the lock, may be read without.
@@ -125,9 +130,9 @@ func (g *registry) resolve(tenant model.Tenant, labels model.Labels, id uint64, 
 	return s
 }
 
-// apply adds rows to the active head. size is the bytes of the text behind all rows. The
-// caller holds mu.
-func (g *registry) apply(tenant model.Tenant, gs []group, size int, now time.Time) {
+// apply adds rows to the active head. record is the text that their lines lie in, "" if that
+// is not known, and size the bytes of it. The caller holds mu.
+func (g *registry) apply(tenant model.Tenant, gs []group, record string, size int, now time.Time) {
 	h := g.active
 	th := h.tenants[tenant]
 	if th == nil {
@@ -138,7 +143,9 @@ func (g *registry) apply(tenant model.Tenant, gs []group, size int, now time.Tim
 		h.since = now
 	}
 	h.bytes += size
+	th.texts, th.unknown = append(th.texts, record), th.unknown || record == ""
 	for i := range gs {
+		th.rows += len(gs[i].rows)
 		hs := gs[i].stream.rows
 		if hs == nil {
 			hs = &headStream{stream: gs[i].stream, sorted: true, min: maxTime, max: minTime}
@@ -232,33 +239,37 @@ type run struct {
 
 // snapshot returns the entries in memory of the streams of tenant that match ms and
 // overlap r, oldest head first.
-func (g *registry) snapshot(tenant model.Tenant, ms []*model.Matcher, r model.TimeRange) [][]run {
+func (g *registry) snapshot(tenant model.Tenant, ms []*model.Matcher, r model.TimeRange) []headRuns {
 	g.mu.Lock()
 	var lists [][]*headStream
+	var heads []*tenantHead
 	for _, h := range append(slices.Clone(g.frozen), g.active) {
 		if th := h.tenants[tenant]; th != nil {
-			lists = append(lists, th.streams)
+			lists, heads = append(lists, th.streams), append(heads, th)
 		}
 	}
 	g.mu.Unlock()
-	var out [][]run
-	for _, list := range lists {
+	var out []headRuns
+	for i, list := range lists {
 		var match []*headStream // labels do not change: no lock needed
 		for _, hs := range list {
 			if model.MatchesLabels(hs.stream.labels, ms) {
 				match = append(match, hs)
 			}
 		}
-		var runs []run
+		h := headRuns{}
 		g.mu.Lock()
 		for _, hs := range match {
 			if r.Overlaps(hs.min, hs.max) {
-				runs = append(runs, run{stream: hs.stream, rows: hs.rows, sorted: hs.sorted, min: hs.min, max: hs.max})
+				h.runs = append(h.runs, run{stream: hs.stream, rows: hs.rows, sorted: hs.sorted, min: hs.min, max: hs.max})
 			}
 		}
+		if h.rows = heads[i].rows; !heads[i].unknown {
+			h.texts = heads[i].texts
+		}
 		g.mu.Unlock()
-		if len(runs) > 0 {
-			out = append(out, runs)
+		if len(h.runs) > 0 {
+			out = append(out, h)
 		}
 	}
 	return out

@@ -33,7 +33,7 @@ type foundStream struct {
 
 // snapshot is everything a query reads, at one moment.
 type snapshot struct {
-	heads [][]run
+	heads []headRuns
 	view  *part.View[*partIndex]
 }
 
@@ -139,9 +139,9 @@ func newPlan(snap snapshot, ms []*model.Matcher, r model.TimeRange, prune func(*
 		seq += len(x.blocks)
 		acct.Skipped(int64(len(x.blocks) - (len(p.blocks) - reads)))
 	}
-	for _, runs := range snap.heads {
-		for i := range runs {
-			h := &runs[i]
+	for k := range snap.heads {
+		for i := range snap.heads[k].runs {
+			h := &snap.heads[k].runs[i]
 			fs := f.find(h.stream.labels, h.stream.hash)
 			fs.sources = append(fs.sources, source{head: h, min: h.min, max: h.max, seq: int32(seq)})
 			p.newest, p.oldest = max(p.newest, h.max), min(p.oldest, h.min)

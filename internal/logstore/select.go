@@ -64,6 +64,9 @@ func (s *Store) selectRows(ctx context.Context, tenant model.Tenant, sel store.L
 	}
 	snap := s.look(tenant, sel.Matchers, sel.Range, sel.Account)
 	defer snap.view.Close()
+	if snap.heads, err = q.searchHeads(snap.heads); err != nil {
+		return err
+	}
 	p := newPlan(snap, sel.Matchers, sel.Range, func(x *partIndex) *pruner { return newPruner(&q.wants, x) }, sel.Account)
 	q.out = newEmitter(q, yield)
 	most := maxSlice
@@ -114,6 +117,22 @@ func (q *query) slice(sp *slicePlan) error {
 	}
 	q.out.end(sp.next)
 	return nil
+}
+
+// searchHeads returns the heads that can hold rows that the query wants.
+func (q *query) searchHeads(heads []headRuns) ([]headRuns, error) {
+	var out []headRuns
+	for i := range heads {
+		lacks, bytes, rows := heads[i].lacks(q.wants.lines)
+		if !lacks {
+			out = append(out, heads[i])
+			continue
+		}
+		if err := q.sel.Account.Scanned(bytes, rows); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // headRows returns the rows of a run of the head that the query wants, in order of time,

@@ -161,7 +161,7 @@ func (s *Store) Replay(rec wal.Record) error {
 			size += len(r.line) + len(r.meta)
 		}
 	}
-	s.reg.apply(rec.Tenant, gs, size, now)
+	s.reg.apply(rec.Tenant, gs, "", size, now)
 	return nil
 }
 

@@ -266,10 +266,10 @@ func (s *Store) FieldNames(ctx context.Context, tenant model.Tenant, sel store.L
 			of(x.names[f]).merge(x.sketches[f])
 		}
 	}
-	for _, runs := range snap.heads {
-		for i := range runs {
-			sr := rm.of(runs[i].stream.labels)
-			for _, row := range runs[i].in(sr.visible(r)) {
+	for _, h := range snap.heads {
+		for i := range h.runs {
+			sr := rm.of(h.runs[i].stream.labels)
+			for _, row := range h.runs[i].in(sr.visible(r)) {
 				for meta := row.meta; meta != ""; {
 					var name, value string
 					name, value, meta = nextMeta(meta)
