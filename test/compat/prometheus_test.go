@@ -169,12 +169,55 @@ remote_write:
 			}
 		}
 	}
+	comparePromtool(t, s.URL, "http://"+web, at)
 	var meta struct {
 		Data map[string][]struct{ Type, Help string }
 	}
 	s.Get(t, "/api/v1/metadata?metric=node_cpu_seconds_total", &meta)
 	if m := meta.Data["node_cpu_seconds_total"]; len(m) != 1 || m[0].Type != "counter" || m[0].Help == "" {
 		t.Errorf("metadata of node_cpu_seconds_total: %+v", meta.Data)
+	}
+}
+
+// comparePromtool asks both servers with promtool, whose answers must be the same, and lets
+// it check our own metrics.
+func comparePromtool(t *testing.T, pharos, prometheus string, at time.Time) {
+	t.Helper()
+	promtool := debian(t, "prometheus", "usr/bin/promtool")
+	seconds := func(d time.Duration) string { return strconv.FormatInt(at.Add(d).Unix(), 10) }
+	run := func(server string, args ...string) string {
+		i := slices.Index(args, "SERVER")
+		args = slices.Replace(slices.Clone(args), i, i+1, server)
+		out, err := exec.CommandContext(t.Context(), promtool, args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("promtool %q: %v\n%s", args, err, out)
+		}
+		text := strings.ReplaceAll(strings.ReplaceAll(string(out), `cluster="test", `, ""), "\ncluster\n", "\n")
+		lines := strings.Split(strings.TrimSpace(text), "\n")
+		slices.Sort(lines)
+		return strings.Join(lines, "\n")
+	}
+	for _, args := range [][]string{
+		{"query", "instant", "--time=" + seconds(0), "SERVER", `sum by (job, mode) (node_cpu_seconds_total) or up`},
+		{"query", "range", "--start=" + seconds(-8*time.Second), "--end=" + seconds(0), "--step=2s", "SERVER", `up{job="node"}`},
+		{"query", "series", "--match=up", "--match=node_load1", "SERVER"},
+		{"query", "labels", "SERVER", "mode"},
+		{"query", "labels", "SERVER", "job"},
+	} {
+		got, want := run(pharos, args...), run(prometheus, args...)
+		if got != want || want == "" {
+			t.Errorf("promtool %q: got\n%s\nPrometheus answers\n%s", args, got, want)
+		}
+	}
+	resp, err := http.Get(pharos + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	check := exec.CommandContext(t.Context(), promtool, "check", "metrics")
+	check.Stdin = resp.Body
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("promtool check metrics: %v\n%s", err, out)
 	}
 }
 
