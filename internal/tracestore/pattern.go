@@ -210,30 +210,28 @@ func parsePattern(text string) (p pattern, ok bool) {
 	}
 }
 
-// variables yields the variables of a text, in order.
-type variables interface {
-	num() int64
-	word() int64
-}
-
-// appendText appends the text of a pattern with variables.
-func appendText[V variables](dst []byte, p *pattern, v V) []byte {
+// appendText appends the text of a pattern with the variables, of which there are enough.
+func appendText(dst []byte, p *pattern, nums, words []int64) []byte {
 	for i, kind := range p.kinds {
 		dst = append(dst, p.lits[i]...)
 		switch {
 		case kind == varNumber:
-			dst = strconv.AppendInt(dst, v.num(), 10)
+			dst = strconv.AppendInt(dst, nums[0], 10)
+			nums = nums[1:]
 		case kind == varUUID:
-			a, b := uint64(v.word()), uint64(v.word())
+			a, b := uint64(words[0]), uint64(words[1])
+			words = words[2:]
 			dst = append(appendHex(dst, a>>32, 8), '-')
 			dst = append(appendHex(dst, a>>16, 4), '-')
 			dst = append(appendHex(dst, a, 4), '-')
 			dst = append(appendHex(dst, b>>48, 4), '-')
 			dst = appendHex(dst, b, 12)
 		case kind > varHex:
-			dst = appendHex(dst, uint64(v.word()), int(kind-varHex))
+			dst = appendHex(dst, uint64(words[0]), int(kind-varHex))
+			words = words[1:]
 		default:
-			dst = appendPadded(dst, v.num(), int(kind-varPadded))
+			dst = appendPadded(dst, nums[0], int(kind-varPadded))
+			nums = nums[1:]
 		}
 	}
 	return append(dst, p.lits[len(p.kinds)]...)

@@ -16,21 +16,6 @@ import (
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
-// given yields variables that were split.
-type given struct{ nums, words []int64 }
-
-func (g *given) num() int64 {
-	v := g.nums[0]
-	g.nums = g.nums[1:]
-	return v
-}
-
-func (g *given) word() int64 {
-	v := g.words[0]
-	g.words = g.words[1:]
-	return v
-}
-
 func TestSplit(t *testing.T) {
 	for _, tt := range []struct {
 		text, pattern string
@@ -73,7 +58,7 @@ func checkSplit(t *testing.T, s string) {
 	if !ok || p.nums != len(x.nums) || p.words != len(x.words) {
 		t.Fatalf("%q: pattern %q cannot be parsed, or has other variables", s, x.pattern)
 	}
-	if got := string(appendText(nil, &p, &given{x.nums, x.words})); got != s {
+	if got := string(appendText(nil, &p, x.nums, x.words)); got != s {
 		t.Errorf("%q comes back as %q", s, got)
 	}
 	for from := 0; from < len(s); from += 3 {
@@ -89,7 +74,7 @@ func FuzzSplit(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		checkSplit(t, s)
 		if p, ok := parsePattern(s); ok { // garbage: anything but a panic
-			appendText(nil, &p, &given{make([]int64, p.nums), slices.Repeat([]int64{-1}, p.words)})
+			appendText(nil, &p, make([]int64, p.nums), slices.Repeat([]int64{-1}, p.words))
 		}
 	})
 }

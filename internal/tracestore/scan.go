@@ -335,14 +335,13 @@ func (q *scan) candidates(hi model.TraceID) ([]candidate, error) {
 				continue
 			}
 			ok, err := prepare(sg.g, sg)
+			if ok && err == nil {
+				out, err = q.collect(sg, hi, found, out)
+			}
 			if err := q.settle(src, i, sg, err); err != nil {
 				return nil, err
 			}
-			switch {
-			case sg.bad:
-			case ok:
-				out = q.collect(sg, hi, found, out)
-			default: // its memory is of use to others
+			if !ok && !sg.bad { // its memory is of use to others
 				q.empty(sg)
 			}
 		}
@@ -361,20 +360,28 @@ func (q *scan) candidates(hi model.TraceID) ([]candidate, error) {
 }
 
 // collect appends to out the traces of a group in the window up to hi that found finds.
-func (q *scan) collect(sg *scanGroup, hi model.TraceID, found func(sg *scanGroup, from, to int) bool, out []candidate) []candidate {
+func (q *scan) collect(sg *scanGroup, hi model.TraceID, found func(sg *scanGroup, from, to int) bool, out []candidate) ([]candidate, error) {
 	t := 0
 	if q.begun {
 		t = sort.Search(len(sg.g.traces), func(t int) bool { return sg.g.traces[t].Compare(q.floor) > 0 })
 	}
+	judged := len(q.where.any) > 0
 	for ; t < len(sg.g.traces) && sg.g.traces[t].Compare(hi) <= 0; t++ {
 		from, to := sg.g.run(t)
-		c := candidate{id: sg.g.traces[t], start: intAt(sg.g.ints[iStart], from)}
-		if q.wanted(c.id) && !q.tooOld(c.start) && found(sg, from, to) {
+		id := sg.g.traces[t]
+		if !q.wanted(id) || judged && !found(sg, from, to) {
+			continue
+		}
+		if err := sg.g.needTimes(from, to); err != nil {
+			return out, err
+		}
+		c := candidate{id: id, start: intAt(sg.g.ints[iStart], from)}
+		if !q.tooOld(c.start) && (judged || found(sg, from, to)) {
 			c.inRange = q.inRange(sg, from, to)
 			out = append(out, c)
 		}
 	}
-	return out
+	return out, nil
 }
 
 // matches reports whether a span of a group that was judged satisfies Where.
@@ -382,7 +389,8 @@ func (q *scan) matches(sg *scanGroup, from, to int) bool {
 	return slices.Contains(sg.match[from:to], true)
 }
 
-// inRange reports whether a span of a group that was located overlaps the range.
+// inRange reports whether one of the spans from..to of a group, whose times are known,
+// overlaps the range.
 func (q *scan) inRange(sg *scanGroup, from, to int) bool {
 	for i := from; i < to; i++ {
 		start := intAt(sg.g.ints[iStart], i)
@@ -416,10 +424,18 @@ func (q *scan) judge(g *group, sg *scanGroup) (bool, error) {
 	return q.locate(g, sg)
 }
 
-// locate reads when the spans of a group are.
+// locate reads where the traces of a group are.
 func (q *scan) locate(g *group, sg *scanGroup) (bool, error) {
 	sg.located = true
-	return true, g.need(secIDs, secInts+iStart, secInts+iDur)
+	return true, g.need(secIDs)
+}
+
+// needTimes reads when the spans from..to are, which are whole traces.
+func (g *group) needTimes(from, to int) error {
+	if err := g.needStarts(from, to); err != nil {
+		return err
+	}
+	return g.needInts(iDur, from, to)
 }
 
 // get returns group i of src, which need not be open.
@@ -649,7 +665,7 @@ func (q *scan) cut() {
 	}
 }
 
-// findIn returns group i of src, located, and the index of trace id in it, or -1.
+// findIn returns group i of src and the index of trace id in it, whose times are known, or -1.
 func (q *scan) findIn(src *scanSource, i int, id model.TraceID, hash uint64) (*scanGroup, int, error) {
 	sg := src.get(i)
 	if src.part != nil && !sg.located {
@@ -683,8 +699,11 @@ func (q *scan) findIn(src *scanSource, i int, id model.TraceID, hash uint64) (*s
 		n, _ := slices.BinarySearchFunc(ids[sg.at:end], id, model.TraceID.Compare)
 		sg.at += n
 	}
-	if sg.at < len(ids) && ids[sg.at] == id {
-		return sg, sg.at, nil
+	if sg.at == len(ids) || ids[sg.at] != id {
+		return sg, -1, nil
 	}
-	return sg, -1, nil
+	if err := q.settle(src, i, sg, sg.g.needTimes(sg.g.run(sg.at))); err != nil || sg.bad {
+		return sg, -1, err
+	}
+	return sg, sg.at, nil
 }

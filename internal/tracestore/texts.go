@@ -328,26 +328,18 @@ func (c *varColumn) at(i int) int64 {
 	return c.vals[i]
 }
 
-// textVars yields the variables of string i.
-type textVars struct {
-	t           *patternTexts
-	i           int
-	nums, words int
-}
-
-func (v *textVars) num() int64 {
-	v.nums++
-	return v.t.nums[v.nums-1].at(v.i)
-}
-
-func (v *textVars) word() int64 {
-	v.words++
-	return v.t.words[v.words-1].at(v.i)
-}
-
 // append appends string i. All variables must be decoded.
 func (t *patternTexts) append(dst []byte, i int) []byte {
-	return appendText(dst, &t.patterns[t.codes[i]], &textVars{t: t, i: i})
+	p := &t.patterns[t.codes[i]]
+	var nums [maxNums]int64
+	var words [maxWords]int64
+	for k := range p.nums {
+		nums[k] = t.nums[k].at(i)
+	}
+	for k := range p.words {
+		words[k] = t.words[k].at(i)
+	}
+	return appendText(dst, p, nums[:], words[:])
 }
 
 // fill makes strings from..to of dst, which has room for all.
