@@ -86,7 +86,8 @@ func (p *partial) bounds(b int) (z zone, ok bool) {
 type partialText struct {
 	plain *plainTexts   // nil if they are made
 	texts *patternTexts // nil if there are no patterns
-	made  []bool        // of each string of dict, if there are texts
+	made  []bool        // of each string of dict, if there are texts; nil if none is
+	size  int           // of dict
 	codes *partial      // nil if there are no codes
 	known []bool        // of each block of codes
 }
@@ -106,15 +107,13 @@ func (r *decoder) partialStrs(n int) (c strCol, o *partialText) {
 		}
 	default:
 		if o.texts = r.texts(); o.texts != nil {
-			size = len(o.texts.codes)
-			c.dict = r.mem.dicts.take(size)[:size]
-			o.made = r.mem.bools.take(size)[:size]
-			clear(o.made)
+			size = len(o.texts.codes) // dict comes when there is need of it
 		}
 	}
 	if r.Err() == nil && (size == 0 || mode&strsCodes == 0 && size != n) {
 		r.Fail("%d strings for %d rows", size, n)
 	}
+	o.size = size
 	if mode&strsCodes != 0 {
 		if o.codes = r.partial(n); o.codes != nil {
 			c.codes = r.mem.codes.take(n)[:n]
@@ -149,6 +148,11 @@ func (o *partialText) need(c *strCol, from, to int) error {
 	if err := o.texts.decodeAll(); err != nil {
 		return err
 	}
+	if mem := o.texts.mem; o.made == nil {
+		c.dict = mem.dicts.take(o.size)[:o.size]
+		o.made = mem.bools.take(o.size)[:o.size]
+		clear(o.made)
+	}
 	for i := from; i < to; i++ {
 		at := c.code(i)
 		if o.made[at] {
@@ -177,9 +181,9 @@ func (o *partialText) needCodes(c *strCol, from, to int) error {
 		lo, hi := b*block, min(len(c.codes), (b+1)*block)
 		p.need(lo, hi)
 		for i, v := range p.vals[lo:hi] {
-			if uint64(v) >= uint64(len(c.dict)) {
+			if uint64(v) >= uint64(o.size) {
 				r := codec.NewReader(nil)
-				r.Fail("code %d of %d", v, len(c.dict))
+				r.Fail("code %d of %d", v, o.size)
 				return r.Err()
 			}
 			c.codes[lo+i] = uint32(v)
