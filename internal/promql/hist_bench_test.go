@@ -36,7 +36,7 @@ func BenchmarkHistograms(b *testing.B) {
 		b.Fatal(err)
 	}
 	for _, text := range []string{
-		`rate(h[5m])`, `sum by (job) (rate(h[5m]))`, `histogram_quantile(0.9, sum(rate(h[5m])))`, `histogram_avg(h)`, `h + h`, `h * 2`, `sum(h)`, `avg(h)`,
+		`rate(h[5m])`, `sum by (job) (rate(h[5m]))`, `histogram_quantile(0.9, sum(rate(h[5m])))`, `histogram_avg(h)`, `histogram_avg(sum(rate(h[5m])))`, `h + h`, `h * 2`, `sum(h)`, `avg(h)`,
 	} {
 		for _, reference := range []bool{false, true} {
 			b.Run(fmt.Sprintf("%s/prometheus=%v", text, reference), func(b *testing.B) {

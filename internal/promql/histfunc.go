@@ -61,7 +61,20 @@ func middle(b *histogram.Bucket[float64], custom bool) float64 {
 // histogramParts evaluates a function that takes a number out of histograms; floats have
 // none.
 func (ev *evaluator) histogramParts(e *parser.Call, part func(h *histogram.FloatHistogram) float64) (operand, error) {
-	in, err := ev.eval(e.Args[0])
+	arg := e.Args[0]
+	for {
+		p, ok := arg.(*parser.ParenExpr)
+		if !ok {
+			break
+		}
+		arg = p.Expr
+	}
+	if vs, ok := arg.(*parser.VectorSelector); ok { // that the buckets may be skipped is no matter here
+		whole := *vs
+		whole.SkipHistogramBuckets = false
+		arg = &whole
+	}
+	in, err := ev.eval(arg)
 	if err != nil {
 		return in, err
 	}

@@ -448,8 +448,8 @@ func (ev *evaluator) rollOne(spec *rollupSpec, src *source, i int, buf *rollupBu
 	}
 	s := &src.series[i]
 	if len(buf.hs) > 0 {
-		if spec.vs != nil && spec.vs.SkipHistogramBuckets {
-			return nil, errFallback // of counts and sums alone, Prometheus finds resets on the way
+		if spec.bare() && !spec.counter && spec.name != "delta" {
+			return nil, errFallback // resets among the samples that Prometheus happens to read
 		}
 		return ev.rollHistograms(spec, s, buf, vals)
 	}
@@ -515,7 +515,11 @@ func (ev *evaluator) rollHistograms(spec *rollupSpec, s *rollupSeries, buf *roll
 	}
 	copies := spec.counter || spec.name == "delta" // the result shares nothing with the samples
 	used := 0
-	for _, h := range buf.hs {
+	list := buf.hs
+	if spec.bare() {
+		buf.points, list = appendBare(buf.points, list), nil
+	}
+	for _, h := range list {
 		fh := h.Float
 		switch {
 		case h.Int == nil:
@@ -568,6 +572,48 @@ func (ev *evaluator) rollHistograms(spec *rollupSpec, s *rollupSeries, buf *roll
 		return nil, nil
 	}
 	return hists, ev.acct.Hold(int64(len(hists)) * histogramBytes)
+}
+
+// bare reports whether only the counts and sums of histograms are wanted.
+func (spec *rollupSpec) bare() bool { return spec.vs != nil && spec.vs.SkipHistogramBuckets }
+
+// appendBare appends histograms without their buckets, which say whether a counter was
+// reset before that, if the histogram itself does not.
+func appendBare(dst []promql.HPoint, hs []store.HistogramSample) []promql.HPoint {
+	var before, cur *histogram.FloatHistogram // with buckets; nil if nobody asked
+	wide := func(h *store.HistogramSample) *histogram.FloatHistogram {
+		if h.Int != nil {
+			return h.Int.ToFloat(nil)
+		}
+		return h.Float
+	}
+	last := -1
+	for i := range hs {
+		h := &hs[i]
+		out := &histogram.FloatHistogram{}
+		if h.Int != nil {
+			out.CounterResetHint, out.Schema, out.Count, out.Sum = h.Int.CounterResetHint, h.Int.Schema, float64(h.Int.Count), h.Int.Sum
+		} else {
+			out.CounterResetHint, out.Schema, out.Count, out.Sum = h.Float.CounterResetHint, h.Float.Schema, h.Float.Count, h.Float.Sum
+		}
+		if isAbsent(out.Sum) {
+			continue
+		}
+		cur = nil
+		if out.CounterResetHint == histogram.UnknownCounterReset && last >= 0 {
+			if before == nil {
+				before = wide(&hs[last])
+			}
+			cur = wide(h)
+			out.CounterResetHint = histogram.NotCounterReset
+			if cur.DetectReset(before) {
+				out.CounterResetHint = histogram.CounterReset
+			}
+		}
+		before, last = cur, i
+		dst = append(dst, promql.HPoint{T: h.Time, H: out})
+	}
+	return dst
 }
 
 // histogramBytes is what a native histogram is taken to hold.

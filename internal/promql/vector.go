@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"runtime"
 	"slices"
@@ -196,10 +197,12 @@ func (ev *evaluator) eval(expr parser.Expr) (operand, error) {
 	if err := ev.ctx.Err(); err != nil {
 		return operand{}, err
 	}
+	said := maps.Clone(ev.annos)
 	out, err := ev.native(expr)
 	if !errors.Is(err, errFallback) {
 		return out, err
 	}
+	ev.annos = said // or what is said again would count twice
 	// Its arguments are evaluated again: what has been found out late may have changed them.
 	var args []operand
 	for _, arg := range arguments(expr) {
