@@ -16,7 +16,7 @@
 // (filter.go). The index holds the stream labels and, for each block and stream, the
 // number of rows and their first and last time: a segment; and the templates that lines
 // were printed from (skeleton.go), which answer many questions about lines without them
-// (shapes.go, fields.go, needle.go, widths.go). Blocks do not change: a merge
+// (shapes.go, fields.go, needle.go, widths.go, probe.go). Blocks do not change: a merge
 // copies big ones as they are and joins small ones. So the segments of a stream may
 // overlap, and readers merge them and drop duplicates (merge_rows.go).
 //

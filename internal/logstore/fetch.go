@@ -209,6 +209,14 @@ func (f *fetcher) decodeColumns(b *fetched) error {
 		f.acct.Skipped(1)
 		return nil
 	}
+	may, probed, err := f.probe(b, buf)
+	if err != nil {
+		return err
+	}
+	if !may {
+		b.lacks = true
+		return f.acct.Scanned(probed, int64(b.info.rows))
+	}
 	if err := f.decodeTimes(b, buf); err != nil {
 		return err
 	}

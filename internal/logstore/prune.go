@@ -36,7 +36,10 @@ const (
 
 // needleClass is the needles of templates that have the same ones in the same columns. If
 // they do not lie in a block, no line of such a template is wanted.
-type needleClass struct{ needles []*needle }
+type needleClass struct {
+	needles []*needle
+	probes  []probe // of one of them, see probe.go
+}
 
 // newPruner returns a pruner of x, or nil if nothing can be said about its blocks.
 func newPruner(w *wants, x *partIndex) *pruner {
@@ -69,6 +72,9 @@ func (p *pruner) mark(tp *template, v *judgement) uint8 {
 			continue
 		}
 		c.needles = append(c.needles, n)
+		if c.probes == nil {
+			c.probes = n.probes(tp)
+		}
 		key = binary.AppendUvarint(key, uint64(len(n.spots)))
 		for i := range n.spots {
 			s := &n.spots[i]
