@@ -130,6 +130,9 @@ func (d *pushdown) shapes(s *source, o compileOptions) error {
 		return nil
 	}
 	p := &shapeParser{stage: s.pipe.parser, want: o.want}
+	if s.pipe.valid {
+		s.sel.Tests = append(s.sel.Tests, validShape())
+	}
 	if d.x.engine.Index != nil {
 		var names []string
 		for i := range s.pipe.tests {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
@@ -42,6 +43,7 @@ type pipeline struct {
 
 	parser stage         // a stage whose work can be done on shapes of lines, nil if there is none
 	tests  []valueFilter // filters behind it that decide about an entry by themselves
+	valid  bool          // entries with its error are dropped
 }
 
 // compileOptions say what a pipeline may leave out.
@@ -101,6 +103,7 @@ func compile(nodes []stageNode, o compileOptions) (*pipeline, error) {
 		}
 		if takesShapes(s) && !rewritten && !parsed {
 			p.parser = s
+			p.valid = dropErrors(nodes[i+1:])
 			if simple {
 				p.tests = early[i]
 			}
@@ -159,6 +162,21 @@ func dropsErrors(n stageNode) bool {
 	return ok && !d.keep && !slices.ContainsFunc(d.items, func(it dropKeepItem) bool {
 		return it.m != nil || it.name != errorLabel && it.name != detailsLabel
 	})
+}
+
+// dropErrors reports whether nodes drop every entry that has an error.
+func dropErrors(nodes []stageNode) bool {
+	for _, n := range nodes {
+		switch n := n.(type) {
+		case *labelFilterNode:
+			if m, ok := n.cond.(*labelMatcher); ok && m.name == errorLabel && m.typ == model.MatchEqual && m.value == "" {
+				return true
+			}
+		case *dropKeepNode:
+			return false
+		}
+	}
+	return false
 }
 
 // dropLastFormat removes line_format stages whose line nobody reads.

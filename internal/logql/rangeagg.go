@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unsafe"
 
 	"github.com/dustin/go-humanize"
 
@@ -44,11 +43,8 @@ type rangeAgg struct {
 	byStream   map[string][]outcome // of streams by the labels that matter
 	streamKey  string               // of outcomes
 	remembered int                  // outcomes in byStream, and those taken out of it since it was empty
-	number     float64              // of the current entry
+	number     float64              // of the current entry, if
 	numbered   bool                 // its unwrapped field has a number
-	added      *accum               // by the latest add
-	sampled    float64              // what it added
-	own        bool                 // that is the number of the entry
 
 	// The piece that the latest sample was in.
 	piece       int
@@ -188,13 +184,18 @@ func (a *rangeAgg) scan(x *exec) error {
 		a.src.sel.Number = &model.FieldNumber{Name: u.name, Text: u.conv.number, Int: u.conv == convNumber}
 	}
 	a.byStream, a.streamKey = map[string][]outcome{}, "-"
+	if a.tallies() {
+		a.src.sel.Pieces = a.w.piece
+	}
 	plain := len(a.src.pipe.stages) == 0 && len(a.src.pipe.lines) == 0 && a.expr.unwrap == nil
 	for b, err := range x.engine.Reader.Select(x.ctx, x.tenant, a.src.sel) {
 		if err != nil {
 			return err
 		}
 		a.from, a.until = 1, 0 // batches start at any time
-		if cols, ok := a.labelColumns(b); plain && ok {
+		if len(b.Tallies) > 0 {
+			err = a.addTallies(b)
+		} else if cols, ok := a.labelColumns(b); plain && ok {
 			err = a.addRuns(b, cols)
 		} else {
 			err = a.addRows(b)
@@ -353,102 +354,24 @@ func (a *rangeAgg) addRows(b *store.LogRows) error {
 				p.row.addMeta(b.Meta[c].Name, v)
 			}
 		}
-		a.added, a.own = nil, false
 		if a.numbered = b.Numbers != nil && found != nil && found.ID >= 0; a.numbered {
 			a.number = b.Numbers[i]
 		}
-		if p.run() {
-			if err := a.add(&p.row, b.StreamID); err != nil {
-				return err
-			}
+		got, err := a.finish(b.StreamID)
+		if err != nil {
+			return err
 		}
 		if o != nil {
-			bytes := a.expr.unwrap == nil && a.expr.fn.value == valueBytes
-			*o = outcome{known: true, series: a.added, value: a.sampled, number: a.own, size: bytes && a.src.sel.Sizes}
-			o.known = !bytes || o.size || a.added == nil
+			*o = got
+		}
+		if got.series == nil {
+			continue
+		}
+		if err := a.sample(got.series, t, got.value); err != nil {
+			return err
 		}
 	}
 	return nil
-}
-
-// outcome is what becomes of every entry with the same fields, in streams that do not
-// differ in labels that matter, and without metadata.
-type outcome struct {
-	known  bool
-	series *accum  // nil if the entries are dropped
-	value  float64 // of the sample, unless it is
-	number bool    // the number of the entry, or
-	size   bool    // the size of its line
-}
-
-func (a *rangeAgg) outcome(id int) *outcome {
-	if id >= len(a.outcomes) {
-		a.outcomes = append(a.outcomes, make([]outcome, id+1-len(a.outcomes))...)
-	}
-	return &a.outcomes[id]
-}
-
-// maxOutcomes bounds the outcomes that are remembered for further streams.
-const maxOutcomes = 1 << 18
-
-// recall sets the outcomes that hold for the stream of b.
-func (a *rangeAgg) recall(b *store.LogRows) {
-	key := a.key[:0]
-	if a.pureOf == nil {
-		key = binary.LittleEndian.AppendUint64(key, b.StreamID)
-	} else {
-		for _, l := range b.Stream {
-			if slices.Contains(a.pureOf, l.Name) {
-				key = appendKey(key, []model.Label{l})
-			}
-		}
-	}
-	a.key = key
-	if string(key) == a.streamKey {
-		return
-	}
-	if a.streamKey != "-" {
-		if a.remembered += len(a.outcomes); a.remembered > maxOutcomes {
-			clear(a.byStream)
-			a.remembered = len(a.outcomes)
-		}
-		a.byStream[a.streamKey] = a.outcomes
-	}
-	a.streamKey = string(key)
-	a.outcomes = a.byStream[a.streamKey]
-}
-
-// isNumber reports whether text, the unwrapped value of r, is the field of which the store
-// has the number.
-func (a *rangeAgg) isNumber(r *row, text string) bool {
-	at := slices.IndexFunc(r.found.Shape.Fields, func(f model.ShapeField) bool { return f.Name == a.expr.unwrap.name })
-	if at < 0 || text == "" {
-		return false
-	}
-	v := r.found.Values[at]
-	return len(v) == len(text) && unsafe.StringData(v) == unsafe.StringData(text)
-}
-
-// isPure reports whether nothing but its labels decides what becomes of an entry, and its
-// unwrapped value nothing but the sample.
-func (a *rangeAgg) isPure() bool {
-	var u usage
-	for _, n := range a.expr.query.stages {
-		n.reads(&u)
-	}
-	if w := a.expr.unwrap; w != nil {
-		if len(w.filters) > 0 || u.all || slices.Contains(u.names, w.name) || a.group == nil || a.group.without || slices.Contains(a.group.labels, w.name) {
-			return false
-		}
-	}
-	if a.src.pipe.row.want != nil {
-		a.pureOf = a.src.pipe.row.want.bases
-	}
-	return len(a.src.pipe.lines) == 0 && !a.src.pipe.readsLine() &&
-		!slices.ContainsFunc(a.src.pipe.stages, func(s stage) bool {
-			f, ok := s.(*labelFormatStage)
-			return ok && slices.ContainsFunc(f.templates, func(t *lineTemplate) bool { return t != nil && t.plain == nil }) // with the time, perhaps
-		})
 }
 
 // sample adds v at t, which lies in the current piece, to s.
@@ -466,44 +389,47 @@ func (a *rangeAgg) sample(s *accum, t int64, v float64) error {
 	return nil
 }
 
-// add turns the entry in r, which lies in the current piece, into a sample.
-func (a *rangeAgg) add(r *row, stream uint64) error {
-	v := 1.0
+// finish sends the entry that has begun through the pipeline and says what becomes of it.
+func (a *rangeAgg) finish(stream uint64) (outcome, error) {
+	o := outcome{value: 1}
+	r := &a.src.pipe.row
+	if !a.src.pipe.run() {
+		return outcome{known: true}, nil
+	}
 	switch u := a.expr.unwrap; {
 	case u != nil:
 		text, ok := r.get(u.name)
 		if !ok || text == "" {
-			return nil
+			return outcome{known: true}, nil
 		}
 		var err error
 		if a.numbered && a.isNumber(r, text) {
-			v, a.own = a.number, true
-		} else if v, err = u.conv.convert(text); err != nil {
-			v = 0
+			o.value, o.number = a.number, true
+		} else if o.value, err = u.conv.convert(text); err != nil {
+			o.value = 0
 			if r.err == "" {
 				r.fail(errSample, strings.Clone(err.Error()))
 			}
 		}
 		for _, f := range a.filters {
 			if !f.eval(r) {
-				return nil
+				return outcome{known: true}, nil
 			}
 		}
 	case a.expr.fn.value == valueBytes:
-		if v = float64(len(r.line)); a.src.sel.Sizes {
-			v = float64(r.size)
+		o.size = a.src.sel.Sizes
+		if o.value = float64(len(r.line)); o.size {
+			o.value = float64(r.size)
 		}
 	}
+	o.known = o.size || a.expr.unwrap != nil || a.expr.fn.value != valueBytes
 	if r.err != "" && (!a.preserve || !r.parserErr) {
 		ls := model.Labels(r.appendAll(nil))
-		return queryErrorf("pipeline error: '%s' for series: '%s'. To skip such lines add a label filter: | %s!=\"%s\" or | %s=\"\", after unwrap if there is one", r.err, ls, errorLabel, r.err, errorLabel)
+		return outcome{}, queryErrorf("pipeline error: '%s' for series: '%s'. To skip such lines add a label filter: | %s!=\"%s\" or | %s=\"\", after unwrap if there is one", r.err, ls, errorLabel, r.err, errorLabel)
 	}
-	s, err := a.seriesOfRow(r, stream)
-	if err != nil {
-		return err
-	}
-	a.added, a.sampled = s, v
-	return a.sample(s, r.time, v)
+	var err error
+	o.series, err = a.seriesOfRow(r, stream)
+	return o, err
 }
 
 // number is convert for values that are numbers.

@@ -218,6 +218,15 @@ func (r *row) fromShape(errKind string, early []valueFilter) bool {
 	return !r.drop
 }
 
+// validShape is the test whether the parser can read the lines of a shape. It is about no
+// field: none has an empty name.
+func validShape() model.FieldTest {
+	return model.FieldTest{
+		Text:   func(string) bool { return true },
+		Absent: func(sh *model.LineShape) bool { return sh.Err == "" || len(sh.Fields) > 0 },
+	}
+}
+
 // fieldTest returns f as a test for the store.
 func (f *valueFilter) fieldTest() (model.FieldTest, bool) {
 	t := model.FieldTest{Name: f.name}

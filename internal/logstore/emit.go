@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
@@ -118,6 +119,22 @@ func (e *emitter) rows(c *cursor, from, to int) {
 		} else {
 			from = hi
 		}
+	}
+}
+
+// tallies yields ts, which are of the current stream.
+func (e *emitter) tallies(ts []model.LineTally) {
+	if len(ts) == 0 || e.stopped {
+		return
+	}
+	n := int64(0)
+	for i := range ts {
+		n += ts[i].N
+	}
+	e.q.sel.Account.Matched(n)
+	r := &e.cur.rows
+	if e.err = e.q.alive(); e.err != nil || !e.yield(&store.LogRows{Stream: r.Stream, StreamID: r.StreamID, Tallies: ts, Frontier: e.frontier}) {
+		e.stopped = true
 	}
 }
 

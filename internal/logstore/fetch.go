@@ -46,13 +46,22 @@ type fetched struct {
 
 	sizes []int32 // of lines, if they are wanted
 	text  *buffer // behind lines
+	ints  *buffer // behind times
 	held  int64   // bytes charged to the account
 	full  *fullRows
 }
 
 // use is the rows of one stream in a block: from..to of the block, lo..hi of those that
 // passed the filters.
-type use struct{ from, to, lo, hi int }
+type use struct {
+	from, to, lo, hi int
+
+	// Of a query that takes tallies: the range of time that no other source of the stream
+	// reaches into, the rows first..end of the block that lie there, and what they count.
+	alone      model.TimeRange
+	first, end int
+	tallies    []model.LineTally
+}
 
 // begin prepares b for a slice.
 func (b *fetched) begin(order int) {
@@ -67,8 +76,9 @@ type wants struct {
 	r      model.TimeRange
 	lines  []lineFilter
 	fields []store.FieldPredicate
-	values [][]string // that satisfy each of fields, nil if they are not known
-	judge  *judge     // of the line filters and the parser
+	values [][]string                                      // that satisfy each of fields, nil if they are not known
+	judge  *judge                                          // of the line filters and the parser
+	pieces func(t int64) (piece int, until int64, ok bool) // for tallies; nil if rows are wanted
 	noLine bool
 	sizes  bool // of lines
 	noMeta bool
@@ -155,6 +165,10 @@ func (f *fetcher) drop(b *fetched) {
 		f.s.pool.put(b.text)
 		b.text = nil
 	}
+	if b.ints != nil {
+		f.s.pool.put(b.ints)
+		b.ints = nil
+	}
 	f.acct.Drop(b.held)
 	b.held, b.lines, b.meta, b.times, b.sizes, b.full, b.found, b.numbers = 0, lineText{}, metaColumns{}, nil, nil, nil, nil, nil
 }
@@ -184,7 +198,7 @@ func (f *fetcher) decode(b *fetched) error {
 	}
 	f.s.damaged(b, err, f.acct)
 	for i := range b.uses {
-		b.uses[i].lo, b.uses[i].hi = 0, 0
+		b.uses[i].lo, b.uses[i].hi, b.uses[i].tallies = 0, 0, nil
 	}
 	return nil
 }
@@ -245,6 +259,9 @@ func (f *fetcher) decodeColumns(b *fetched) error {
 	}
 	if err := f.acct.Scanned(size, int64(b.info.rows)); err != nil {
 		return err
+	}
+	if w.tallies(b) && !keep.empty() {
+		w.tally(b, keep)
 	}
 	f.compact(b, keep)
 	held := int64(8*len(b.times) + len(b.lines.text))
@@ -314,7 +331,9 @@ func (f *fetcher) decodeTimes(b *fetched, buf *buffer) error {
 		return err
 	}
 	r := codec.NewReader(data)
-	if b.times = r.Ints(make([]int64, 0, b.info.rows)); len(b.times) != b.info.rows {
+	b.ints = f.s.pool.get()
+	b.ints.ints = b.ints.ints[:0]
+	if b.times = r.Ints(b.ints.room(b.info.rows)); len(b.times) != b.info.rows {
 		r.Fail("%d times, want %d", len(b.times), b.info.rows)
 	}
 	if err := r.Err(); err != nil {
@@ -405,7 +424,7 @@ func (f *fetcher) decodeText(b *fetched, keep *mask, buf *buffer) (int64, error)
 					return size, err
 				}
 			}
-			if err := f.findFields(b, enc.sk, of, keep, scratch); err != nil {
+			if err := f.findFields(b, enc.sk, of, keep, len(open) == 0, scratch); err != nil {
 				return size, err
 			}
 		}
@@ -445,11 +464,20 @@ func (f *fetcher) printLines(b *fetched, enc *encodedLines, keep *mask, open []*
 }
 
 // findFields finds the fields of the rows that keep holds, and drops those that fail a test.
-func (f *fetcher) findFields(b *fetched, sk *skeletons, of []*judgement, keep *mask, scratch *buffer) error {
+// If these are final, it counts those that the query only counts, and drops them too.
+func (f *fetcher) findFields(b *fetched, sk *skeletons, of []*judgement, keep *mask, final bool, scratch *buffer) error {
 	r, err := openShapes(f.wants.judge, sk, of, f.s.zstd, scratch)
 	if err != nil {
 		return err
 	}
+	if final && f.wants.tallies(b) {
+		if r.tally(b, f.wants.tallier(b, keep)); keep.empty() {
+			b.bare = f.wants.noLine
+			return nil
+		}
+		r.rewind()
+	}
+	keep.open()
 	b.found = make([]*model.LineFields, len(keep.keep))
 	if f.wants.judge.number != nil {
 		b.numbers = make([]float64, len(keep.keep))
@@ -559,16 +587,13 @@ func (m *mask) decide(fs []lineFilter, sk *skeletons, of []*judgement) []*lineFi
 		}
 		return open
 	}
-	if of == nil {
+	if len(fs) == 0 { // parse drops what is denied
 		return nil
 	}
 	m.open()
 	rows := sk.rows[min(m.from, len(sk.rows)):]
 	for k, keep := range m.keep {
 		m.keep[k] = keep && !of[rows[k]].deny
-	}
-	if len(fs) == 0 {
-		return nil
 	}
 	return m.undecided(fs, sk, of, func(*needle) bool { return false })
 }

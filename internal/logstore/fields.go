@@ -1,6 +1,7 @@
 package logstore
 
 import (
+	"encoding/binary"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,7 @@ type foundTable struct {
 	// is a small integer. Elements are set once.
 	direct atomic.Pointer[[]atomic.Pointer[model.LineFields]]
 
+	full  atomic.Bool // byKey takes no more
 	mu    sync.Mutex
 	byKey map[string]*model.LineFields // guarded by mu; by the texts of the variables, each with a zero behind it
 }
@@ -211,16 +213,11 @@ func (r *shapeReader) shared(l *localShape) *model.LineFields {
 	t := &l.found
 	f := t.one.Load()
 	if len(l.vars) > 0 || f == nil {
-		r.buf = r.buf[:0]
-		for _, k := range l.vars {
-			r.buf = append(r.reads[l.cols[k]].peek(r.buf), 0)
+		if t.full.Load() && !r.passes(l) {
+			return nil
 		}
-		t.mu.Lock()
-		f = t.byKey[string(r.buf)]
-		full := len(t.byKey) >= maxAlikeShape
-		t.mu.Unlock()
-		if f == nil {
-			f = r.make(l, full)
+		if f = r.lookUp(l); f == nil {
+			f = r.make(l)
 		}
 	}
 	if f == &r.judge.denied {
@@ -229,36 +226,61 @@ func (r *shapeReader) shared(l *localShape) *model.LineFields {
 	return f
 }
 
-// make makes the fields of the current row, whose key is in r.buf, for others to share
-// unless there are too many.
-func (r *shapeReader) make(l *localShape, full bool) *model.LineFields {
-	key := string(r.buf)
+// lookUp returns what rows like the current one share, nil if nothing is entered. It leaves
+// the key in r.buf.
+func (r *shapeReader) lookUp(l *localShape) *model.LineFields {
+	r.buf = r.buf[:0]
+	for _, k := range l.vars {
+		r.buf = append(r.reads[l.cols[k]].peek(r.buf), 0)
+	}
+	t := &l.found
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byKey[string(r.buf)]
+}
+
+// passes runs the tests on the current row.
+func (r *shapeReader) passes(l *localShape) bool {
 	for i := range l.tests {
 		if !r.test(l, &l.tests[i]) {
-			return r.keep(l, key, &r.judge.denied, full)
+			return false
 		}
 	}
-	if full {
+	return true
+}
+
+// make makes the fields of the current row, whose key is in r.buf, for others to share
+// unless there are too many.
+func (r *shapeReader) make(l *localShape) *model.LineFields {
+	key := string(r.buf)
+	full := l.found.full.Load()
+	switch {
+	case !r.passes(l):
+		if full {
+			return nil
+		}
+		return l.found.enter(key, &r.judge.denied)
+	case full:
 		return r.lone(l)
 	}
-	id := r.judge.alike.Add(1) - 1
-	if id >= maxAlike {
-		return r.lone(l)
-	}
-	f := &model.LineFields{Shape: l.LineShape, ID: int(id), Values: make([]string, 0, len(l.shape.fields))}
+	f := &model.LineFields{Shape: l.LineShape, Values: make([]string, 0, len(l.shape.fields))}
 	for i := range l.shape.fields {
 		r.buf = r.value(r.buf[:0], &l.shape.fields[i], l.cols)
 		f.Values = append(f.Values, string(r.buf))
 	}
-	return r.keep(l, key, f, false)
+	if f = r.judge.share(f, l.number); f == nil {
+		l.found.full.Store(true)
+		return r.lone(l)
+	}
+	f = l.found.enter(key, f)
+	if len(l.vars) == 0 {
+		l.found.one.Store(f)
+	}
+	return f
 }
 
-// keep enters f, unless another goroutine was faster, and returns what is entered.
-func (r *shapeReader) keep(l *localShape, key string, f *model.LineFields, full bool) *model.LineFields {
-	if full {
-		return f
-	}
-	t := &l.found
+// enter enters f, unless another goroutine was faster, and returns what is entered.
+func (t *foundTable) enter(key string, f *model.LineFields) *model.LineFields {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if had := t.byKey[key]; had != nil {
@@ -268,9 +290,39 @@ func (r *shapeReader) keep(l *localShape, key string, f *model.LineFields, full 
 		t.byKey = map[string]*model.LineFields{}
 	}
 	t.byKey[key] = f
-	if len(l.vars) == 0 {
-		t.one.Store(f)
+	if len(t.byKey) >= maxAlikeShape {
+		t.full.Store(true)
 	}
+	return f
+}
+
+// share returns the fields that all rows share, whatever their shape, that hold what f holds,
+// but for the one of the given number. It gives them their ID, or returns nil if there are
+// too many.
+func (j *judge) share(f *model.LineFields, number int) *model.LineFields {
+	key := append([]byte(f.Shape.Err), 0)
+	for i, v := range f.Values {
+		if i == number {
+			v = ""
+		}
+		for _, s := range [...]string{f.Shape.Fields[i].Name, v} {
+			key = binary.AppendUvarint(key, uint64(len(s)))
+			key = append(key, s...)
+		}
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if had := j.alike[string(key)]; had != nil {
+		return had
+	}
+	if len(j.alike) >= maxAlike {
+		return nil
+	}
+	if j.alike == nil {
+		j.alike = map[string]*model.LineFields{}
+	}
+	f.ID = len(j.alike)
+	j.alike[string(key)] = f
 	return f
 }
 

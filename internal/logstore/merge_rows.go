@@ -117,7 +117,9 @@ func (m *rowMerge) activate() (*cursor, error) {
 				m.q.fetch.finish(s.block)
 				return nil, err
 			}
-			c.lo, c.hi = s.block.uses[s.use].lo, s.block.uses[s.use].hi
+			u := &s.block.uses[s.use]
+			c.lo, c.hi = u.lo, u.hi
+			m.q.out.tallies(u.tallies)
 		} else {
 			var err error
 			if c.rows, err = m.q.headRows(s.head, m.w); err != nil {

@@ -162,13 +162,14 @@ const (
 	firstSlice    = 4
 	sliceGrowth   = 4
 	maxSlice      = 256
+	maxSliceTally = 1024 // when most rows are counted where they are decoded
 	maxSliceNoRow = 4096 // when neither lines nor metadata are read
 )
 
 // slices cuts r into ranges in direction d. The first holds what is in memory only, if
-// that comes first; the next few blocks; and so on. So a reader that stops early has
+// that comes first; the next so many blocks; and so on up to the most of them. So a reader that stops early has
 // touched few blocks, and one that goes on reads few blocks twice.
-func (p *plan) slices(r model.TimeRange, d store.Direction, most int) []model.TimeRange {
+func (p *plan) slices(r model.TimeRange, d store.Direction, blocks, most int) []model.TimeRange {
 	edges := make([]int64, len(p.blocks)) // where each block begins, in the direction
 	for i, b := range p.blocks {
 		if edges[i] = b.min; d == store.Backward {
@@ -183,7 +184,7 @@ func (p *plan) slices(r model.TimeRange, d store.Direction, most int) []model.Ti
 		first = p.newest > math.MinInt64 && len(edges) > 0 && -p.newest < edges[0]
 	}
 	var out []model.TimeRange
-	step := firstSlice
+	step := blocks
 	for n := 0; from < end; {
 		to := end
 		if n > 0 || !first {

@@ -236,6 +236,7 @@ func (s *Store) selectVisible(ctx context.Context, tenant model.Tenant, sel stor
 	}
 	inner := sel
 	inner.Limit = 0 // counts rows that are still to be cut
+	inner.Pieces = nil
 	content := rm.content()
 	if content {
 		inner.NoLine, inner.NoMeta, inner.MetaNames, inner.Parser, inner.Tests, inner.Number = false, false, nil, nil, nil, nil

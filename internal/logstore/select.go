@@ -42,6 +42,9 @@ func (s *Store) selectRows(ctx context.Context, tenant model.Tenant, sel store.L
 	sel.Range = clip(sel.Range)
 	q := &query{s: s, alive: ctx.Err, sel: sel, backward: sel.Direction == store.Backward}
 	q.wants = wants{fields: sel.Fields, noLine: sel.NoLine, sizes: sel.Sizes, noMeta: sel.NoMeta}
+	if sel.Limit == 0 && !q.backward {
+		q.wants.pieces = sel.Pieces
+	}
 	var err error
 	if q.wants.lines, err = compileLines(sel.Lines); err != nil {
 		return err
@@ -69,11 +72,15 @@ func (s *Store) selectRows(ctx context.Context, tenant model.Tenant, sel store.L
 	}
 	p := newPlan(snap, sel.Matchers, sel.Range, func(x *partIndex) *pruner { return newPruner(&q.wants, x) }, sel.Account)
 	q.out = newEmitter(q, yield)
-	most := maxSlice
+	first, most := firstSlice, maxSlice
 	if !q.wants.needText() && !q.wants.needMeta() {
 		most = maxSliceNoRow
 	}
-	for _, r := range p.slices(sel.Range, sel.Direction, most) {
+	if q.wants.pieces != nil { // it reads everything and keeps little
+		most = max(most, maxSliceTally)
+		first = most
+	}
+	for _, r := range p.slices(sel.Range, sel.Direction, first, most) {
 		sp := p.slice(r, sel.Direction)
 		if len(sp.streams) == 0 {
 			continue
@@ -101,6 +108,11 @@ func (q *query) slice(sp *slicePlan) error {
 	q.out.frontier = sp.r.From
 	if q.backward {
 		q.out.frontier = sp.r.To - 1
+	}
+	if w.pieces != nil {
+		for i := range sp.streams {
+			alone(sp.streams[i].sources)
+		}
 	}
 	for i := range sp.streams {
 		q.out.begin(sp.streams[i].foundStream, i == len(sp.streams)-1)

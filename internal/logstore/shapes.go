@@ -3,7 +3,6 @@ package logstore
 import (
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
@@ -23,9 +22,9 @@ type judge struct {
 	number  *model.FieldNumber // nil if no field is one
 
 	mu    sync.Mutex
-	byKey map[string]*judgement // guarded by mu; by the key of the template: parts have many in common
+	byKey map[string]*judgement        // guarded by mu; by the key of the template: parts have many in common
+	alike map[string]*model.LineFields // guarded by mu; fields that rows share, by what they hold
 
-	alike  atomic.Int64     // fields that rows share, so far
 	denied model.LineFields // stands for those that fail a test
 }
 

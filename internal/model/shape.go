@@ -48,3 +48,12 @@ type FieldTest struct {
 	Int    func(value int64) bool      // nil, or the same for decimal numbers of at most 18 digits without leading zeros
 	Absent func(shape *LineShape) bool // for rows without the field
 }
+
+// LineTally stands for N lines that are alike and lie in one piece of time.
+type LineTally struct {
+	Fields        *LineFields // of each, with an ID; nil if fields are not asked for
+	Piece         int
+	N             int64
+	Size          int64   // bytes of the lines, if these are asked for
+	Sum, Min, Max float64 // of the numbers of the lines, if a field is one
+}

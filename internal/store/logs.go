@@ -74,6 +74,13 @@ type LogSelector struct {
 	Tests  []model.FieldTest
 	Number *model.FieldNumber
 
+	// Pieces, if not nil, cuts time: it returns the piece that t lies in and the last time
+	// of it; ok is false if entries there are not wanted. The caller treats rows without
+	// metadata that lie in one piece alike, but for their numbers and sizes, if their fields
+	// are or if it asks for none: it takes [LogRows.Tallies] for them. Pieces is safe for
+	// concurrent use.
+	Pieces func(t int64) (piece int, until int64, ok bool)
+
 	// Limit says how many entries the caller needs in all, 0 for all of them. A reader may
 	// stop once it has yielded every entry that could be among the first Limit ones.
 	Limit int
@@ -124,10 +131,18 @@ type LogRows struct {
 	// line, or nil if the line has to be looked at. Those with an ID do not change any more.
 	Found []*model.LineFields
 
+	// Origin tells apart stores whose answers are joined: equal IDs of fields mean the same
+	// only within one.
+	Origin int
+
 	// Numbers is set if the selector has a Number. Rows that differ in nothing but the
 	// number share their fields: of one with an ID the value of that field, the first of
 	// its name, is that of some such row, and its own number is here.
 	Numbers []float64
+
+	// Tallies stand for rows of the stream, in any order, if the selector has Pieces. A batch
+	// with tallies has no rows.
+	Tallies []model.LineTally
 
 	// Frontier promises that no later batch of this Select holds an entry that comes
 	// before it in the selector's direction: backward, all later entries have

@@ -163,7 +163,8 @@ func (u *tenantUnion) Select(ctx context.Context, _ model.Tenant, sel store.LogS
 				out.Stream = t.label(rows.Stream)
 				t.streams[rows.StreamID] = out.Stream
 			}
-			out.StreamID = rows.StreamID*uint64(len(u.tenants)) + uint64(slices.Index(u.tenants, t.tenant))
+			out.Origin = slices.Index(u.tenants, t.tenant)
+			out.StreamID = rows.StreamID*uint64(len(u.tenants)) + uint64(out.Origin)
 			out.Frontier = slices.MinFunc(open, behind).frontier
 			if !yield(&out, nil) {
 				return

@@ -79,6 +79,9 @@ func TestUnionAgainstOneStore(t *testing.T) {
 	for i := range 2000 {
 		tenant := tenants[rnd.IntN(len(tenants))]
 		e := []store.LogEntry{{Time: base*1e9 + int64(i)*1e7, Line: fmt.Sprintf("line %d", rnd.IntN(50))}}
+		if i%3 == 0 {
+			e[0].Line = fmt.Sprintf(`{"n":%d}`, rnd.IntN(50))
+		}
 		app := model.Label{Name: "app", Value: fmt.Sprint(rnd.IntN(4))}
 		for s, ls := range map[*storetest.Logs]model.Labels{
 			many: {app}, one: model.NewLabels(app, model.Label{Name: tenantLabel, Value: string(tenant)}),
@@ -96,6 +99,7 @@ func TestUnionAgainstOneStore(t *testing.T) {
 	got, want := &logql.Engine{Reader: u, Index: u}, &logql.Engine{Reader: one, Index: one}
 	for _, text := range []string{
 		`{app=~".+"}`, `{app=~".+"} |= "line 7"`, `{app="1",__tenant_id__!="b"}`, `{app=~".+"} | __tenant_id__=~"a|c" |= "1"`,
+		`sum by (n) (count_over_time({app=~".+"} | json | __error__="" [5s]))`,
 		`sum by (__tenant_id__, app) (rate({app=~".+"}[5s]))`, `topk(2, count_over_time({app=~".+"} |= "3" [3s]))`,
 	} {
 		e, err := logql.Parse(text)
