@@ -203,7 +203,7 @@ func reportDamage(p *openPart, i int, err error) {
 
 // runStream yields the groups of a run of p, complete. It skips and reports damaged ones.
 func runStream(p *openPart, r run, z *codec.Zstd) stream {
-	i, mem := r.from, &scratch{} // never reset, so that the groups own their columns
+	i, mem := r.from, &scratch{} // the groups own their columns
 	return func() (*group, error) {
 		for ; i < r.to; i++ {
 			g, err := openPartGroup(p, i, z, mem)
@@ -218,6 +218,8 @@ func runStream(p *openPart, r run, z *codec.Zstd) stream {
 				return nil, err
 			}
 			g.complete()
+			mem.raw.reset() // of what is not part of a complete group
+			mem.bools.reset()
 			i++
 			return g, nil
 		}
