@@ -73,7 +73,7 @@ func (a *API) deleteSeries(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	sets, err := a.matchers(r)
+	sets, err := a.narrowing(r)
 	if err != nil {
 		return err
 	}

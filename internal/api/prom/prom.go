@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -347,13 +348,28 @@ func (a *API) matchers(r *http.Request) ([][]*model.Matcher, error) {
 	return sets, nil
 }
 
+// narrowing returns the selectors of the match[] parameters, each of which must ask for
+// something: one that fits every series is rather a mistake.
+func (a *API) narrowing(r *http.Request) ([][]*model.Matcher, error) {
+	sets, err := a.matchers(r)
+	if err != nil {
+		return nil, err
+	}
+	for _, ms := range sets {
+		if !slices.ContainsFunc(ms, func(m *model.Matcher) bool { return !m.Matches("") }) {
+			return nil, api.Invalid("invalid parameter %q: match[] must contain at least one non-empty matcher", "match[]")
+		}
+	}
+	return sets, nil
+}
+
 // maxTime is the end of index questions that name none, Unix milliseconds.
 const maxTime = 1 << 50
 
 // selectors turns the parameters of an index question into selectors, one for each
 // match[].
 func (a *API) selectors(r *http.Request, acct *store.Account) ([]store.MetricSelector, error) {
-	sets, err := a.matchers(r)
+	sets, err := a.narrowing(r)
 	if err != nil {
 		return nil, err
 	}

@@ -153,6 +153,8 @@ func TestErrorsNameKindAndPlace(t *testing.T) {
 		{"/api/v1/query_range", url.Values{"query": {"up"}, "start": {"10"}, "end": {"0"}, "step": {"1"}}, 400, []string{"before start"}},
 		{"/api/v1/series", nil, 400, []string{"match[]"}},
 		{"/api/v1/series", url.Values{"match[]": {"{"}}, 400, []string{"match[]"}},
+		{"/api/v1/series", url.Values{"match[]": {"up", `{job!="a"}`}}, 400, []string{"match[]", "non-empty matcher"}},
+		{"/api/v1/labels", url.Values{"match[]": {"{}"}}, 400, []string{"non-empty matcher"}},
 		{"/api/v1/labels", url.Values{"limit": {"-1"}}, 400, []string{"limit"}},
 	}
 	for _, tt := range tests {

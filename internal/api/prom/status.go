@@ -24,8 +24,12 @@ func (a *API) runtimeInfo(w http.ResponseWriter, _ *http.Request) error {
 	if err != nil {
 		return err
 	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return err
+	}
 	return (&response{data: map[string]any{
-		"startTime": a.start.UTC().Format(time.RFC3339Nano), "CWD": "", "hostname": host,
+		"startTime": a.start.UTC().Format(time.RFC3339Nano), "CWD": dir, "hostname": host,
 		"serverTime": a.Now().UTC().Format(time.RFC3339Nano), "reloadConfigSuccess": true,
 		"lastConfigTime": a.start.UTC().Format(time.RFC3339Nano), "corruptionCount": 0,
 		"goroutineCount": runtime.NumGoroutine(), "GOMAXPROCS": runtime.GOMAXPROCS(0),
