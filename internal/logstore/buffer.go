@@ -6,6 +6,14 @@ import "sync"
 type buffer struct {
 	b    []byte
 	ints []int64
+
+	// What is known of the columns of lines, see [columnsOf], [skeletons.open], [openShapes].
+	places, columns, moving []int32
+	cols, moves             [][]int32
+	rows, used              []int
+	need                    []bool
+	vars                    []varReader
+	shapes                  []localShape
 }
 
 // bufferPool hands out buffers. The zero value is ready to use.
@@ -22,7 +30,19 @@ func (p *bufferPool) get() *buffer {
 }
 
 func (p *bufferPool) put(b *buffer) {
+	clear(b.vars) // they point into what was read
+	clear(b.shapes)
 	if cap(b.b) <= maxPooled && cap(b.ints) <= maxPooled/8 {
 		p.p.Put(b)
 	}
+}
+
+// zeroed returns n zeros, in the memory of s if it is large enough.
+func zeroed[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n, n+n/4)
+	}
+	s = s[:n]
+	clear(s)
+	return s
 }

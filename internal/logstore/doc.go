@@ -24,7 +24,8 @@
 // touches few blocks at first and more later, so that a query for the newest 100 entries
 // reads only the newest blocks while a scan over everything reads each block about once.
 // Within a slice streams come one after the other; blocks that hold nothing of interest are
-// left out (prune.go), others decoded in parallel ahead of the consumer (fetch.go).
+// left out (prune.go), others decoded in parallel ahead of the consumer (fetch.go). Rows
+// that a query only counts are counted there and do not leave their block (tally.go).
 //
 // docs/formats/logs.md describes the bytes.
 package logstore

@@ -369,7 +369,7 @@ func (b *fetched) skeletonsOf(sizes bool, buf, scratch *buffer) (*skeletons, int
 			return nil, 0, err
 		}
 	}
-	return rows.skeletons(list), int64(len(data)), nil
+	return rows.skeletons(list, scratch), int64(len(data)), nil
 }
 
 // decodeText reads what is wanted of the lines, and applies the line filters. It returns

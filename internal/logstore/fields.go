@@ -90,11 +90,12 @@ func readsVars(of []*judgement) bool {
 	})
 }
 
-// openShapes prepares to read the fields of the rows of sk. Columns are decoded into the
-// memory of scratch.
+// openShapes prepares to read the fields of the rows of sk. The reader lives in the memory
+// of scratch, but for the fields that it returns.
 func openShapes(j *judge, sk *skeletons, of []*judgement, z *codec.Zstd, scratch *buffer) (*shapeReader, error) {
-	r := &shapeReader{sk: sk, judge: j, of: make([]localShape, len(of))}
-	need := make([]bool, len(sk.vars))
+	scratch.shapes = zeroed(scratch.shapes, len(of))
+	r := &shapeReader{sk: sk, judge: j, of: scratch.shapes}
+	need := sk.needed(scratch)
 	some := false
 	for id, v := range of {
 		r.of[id] = localShape{shape: v.shape, cols: sk.cols[id], deny: v.deny}

@@ -144,7 +144,7 @@ func FuzzSkeleton(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		enc, err := openLines(data, len(lines), rows.skeletons(list), z, &buffer{})
+		enc, err := openLines(data, len(lines), rows.skeletons(list, &buffer{}), z, &buffer{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -260,7 +260,7 @@ func TestLongHexLine(t *testing.T) {
 	table := newTemplateTable()
 	var sk skeletonBuilder
 	data, _ := b.appendLines(nil, table, &sk, &filterBuilder{}, z)
-	enc, err := openLines(data, len(b.times), (&lineRows{templates: sk.rows}).skeletons(table.list), z, &buffer{})
+	enc, err := openLines(data, len(b.times), (&lineRows{templates: sk.rows}).skeletons(table.list, &buffer{}), z, &buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +307,7 @@ func FuzzDecode(f *testing.F) {
 		if rows, err := openRows(data, 3, 1, &buffer{}); err == nil {
 			_, _ = rows.sizes(3)
 		}
-		for _, sk := range []*skeletons{nil, (&lineRows{templates: []int64{0, 0, 0}}).skeletons(table.list)} {
+		for _, sk := range []*skeletons{nil, (&lineRows{templates: []int64{0, 0, 0}}).skeletons(table.list, &buffer{})} {
 			enc, err := openLines(data, 3, sk, z, &buffer{})
 			if err != nil {
 				continue

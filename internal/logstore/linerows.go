@@ -66,13 +66,14 @@ func openRows(data []byte, n, limit int, scratch *buffer) (lineRows, error) {
 	return l, r.Err()
 }
 
-// skeletons returns the lines as far as they are known; list is the templates of the block.
-func (l *lineRows) skeletons(list []*template) *skeletons {
+// skeletons returns the lines as far as they are known, in the memory of scratch; list is the
+// templates of the block.
+func (l *lineRows) skeletons(list []*template, scratch *buffer) *skeletons {
 	if l.templates == nil || list == nil {
 		return nil
 	}
 	sk := &skeletons{list: list, rows: l.templates}
-	sk.cols, sk.n = columnsOf(list)
+	sk.cols, sk.n = columnsOf(list, scratch)
 	return sk
 }
 

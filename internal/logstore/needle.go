@@ -159,7 +159,10 @@ type columnText struct {
 // narrow drops the rows that fail one of fs by what their variables hold, and returns the
 // filters that still need lines. The columns of sk are loaded, and m is open.
 func (m *mask) narrow(fs []lineFilter, sk *skeletons, of []*judgement, z *codec.Zstd, pool *bufferPool) ([]*lineFilter, error) {
-	need := make([]bool, len(sk.vars))
+	scratch := pool.get()
+	defer pool.put(scratch)
+	scratch.ints = scratch.ints[:0]
+	need := sk.needed(scratch)
 	run := make([][]*needle, len(of)) // of each template
 	some := false
 	for id, used := range m.used(sk) {
@@ -182,9 +185,6 @@ func (m *mask) narrow(fs []lineFilter, sk *skeletons, of []*judgement, z *codec.
 	if !some {
 		return m.undecided(fs, sk, of, func(*needle) bool { return false }), nil
 	}
-	scratch := pool.get()
-	defer pool.put(scratch)
-	scratch.ints = scratch.ints[:0]
 	reads, moves, err := sk.open(need, z, scratch)
 	if err != nil {
 		return nil, err

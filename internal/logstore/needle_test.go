@@ -64,7 +64,7 @@ func TestNeedles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	enc, err := openLines(data, len(lines), rows.skeletons(list), z, &buffer{})
+	enc, err := openLines(data, len(lines), rows.skeletons(list, &buffer{}), z, &buffer{})
 	if err != nil || enc.sk == nil {
 		t.Fatalf("no skeletons: %v", err)
 	}

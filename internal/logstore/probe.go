@@ -43,7 +43,7 @@ type columnProbe struct {
 
 // probes returns what must be in the columns of b for some line to be wanted, nil if that is
 // not known.
-func (p *pruner) probes(b *blockInfo) (probes []columnProbe, columns int) {
+func (p *pruner) probes(b *blockInfo, scratch *buffer) (probes []columnProbe, columns int) {
 	if len(p.classes) == 0 || len(b.templates) == 0 {
 		return nil, 0
 	}
@@ -52,7 +52,7 @@ func (p *pruner) probes(b *blockInfo) (probes []columnProbe, columns int) {
 			return nil, 0
 		}
 	}
-	cols, columns := columnsOf(p.x.templatesOf(b))
+	cols, columns := columnsOf(p.x.templatesOf(b), scratch)
 	var seen [markClass + maxClasses]bool
 	for i, id := range b.templates {
 		m := p.marks[id]
@@ -73,7 +73,7 @@ func (f *fetcher) probe(b *fetched, buf *buffer) (may bool, size int64, err erro
 	if b.pruner == nil {
 		return true, 0, nil
 	}
-	probes, columns := b.pruner.probes(b.info)
+	probes, columns := b.pruner.probes(b.info, buf)
 	if probes == nil {
 		return true, 0, nil
 	}

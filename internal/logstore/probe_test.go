@@ -46,7 +46,7 @@ func TestProbes(t *testing.T) {
 			var builder skeletonBuilder
 			var fb filterBuilder
 			data, _ := b.appendLines(nil, newTemplateTable(), &builder, &fb, z)
-			probes, columns := p.probes(info)
+			probes, columns := p.probes(info, &buffer{})
 			if probes == nil {
 				continue
 			}

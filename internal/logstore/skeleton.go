@@ -378,7 +378,7 @@ func appendSkeletons(dst []byte, size int, list []*template, z *codec.Zstd) []by
 	dst = binary.AppendUvarint(dst, uint64(size))
 	var lits []string
 	var counts, cols []int64
-	of, _ := columnsOf(list)
+	of, _ := columnsOf(list, &buffer{})
 	for i, tp := range list {
 		lits = append(lits, tp.lits...)
 		counts = append(counts, int64(len(tp.kinds)))

@@ -194,7 +194,7 @@ func (s *skeletons) render(keep []bool, from int, z *codec.Zstd, pool *bufferPoo
 		from = 0
 		buf = slices.Grow(buf, s.size)
 	}
-	need := make([]bool, len(s.vars)) // columns that some wanted row has
+	need := s.needed(scratch) // columns that some wanted row has
 	seen := make([]bool, len(s.list))
 	for i, id := range rows {
 		if !seen[id] && (keep == nil || i < len(keep) && keep[i]) {
@@ -274,16 +274,22 @@ func (s *skeletons) seek(vars []varReader, moves [][]int32, row int) {
 	}
 }
 
-// open reads the columns that are needed; integers lie in the memory of scratch. It also
-// returns, for each template, which of them move on with a row of it.
+// needed returns a list of the columns in the memory of scratch, none of which is marked.
+func (s *skeletons) needed(scratch *buffer) []bool {
+	scratch.need = zeroed(scratch.need, len(s.vars))
+	return scratch.need
+}
+
+// open reads the columns that are needed, into the memory of scratch. It also returns, for
+// each template, which of them move on with a row of it.
 func (s *skeletons) open(need []bool, z *codec.Zstd, scratch *buffer) (vars []varReader, moves [][]int32, err error) {
-	rows := make([]int, len(s.list))
+	scratch.rows, scratch.used = zeroed(scratch.rows, len(s.list)), zeroed(scratch.used, len(s.vars))
+	scratch.moves, scratch.vars = zeroed(scratch.moves, len(s.list)), zeroed(scratch.vars, len(s.vars))
+	rows, used, moves, vars := scratch.rows, scratch.used, scratch.moves, scratch.vars
 	for _, id := range s.rows {
 		rows[id]++
 	}
-	used := make([]int, len(s.vars))
-	moves = make([][]int32, len(s.list))
-	var all []int32 // moves of all templates
+	all := scratch.moving[:0] // moves of all templates
 	for id, cols := range s.cols {
 		from := len(all)
 		for _, c := range cols {
@@ -294,7 +300,7 @@ func (s *skeletons) open(need []bool, z *codec.Zstd, scratch *buffer) (vars []va
 		}
 		moves[id] = all[from:len(all):len(all)]
 	}
-	vars = make([]varReader, len(s.vars))
+	scratch.moving = all
 	for c := range need {
 		if !need[c] {
 			continue

@@ -1,6 +1,7 @@
 package logstore
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
@@ -143,9 +144,9 @@ func readTemplates(r *codec.Reader, z *codec.Zstd) (*templateTable, *codec.Reade
 }
 
 // columnsOf numbers the columns of templates: those of the first, then those that the
-// second needs besides, and so on. It returns them for each template, and how many there
-// are.
-func columnsOf(list []*template) (cols [][]int32, n int) {
+// second needs besides, and so on. It returns them for each template, in the memory of
+// scratch, and how many there are.
+func columnsOf(list []*template, scratch *buffer) (cols [][]int32, n int) {
 	vars := 0
 	last := int32(-1)
 	for _, tp := range list {
@@ -154,9 +155,10 @@ func columnsOf(list []*template) (cols [][]int32, n int) {
 			last = max(last, p)
 		}
 	}
-	byPlace := make([]int32, last+1) // column + 1
-	all := make([]int32, 0, vars)
-	cols = make([][]int32, len(list))
+	scratch.places = zeroed(scratch.places, int(last+1)) // column + 1
+	scratch.columns = slices.Grow(scratch.columns[:0], vars)
+	scratch.cols = zeroed(scratch.cols, len(list))
+	byPlace, all, cols := scratch.places, scratch.columns, scratch.cols
 	for i, tp := range list {
 		from := len(all)
 		for _, p := range tp.places {
