@@ -16,69 +16,6 @@ import (
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
-func TestSplit(t *testing.T) {
-	for _, tt := range []struct {
-		text, pattern string
-		variables     int
-	}{
-		{"", "", 0},
-		{"GET", "GET", 0},
-		{"user_4711", "user_\xff\x01", 1},
-		{"0", "\xff\x01", 1},
-		{"v1.02", "v\xff\x01.\xff\x12", 2},
-		{"10.3.0.255", "\xff\x01.\xff\x01.\xff\x01.\xff\x01", 4},
-		{"1234567890123456789", "1234567890123456789", 0},
-		{"123456789012345678", "\xff\x01", 1},
-		{"?s=9f86d081884c7d65", "?s=\xff\x40", 1},
-		{"9f86d081884c7d659a2feaa0", "\xff\x40\xff\x38", 2},
-		{"deadbeef", "deadbeef", 0},
-		{"3f2504e0-4f89-11d3-9a0c-0305e82c3301/x", "\xff\x02/x", 2},
-		{"3f2504e0-4f89-11d3-9a0c-0305e82c33012", "\xff\x38-\xff\x01f\xff\x01-\xff\x01d\xff\x01-\xff\x01a\xff\x01c-\xff\x3d", 8},
-		{"größe7", "größe\xff\x01", 1},
-	} {
-		var x splitter
-		if !x.split(tt.text) || string(x.pattern) != tt.pattern || len(x.nums)+len(x.words) != tt.variables {
-			t.Errorf("%q: pattern %q with %d and %d variables, want %q with %d", tt.text, x.pattern, len(x.nums), len(x.words), tt.pattern, tt.variables)
-		}
-		checkSplit(t, tt.text)
-	}
-	if new(splitter).split("a\xffb") {
-		t.Error("what is no text is split")
-	}
-}
-
-// checkSplit puts a text together again, and asks its pattern for parts of the text.
-func checkSplit(t *testing.T, s string) {
-	t.Helper()
-	var x splitter
-	if !x.split(s) {
-		return
-	}
-	p, ok := parsePattern(string(x.pattern))
-	if !ok || p.nums != len(x.nums) || p.words != len(x.words) {
-		t.Fatalf("%q: pattern %q cannot be parsed, or has other variables", s, x.pattern)
-	}
-	if got := string(appendText(nil, &p, x.nums, x.words)); got != s {
-		t.Errorf("%q comes back as %q", s, got)
-	}
-	for from := 0; from < len(s); from += 3 {
-		if literal := s[from:min(len(s), from+7)]; !p.admits(literal) {
-			t.Errorf("pattern of %q says that it lacks %q", s, literal)
-		}
-	}
-}
-
-func FuzzSplit(f *testing.F) {
-	f.Add("GET /users/42?session=9f86d081884c7d65&x=007")
-	f.Add("urn:3f2504e0-4f89-11d3-9a0c-0305e82c3301")
-	f.Fuzz(func(t *testing.T, s string) {
-		checkSplit(t, s)
-		if p, ok := parsePattern(s); ok { // garbage: anything but a panic
-			appendText(nil, &p, make([]int64, p.nums), slices.Repeat([]int64{-1}, p.words))
-		}
-	})
-}
-
 // columnGroup returns a group of one span a value of attribute x, "" for none.
 func columnGroup(values []string) *group {
 	b := newBuilder()

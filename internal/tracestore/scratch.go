@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
+	"github.com/pharos-o11y/pharos/internal/engine/pattern"
 	"github.com/pharos-o11y/pharos/internal/model"
 )
 
@@ -20,7 +21,7 @@ type scratch struct {
 	floats  []float64
 	codec   codec.FloatDecoder
 
-	split splitter
+	split pattern.Splitter
 
 	ints   slab[int64]
 	codes  slab[uint32]

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
+	"github.com/pharos-o11y/pharos/internal/engine/pattern"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
@@ -23,12 +24,12 @@ const retryPatterns = 32
 
 // textWriter encodes strings in patterns.
 type textWriter struct {
-	split    splitter
+	split    pattern.Splitter
 	index    map[string]int64
 	patterns []byte // encoded
 	codes    []int64
-	nums     [maxNums][]int64
-	words    [maxWords][]int64
+	nums     [pattern.MaxNums][]int64
+	words    [pattern.MaxWords][]int64
 	choices  map[textKey]textChoice
 }
 
@@ -59,26 +60,26 @@ func (w *textWriter) gather(strs []string) bool {
 	}
 	variables := 0
 	for _, s := range strs {
-		if !w.split.split(s) {
+		if !w.split.Split(s) {
 			return false
 		}
-		code, ok := w.index[string(w.split.pattern)]
+		code, ok := w.index[string(w.split.Text)]
 		if !ok {
 			if len(w.index) > 16+len(strs)/16 {
 				return false
 			}
 			code = int64(len(w.index))
-			w.index[string(w.split.pattern)] = code
-			w.patterns = codec.AppendBytes(w.patterns, w.split.pattern)
+			w.index[string(w.split.Text)] = code
+			w.patterns = codec.AppendBytes(w.patterns, w.split.Text)
 		}
 		w.codes = append(w.codes, code)
-		for k, v := range w.split.nums {
+		for k, v := range w.split.Nums {
 			w.nums[k] = append(w.nums[k], v)
 		}
-		for k, v := range w.split.words {
+		for k, v := range w.split.Words {
 			w.words[k] = append(w.words[k], v)
 		}
-		variables += len(w.split.nums) + len(w.split.words)
+		variables += len(w.split.Nums) + len(w.split.Words)
 	}
 	return variables > 0
 }
@@ -192,7 +193,7 @@ func (t *plainTexts) lacks(literal string, whole bool) bool {
 // patternTexts is strings in patterns, as they are read: codes and variables are decoded, the
 // text is made when it is asked for.
 type patternTexts struct {
-	patterns []pattern
+	patterns []pattern.Pattern
 	codes    []int64 // pattern of each string
 	nums     []varColumn
 	words    []varColumn
@@ -213,7 +214,7 @@ func (r *decoder) texts() *patternTexts {
 	in := codec.NewReader(r.block())
 	count := in.Count(in.Len())
 	for range count {
-		p, ok := parsePattern(string(in.Bytes()))
+		p, ok := pattern.Parse(string(in.Bytes()))
 		if !ok {
 			in.Fail("no pattern of a string")
 		}
@@ -230,8 +231,8 @@ func (r *decoder) texts() *patternTexts {
 	if r.Err() != nil {
 		return nil
 	}
-	t.nums = r.variables(t, uses, maxNums, func(p *pattern) int { return p.nums })
-	t.words = r.variables(t, uses, maxWords, func(p *pattern) int { return p.words })
+	t.nums = r.variables(t, uses, pattern.MaxNums, func(p *pattern.Pattern) int { return p.Nums })
+	t.words = r.variables(t, uses, pattern.MaxWords, func(p *pattern.Pattern) int { return p.Words })
 	if r.Err() != nil {
 		return nil
 	}
@@ -261,7 +262,7 @@ func (t *patternTexts) uses(r *decoder) []int {
 
 // variables reads the columns of one sort of variables. of tells how many a pattern has,
 // uses how many strings a pattern has.
-func (r *decoder) variables(t *patternTexts, uses []int, most int, of func(*pattern) int) []varColumn {
+func (r *decoder) variables(t *patternTexts, uses []int, most int, of func(*pattern.Pattern) int) []varColumn {
 	columns := make([]varColumn, r.Count(most))
 	for k := range columns {
 		b := r.Bytes()
@@ -331,15 +332,15 @@ func (c *varColumn) at(i int) int64 {
 // append appends string i. All variables must be decoded.
 func (t *patternTexts) append(dst []byte, i int) []byte {
 	p := &t.patterns[t.codes[i]]
-	var nums [maxNums]int64
-	var words [maxWords]int64
-	for k := range p.nums {
+	var nums [pattern.MaxNums]int64
+	var words [pattern.MaxWords]int64
+	for k := range p.Nums {
 		nums[k] = t.nums[k].at(i)
 	}
-	for k := range p.words {
+	for k := range p.Words {
 		words[k] = t.words[k].at(i)
 	}
-	return appendText(dst, p, nums[:], words[:])
+	return p.Append(dst, nums[:], words[:])
 }
 
 // fill makes strings from..to of dst, which has room for all.
@@ -360,16 +361,16 @@ func (t *patternTexts) fill(dst []string, from, to int) {
 // equal returns which strings equal s; nil means none.
 func (t *patternTexts) equal(s string) ([]bool, error) {
 	x := &t.mem.split
-	if !x.split(s) {
+	if !x.Split(s) {
 		return nil, nil
 	}
-	code := int64(slices.IndexFunc(t.patterns, func(p pattern) bool { return p.text == string(x.pattern) }))
+	code := int64(slices.IndexFunc(t.patterns, func(p pattern.Pattern) bool { return p.Text == string(x.Text) }))
 	if code < 0 {
 		return nil, nil
 	}
-	columns, want := t.words, x.words
+	columns, want := t.words, x.Words
 	if len(want) == 0 {
-		columns, want = t.nums, x.nums
+		columns, want = t.nums, x.Nums
 	}
 	// The greatest variable is likely to be the one that differs most.
 	k := 0
@@ -383,12 +384,12 @@ func (t *patternTexts) equal(s string) ([]bool, error) {
 		if t.codes[i] != code {
 			return
 		}
-		for k, v := range x.nums {
+		for k, v := range x.Nums {
 			if t.nums[k].at(i) != v {
 				return
 			}
 		}
-		for k, v := range x.words {
+		for k, v := range x.Words {
 			if t.words[k].at(i) != v {
 				return
 			}
@@ -414,8 +415,8 @@ func (t *patternTexts) equal(s string) ([]bool, error) {
 	if err := t.decodeAll(); err != nil {
 		return nil, err
 	}
-	for i, pattern := range t.codes {
-		if pattern == code && c.at(i) == want[k] {
+	for i, of := range t.codes {
+		if of == code && c.at(i) == want[k] {
 			hit(i)
 		}
 	}
@@ -427,7 +428,7 @@ func (t *patternTexts) equal(s string) ([]bool, error) {
 func (t *patternTexts) matching(literal string, f func([]byte) bool) ([]bool, error) {
 	may, some := make([]bool, len(t.patterns)), false
 	for i := range t.patterns {
-		may[i] = t.patterns[i].admits(literal)
+		may[i] = t.patterns[i].Admits(literal)
 		some = some || may[i]
 	}
 	if !some {

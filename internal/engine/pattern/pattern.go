@@ -1,15 +1,25 @@
-package tracestore
+// Package pattern splits texts into what they have in common and the numbers and ids in
+// which they differ, so that a column of such texts is a few patterns and columns of
+// integers.
+//
+// A pattern is what texts of one origin have in common: the text with a mark in the place
+// of each number, UUID and hexadecimal id. "user_4711" and "user_12" are numbers of one
+// pattern. What a text is split into follows from the text alone, so that two texts are
+// equal if and only if their patterns and variables are:
+//
+//	var x pattern.Splitter
+//	x.Split("user_4711")                          // x.Text is the pattern, x.Nums is 4711
+//	p, ok := pattern.Parse(string(x.Text))
+//	text := p.Append(nil, x.Nums, x.Words)        // "user_4711"
+//
+// Columns of texts go on with the pattern of the text before: see [Splitter.SplitLike].
+package pattern
 
 import (
 	"strconv"
 	"strings"
 )
 
-// A pattern is what texts of one origin have in common: the text with a mark in the place
-// of each number, UUID and hexadecimal id. "user_4711" and "user_12" are numbers of one
-// pattern. What a text is split into follows from the text alone, so that two texts are
-// equal if and only if their patterns and variables are (splitter, pattern).
-//
 // In a pattern a variable is varMark and a byte that says how its value is written:
 //
 //	varNumber       a decimal number without leading zeros, up to 18 digits
@@ -26,11 +36,15 @@ const (
 	varHex    = 0x30
 
 	maxDigits = 18
-	maxNums   = 16 // variables of a text; what comes after them is part of the pattern
-	maxWords  = 8
 	minHex    = 8 // digits of a hexadecimal id
 	uuidLen   = 36
 	hexDigits = "0123456789abcdef"
+)
+
+// The variables of a text. What comes after them is part of the pattern.
+const (
+	MaxNums  = 16
+	MaxWords = 8
 )
 
 // Classes of bytes.
@@ -53,19 +67,19 @@ func classOf(c byte) int {
 	return classOther
 }
 
-// splitter splits texts.
-type splitter struct {
-	pattern []byte
-	nums    []int64
-	words   []int64
+// Splitter splits texts. What it found in the last one stays until the next.
+type Splitter struct {
+	Text  []byte  // of the pattern
+	Nums  []int64 // numbers, in order
+	Words []int64 // ids, in order
 }
 
-// split splits s; false if s cannot be split, because it is no text.
-func (x *splitter) split(s string) bool {
-	x.pattern, x.nums, x.words = x.pattern[:0], x.nums[:0], x.words[:0]
+// Split splits s; false if s cannot be split, because it is no text.
+func (x *Splitter) Split(s string) bool {
+	x.Text, x.Nums, x.Words = x.Text[:0], x.Nums[:0], x.Words[:0]
 	for i := 0; i < len(s); {
 		if classOf(s[i]) == classOther {
-			x.pattern = append(x.pattern, s[i])
+			x.Text = append(x.Text, s[i])
 			i++
 			continue
 		}
@@ -88,14 +102,14 @@ func (x *splitter) split(s string) bool {
 		switch {
 		case letters == 0 && end-i == 8 && x.uuid(s[i:]):
 			end = i + uuidLen
-		case letters == 0 && digits > 0 && digits < end-i && end-i >= minHex && len(x.words)+(end-i+15)/16 <= maxWords:
+		case letters == 0 && digits > 0 && digits < end-i && end-i >= minHex && len(x.Words)+(end-i+15)/16 <= MaxWords:
 			for ; i < end; i += 16 {
 				n := min(16, end-i)
 				v, _ := parseHex(s[i : i+n])
-				x.variable(varHex+byte(n), &x.words, v)
+				x.variable(varHex+byte(n), &x.Words, v)
 			}
 		case digits == 0:
-			x.pattern = append(x.pattern, s[i:end]...)
+			x.Text = append(x.Text, s[i:end]...)
 		default:
 			x.run(s[i:end])
 		}
@@ -105,16 +119,16 @@ func (x *splitter) split(s string) bool {
 }
 
 // variable appends a variable.
-func (x *splitter) variable(kind byte, to *[]int64, v int64) {
-	x.pattern = append(x.pattern, varMark, kind)
+func (x *Splitter) variable(kind byte, to *[]int64, v int64) {
+	x.Text = append(x.Text, varMark, kind)
 	*to = append(*to, v)
 }
 
 // run splits a run of letters and digits.
-func (x *splitter) run(s string) {
+func (x *Splitter) run(s string) {
 	for i := 0; i < len(s); {
 		if classOf(s[i]) != classDigit {
-			x.pattern = append(x.pattern, s[i])
+			x.Text = append(x.Text, s[i])
 			i++
 			continue
 		}
@@ -126,37 +140,48 @@ func (x *splitter) run(s string) {
 		}
 		n := end - i
 		switch {
-		case n > maxDigits || len(x.nums) == maxNums:
-			x.pattern = append(x.pattern, s[i:end]...)
+		case n > maxDigits || len(x.Nums) == MaxNums:
+			x.Text = append(x.Text, s[i:end]...)
 		case s[i] == '0' && n > 1:
-			x.variable(varPadded+byte(n), &x.nums, v)
+			x.variable(varPadded+byte(n), &x.Nums, v)
 		default:
-			x.variable(varNumber, &x.nums, v)
+			x.variable(varNumber, &x.Nums, v)
 		}
 		i = end
 	}
 }
 
 // uuid splits the UUID that s, which begins with a run of 8 digits, begins with.
-func (x *splitter) uuid(s string) bool {
-	if len(s) < uuidLen || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' || len(x.words)+2 > maxWords {
+func (x *Splitter) uuid(s string) bool {
+	if len(x.Words)+2 > MaxWords {
 		return false
 	}
+	a, b, ok := parseUUID(s)
+	if ok {
+		x.variable(varUUID, &x.Words, a)
+		x.Words = append(x.Words, b)
+	}
+	return ok
+}
+
+// parseUUID returns the words of the UUID that s begins with.
+func parseUUID(s string) (a, b int64, ok bool) {
+	if len(s) < uuidLen || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return 0, 0, false
+	}
 	if len(s) > uuidLen && classOf(s[uuidLen]) != classOther {
-		return false
+		return 0, 0, false
 	}
 	var words [2]int64
 	for i, part := range [...]string{s[:8], s[9:13], s[14:18], s[19:23], s[24:36]} {
 		v, ok := parseHex(part)
 		if !ok {
-			return false
+			return 0, 0, false
 		}
 		w := &words[min(1, i/3)]
 		*w = *w<<(4*len(part)) | v
 	}
-	x.variable(varUUID, &x.words, words[0])
-	x.words = append(x.words, words[1])
-	return true
+	return words[0], words[1], true
 }
 
 // parseHex returns the value of at most 16 hexadecimal digits in lower case.
@@ -174,34 +199,34 @@ func parseHex(s string) (v int64, ok bool) {
 	return v, true
 }
 
-// pattern is a parsed pattern.
-type pattern struct {
-	text  string
+// Pattern is a parsed pattern.
+type Pattern struct {
+	Text  string
+	Nums  int // variables of each sort
+	Words int
 	lits  []string // before each variable, and after the last one
 	kinds []byte
-	nums  int // variables of each sort
-	words int
 }
 
-// parsePattern parses a pattern as [splitter] makes them; false if it is none.
-func parsePattern(text string) (p pattern, ok bool) {
-	p.text = text
+// Parse parses a pattern as [Splitter] makes them; false if it is none.
+func Parse(text string) (p Pattern, ok bool) {
+	p.Text = text
 	for rest := text; ; {
 		i := strings.IndexByte(rest, varMark)
 		if i < 0 {
 			p.lits = append(p.lits, rest)
-			return p, p.nums <= maxNums && p.words <= maxWords
+			return p, p.Nums <= MaxNums && p.Words <= MaxWords
 		}
 		if i+1 == len(rest) {
 			return p, false
 		}
 		switch kind := rest[i+1]; {
 		case kind == varNumber || kind > varPadded && kind <= varPadded+maxDigits:
-			p.nums++
+			p.Nums++
 		case kind == varUUID:
-			p.words += 2
+			p.Words += 2
 		case kind > varHex && kind <= varHex+16:
-			p.words++
+			p.Words++
 		default:
 			return p, false
 		}
@@ -210,8 +235,8 @@ func parsePattern(text string) (p pattern, ok bool) {
 	}
 }
 
-// appendText appends the text of a pattern with the variables, of which there are enough.
-func appendText(dst []byte, p *pattern, nums, words []int64) []byte {
+// Append appends the text of p with the variables, of which there are enough.
+func (p *Pattern) Append(dst []byte, nums, words []int64) []byte {
 	for i, kind := range p.kinds {
 		dst = append(dst, p.lits[i]...)
 		switch {
@@ -256,15 +281,15 @@ func appendPadded(dst []byte, v int64, n int) []byte {
 	return dst
 }
 
-// admits reports whether a text of p may contain literal: what of it can be part of no
+// Admits reports whether a text of p may contain literal: what of it can be part of no
 // variable must be in the pattern.
-func (p *pattern) admits(literal string) bool {
+func (p *Pattern) Admits(literal string) bool {
 	for len(literal) > 0 {
 		n := 0
 		for n < len(literal) && !variableByte(literal[n]) {
 			n++
 		}
-		if n > 0 && !strings.Contains(p.text, literal[:n]) {
+		if n > 0 && !strings.Contains(p.Text, literal[:n]) {
 			return false
 		}
 		literal = literal[max(n, 1):]
