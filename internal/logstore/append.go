@@ -89,7 +89,7 @@ func (s *Store) write(ctx context.Context, tenant model.Tenant, gs []group, lim 
 		}
 	}
 	s.reg.mu.Lock()
-	s.reg.apply(tenant, gs, text(record), len(record), s.opts.Now())
+	s.reg.apply(tenant, gs, text(record), s.opts.Now())
 	full := s.reg.active.bytes >= s.opts.HeadSize
 	s.reg.mu.Unlock()
 	if full {

@@ -294,7 +294,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add((&partIndex{fields: [][]uint32{nil}, fieldOf: []uint32{0}, templates: newTemplateTable()}).encode([]model.Labels{appLabels("x")}, z))
 	f.Fuzz(func(_ *testing.T, data []byte) {
 		known := map[uint64]*stream{}
-		_, _ = decodeRecord(data, func(id uint64, _ model.Labels) *stream { known[id] = &stream{}; return known[id] })
+		_, _, _ = decodeRecord(data, func(id uint64, _ model.Labels) *stream { known[id] = &stream{}; return known[id] })
 		if x, err := decodeIndex(data, z); err == nil {
 			for i := range x.numStreams() {
 				x.labels(uint32(i))
@@ -339,7 +339,7 @@ func TestRecordRoundTrip(t *testing.T) {
 		defined := rng.IntN(2) == 0
 		data := compressRecord(nil, encodeRecord(gs, func(*stream) bool { return defined }))
 		var labels []model.Labels
-		got, err := decodeRecord(data, func(id uint64, ls model.Labels) *stream {
+		got, _, err := decodeRecord(data, func(id uint64, ls model.Labels) *stream {
 			labels = append(labels, ls)
 			return gs[id-1].stream
 		})

@@ -57,7 +57,6 @@ type head struct {
 type tenantHead struct {
 	streams []*headStream
 	texts   []string // of the records that the lines of all rows lie in, see headsearch.go
-	unknown bool     // of some record the text is not known
 	rows    int
 }
 
@@ -130,9 +129,9 @@ func (g *registry) resolve(tenant model.Tenant, labels model.Labels, id uint64, 
 	return s
 }
 
-// apply adds rows to the active head. record is the text that their lines lie in, "" if that
-// is not known, and size the bytes of it. The caller holds mu.
-func (g *registry) apply(tenant model.Tenant, gs []group, record string, size int, now time.Time) {
+// apply adds rows to the active head. record is the text that their lines lie in. The caller
+// holds mu.
+func (g *registry) apply(tenant model.Tenant, gs []group, record string, now time.Time) {
 	h := g.active
 	th := h.tenants[tenant]
 	if th == nil {
@@ -142,8 +141,8 @@ func (g *registry) apply(tenant model.Tenant, gs []group, record string, size in
 	if h.since.IsZero() {
 		h.since = now
 	}
-	h.bytes += size
-	th.texts, th.unknown = append(th.texts, record), th.unknown || record == ""
+	h.bytes += len(record)
+	th.texts = append(th.texts, record)
 	for i := range gs {
 		th.rows += len(gs[i].rows)
 		hs := gs[i].stream.rows
@@ -235,6 +234,7 @@ type run struct {
 	rows     []row
 	sorted   bool
 	min, max int64
+	within   textSet // that holds all rows that a query wants; nil if that is not known
 }
 
 // snapshot returns the entries in memory of the streams of tenant that match ms and
@@ -264,9 +264,7 @@ func (g *registry) snapshot(tenant model.Tenant, ms []*model.Matcher, r model.Ti
 				h.runs = append(h.runs, run{stream: hs.stream, rows: hs.rows, sorted: hs.sorted, min: hs.min, max: hs.max})
 			}
 		}
-		if h.rows = heads[i].rows; !heads[i].unknown {
-			h.texts = heads[i].texts
-		}
+		h.rows, h.texts = heads[i].rows, heads[i].texts
 		g.mu.Unlock()
 		if len(h.runs) > 0 {
 			out = append(out, h)
@@ -276,7 +274,10 @@ func (g *registry) snapshot(tenant model.Tenant, ms []*model.Matcher, r model.Ti
 }
 
 // in returns the rows of h in r, in order of time, without duplicates.
-func (h *run) in(r model.TimeRange) []row {
+func (h *run) in(r model.TimeRange) []row { return sortRows(h.between(r), h.sorted) }
+
+// between returns the rows of h in r, in order of arrival.
+func (h *run) between(r model.TimeRange) []row {
 	rows := h.rows
 	switch {
 	case h.sorted:
@@ -290,7 +291,7 @@ func (h *run) in(r model.TimeRange) []row {
 			}
 		}
 	}
-	return sortRows(rows, h.sorted)
+	return rows
 }
 
 // reaches reports whether some row of h lies in r.

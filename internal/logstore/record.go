@@ -98,15 +98,15 @@ func compressRecord(dst, b []byte) []byte {
 	return dst[:n+len(s2.Encode(dst[n:cap(dst)], b))]
 }
 
-// decodeRecord reverses both. lookup returns the stream of an id and, if they follow, its
-// labels, which it may keep.
-func decodeRecord(data []byte, lookup func(id uint64, labels model.Labels) *stream) ([]group, error) {
+// decodeRecord reverses both, and returns the text as well. lookup returns the stream of an id
+// and, if they follow, its labels, which it may keep.
+func decodeRecord(data []byte, lookup func(id uint64, labels model.Labels) *stream) ([]group, string, error) {
 	if len(data) == 0 || data[0] != recordVersion {
-		return nil, fmt.Errorf("%w: log record of unknown version", store.ErrCorrupt)
+		return nil, "", fmt.Errorf("%w: log record of unknown version", store.ErrCorrupt)
 	}
 	b, err := s2.Decode(nil, data[1:])
 	if err != nil {
-		return nil, fmt.Errorf("%w: log record: %w", store.ErrCorrupt, err)
+		return nil, "", fmt.Errorf("%w: log record: %w", store.ErrCorrupt, err)
 	}
 	r := scanner{b: text(b)}
 	gs := make([]group, 0, r.count(2))
@@ -131,9 +131,9 @@ func decodeRecord(data []byte, lookup func(id uint64, labels model.Labels) *stre
 		gs = append(gs, group{stream: lookup(ref>>1, labels), rows: rows})
 	}
 	if r.bad || len(r.b) > 0 {
-		return nil, fmt.Errorf("%w: log record has a wrong length", store.ErrCorrupt)
+		return nil, "", fmt.Errorf("%w: log record has a wrong length", store.ErrCorrupt)
 	}
-	return gs, nil
+	return gs, text(b), nil
 }
 
 // scanner reads varints and strings from a text. After an error bad is set and results

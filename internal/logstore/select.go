@@ -135,12 +135,18 @@ func (q *query) slice(sp *slicePlan) error {
 func (q *query) searchHeads(heads []headRuns) ([]headRuns, error) {
 	var out []headRuns
 	for i := range heads {
-		lacks, bytes, rows := heads[i].lacks(q.wants.lines)
-		if !lacks {
-			out = append(out, heads[i])
+		h := &heads[i]
+		lacks, passed := h.search(q.wants.lines)
+		rows := 0
+		if lacks {
+			rows = h.selected()
+		} else {
+			out = append(out, *h)
+		}
+		if passed == 0 {
 			continue
 		}
-		if err := q.sel.Account.Scanned(bytes, rows); err != nil {
+		if err := q.sel.Account.Scanned(passed, int64(rows)); err != nil {
 			return nil, err
 		}
 	}
@@ -150,7 +156,10 @@ func (q *query) searchHeads(heads []headRuns) ([]headRuns, error) {
 // headRows returns the rows of a run of the head that the query wants, in order of time,
 // without duplicates.
 func (q *query) headRows(h *run, w *wants) ([]row, error) {
-	rows := h.in(w.r)
+	rows := h.between(w.r)
+	if h.within != nil {
+		rows = h.within.rows(rows)
+	}
 	size := int64(0)
 	for i := range rows {
 		size += int64(len(rows[i].line) + len(rows[i].meta))
@@ -162,7 +171,7 @@ func (q *query) headRows(h *run, w *wants) ([]row, error) {
 		return nil, err
 	}
 	if len(w.lines) == 0 && len(w.fields) == 0 {
-		return rows, nil
+		return sortRows(rows, h.sorted), nil
 	}
 	var out []row
 	for i := range rows {
@@ -180,5 +189,5 @@ func (q *query) headRows(h *run, w *wants) ([]row, error) {
 			out = append(out, *r)
 		}
 	}
-	return out, nil
+	return sortRows(out, h.sorted), nil
 }

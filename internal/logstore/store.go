@@ -135,8 +135,7 @@ func (s *Store) Replay(rec wal.Record) error {
 	s.reg.mu.Lock()
 	defer s.reg.mu.Unlock()
 	now := s.opts.Now()
-	size := 0
-	gs, err := decodeRecord(rec.Data, func(id uint64, labels model.Labels) *stream {
+	gs, record, err := decodeRecord(rec.Data, func(id uint64, labels model.Labels) *stream {
 		known := s.replayed[id]
 		if labels == nil && known != nil {
 			return known
@@ -156,12 +155,7 @@ func (s *Store) Replay(rec wal.Record) error {
 		s.lost = append(s.lost, fmt.Sprintf("some log entries in the write-ahead log could not be read back: %v", err))
 		return nil
 	}
-	for i := range gs {
-		for _, r := range gs[i].rows {
-			size += len(r.line) + len(r.meta)
-		}
-	}
-	s.reg.apply(rec.Tenant, gs, "", size, now)
+	s.reg.apply(rec.Tenant, gs, record, now)
 	return nil
 }
 
