@@ -157,7 +157,7 @@ func (a *App) ingestRoutes(mux *http.ServeMux, cfg *config.Config) {
 		Tenant: a.tenancy.Of, MaxBytes: int64(cfg.Limits.MaxBody), Refused: a.meter.Refused, Registerer: a.reg,
 	}))
 	push := lokipush.New(a.meter.Logs(a.logs), lokipush.Options{
-		Rules: a.logRules, Refused: a.meter.Refused,
+		Rules: a.logRules, Blocked: a.blockedStatus, Refused: a.meter.Refused,
 		Tenant: a.tenancy.Of, MaxBytes: int64(cfg.Limits.MaxBody), Registerer: a.reg,
 	})
 	mux.Handle("/loki/api/v1/push", push.Push())

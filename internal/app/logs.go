@@ -29,6 +29,8 @@ type logTenant struct {
 	store logstore.Limits
 	api   loki.Limits
 	rules *logrules.Rules
+
+	blocked int // status of what is blocked
 }
 
 func newLogLimits(cfg *config.Config) (*logLimits, error) {
@@ -60,17 +62,22 @@ func newLogTenant(c *config.LogLimits) (logTenant, error) {
 			IngestionRate: int(c.IngestionRate * mib), IngestionBurst: int(c.IngestionBurst * mib),
 			PerStreamRate: int(c.PerStreamRate), PerStreamBurst: int(c.PerStreamBurst),
 			NoMetadata: !c.AllowMetadata, SpreadEqualTimes: c.SpreadEqualTimes, RequiredLabels: c.RequiredLabels,
+			BlockedUntil: c.BlockUntil.Time(), KeepDeleted: c.DeletionMode == config.DeletionFilter,
 		},
 		api: loki.Limits{
 			MaxEntries: orMany(c.MaxEntries), MaxSeries: orMany(c.MaxQuerySeries), MaxMatchers: orMany(c.MaxStreamMatchers),
 			MaxLength: orNone(time.Duration(c.MaxQueryLength)), MaxRange: time.Duration(c.MaxQueryRange), MaxLookback: time.Duration(c.MaxQueryLookback),
 			QueryTimeout: time.Duration(c.QueryTimeout), VolumeMaxSeries: orMany(c.VolumeMaxSeries),
 			MaxTails: orMany(c.MaxTails), MaxTailTime: time.Duration(c.TailMaxDuration), MaxLineSizeTruncate: c.MaxLineSizeTruncate,
-			RequiredLabels: c.RequiredMatchers, MinMatchers: c.MinMatchers, MaxBytesRead: int64(c.MaxBytesRead), NoVolume: !c.VolumeEnabled,
+			RequiredLabels: c.RequiredMatchers, MinMatchers: c.MinMatchers, MaxBytesRead: int64(c.MaxBytesRead), NoVolume: !c.VolumeEnabled, NoDeletes: c.DeletionMode == config.DeletionOff,
 			ServiceLabels: c.ServiceLabels, LevelFields: c.LevelFields, NoLevels: !c.DiscoverLevels,
 		},
+		blocked: c.BlockStatus,
 	}
 	var err error
+	if t.store.Policies, err = newPolicies(c); err != nil {
+		return t, err
+	}
 	if t.rules, err = newLogRules(c); err != nil {
 		return t, err
 	}
@@ -91,10 +98,28 @@ func newLogTenant(c *config.LogLimits) (logTenant, error) {
 	return t, nil
 }
 
+// newPolicies returns the groups of streams for which more holds.
+func newPolicies(c *config.LogLimits) ([]logstore.Policy, error) {
+	var out []logstore.Policy
+	for _, name := range c.PolicyNames() {
+		p := logstore.Policy{Name: name, RequiredLabels: c.PolicyRequired[name], BlockedUntil: c.PolicyBlocked[name].Time()}
+		for _, s := range c.Policies[name] {
+			ms, err := logql.ParseSelector(s.Selector, false)
+			if err != nil {
+				return nil, fmt.Errorf("policy %s: %w", name, err)
+			}
+			p.Streams = append(p.Streams, logstore.PolicyStream{Matchers: ms, Priority: s.Priority})
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
 // newLogRules returns the rules by which entries are read, nil if they are the defaults.
 func newLogRules(c *config.LogLimits) (*logrules.Rules, error) {
 	r := &logrules.Rules{
 		Services: c.ServiceLabels, Levels: c.LevelFields, NoLevels: !c.DiscoverLevels, IgnoreDefaults: c.OTLP.Resource.IgnoreDefaults,
+		SeverityLabel: c.OTLP.Severity,
 	}
 	for _, x := range []struct {
 		from []config.OTLPRule
@@ -168,6 +193,9 @@ func deleteFilter(query string) (f logstore.EntryFilter, err error) {
 
 // logRules is the rules of a tenant by which its entries are read.
 func (a *App) logRules(t model.Tenant) *logrules.Rules { return a.logLimits.Load().of(t).rules }
+
+// blockedStatus is the answer to what of a tenant is blocked for a time.
+func (a *App) blockedStatus(t model.Tenant) int { return a.logLimits.Load().of(t).blocked }
 
 // lokiLimits is the limits of queries of a tenant.
 func (a *App) lokiLimits(t model.Tenant) loki.Limits {

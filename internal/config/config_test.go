@@ -64,6 +64,15 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"pipeline of the wrong kind", "pipeline: 5", "pipeline is not a mapping"},
 		{"short retention", "retention: {logs: 1h}", "the least is 1d"},
 		{"not YAML", "a: b: c", "yaml"},
+		{"limit of Loki's alone", "logs: {limits: {max_chunks_per_query: 5}}", "unknown key logs.limits.max_chunks_per_query, a limit of Loki's that is not here: there are no chunks; set max_query_bytes_read"},
+		{"and of a tenant", "logs: {tenants: {a: {split_queries_by_interval: 1h}}}", "unknown key logs.tenants.a.split_queries_by_interval, a limit of Loki's that is not here: queries are not split"},
+		{"limit that is misspelt", "logs: {limits: {max_line_sise: 5}}", "did you mean max_line_size?"},
+		{"no such mode", "logs: {limits: {deletion_mode: off}}", `logs.limits.deletion_mode: "off"; want disabled, filter-only or filter-and-delete`},
+		{"no time", "logs: {limits: {block_ingestion_until: tomorrow}}", `"tomorrow" is not a time such as`},
+		{"no status", "logs: {limits: {block_ingestion_status_code: 26}}", "block_ingestion_status_code: 26 is not the status of an answer"},
+		{"no selector of a policy", "logs: {limits: {policy_stream_mapping: {a: [{selector: '{}'}]}}}", "logs.limits.policy_stream_mapping.a: selector 1:"},
+		{"unknown key of a policy", "logs: {limits: {policy_stream_mapping: {a: [{select: '{a=\"b\"}'}]}}}", "unknown key logs.limits.policy_stream_mapping.a[0].select; did you mean selector?"},
+		{"no such policy", "logs: {limits: {block_ingestion_policy_until: {a: 2026-01-02T15:04:05Z}}}", "policy a is not in policy_stream_mapping"},
 		{"two at once", "log: {level: loud, format: xml}", `log.format: "xml"`},
 	}
 	for _, tt := range tests {
@@ -89,6 +98,30 @@ func TestPrintedConfigReadsBack(t *testing.T) {
 	}
 	if diff := cmp.Diff(c, *got, cmpopts.IgnoreTypes(Pipeline{}), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// TestTenantsAddToPolicies checks that what a tenant says about policies is on top of what
+// holds for all, and only its own.
+func TestTenantsAddToPolicies(t *testing.T) {
+	c, err := Parse([]byte(`
+logs:
+  limits:
+    policy_stream_mapping: {a: [{selector: '{app="a"}', priority: 1}]}
+    block_ingestion_policy_until: {"*": 2026-01-02T15:04:05Z}
+  tenants:
+    x: {policy_stream_mapping: {b: [{selector: '{app="b"}'}]}, policy_enforced_labels: {b: [team]}}
+    y: {deletion_mode: disabled}
+`), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, l := range []LogLimits{c.Logs.Limits, c.Logs.Tenants["x"], c.Logs.Tenants["y"]} {
+		got += fmt.Sprint(l.PolicyNames())
+	}
+	if want := "[* a][* a b][* a]"; got != want {
+		t.Errorf("policies of all, x and y: %s, want %s", got, want)
 	}
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -90,7 +91,11 @@ func unknownKeys(n *yaml.Node, t reflect.Type, path string) []error {
 		key := n.Content[i]
 		ft, ok := known[key.Value]
 		if !ok {
-			errs = append(errs, fmt.Errorf("line %d: unknown key %s%s%s", key.Line, path, key.Value, suggest(key.Value, known)))
+			hint := suggest(key.Value, known)
+			if t == reflect.TypeFor[LogLimits]() {
+				hint = cmp.Or(instead(key.Value), hint)
+			}
+			errs = append(errs, fmt.Errorf("line %d: unknown key %s%s%s", key.Line, path, key.Value, hint))
 			continue
 		}
 		errs = append(errs, unknownKeys(n.Content[i+1], ft, path+key.Value+".")...)
@@ -210,7 +215,7 @@ func docRows(b *bytes.Buffer, v reflect.Value, path string) {
 		case isSection(f.Type):
 			fmt.Fprintf(b, "| **`%s`** | | %s |\n", key, f.Tag.Get("doc"))
 			docRows(b, v.Field(i), key+".")
-		case f.Type.Kind() == reflect.Map:
+		case f.Type.Kind() == reflect.Map && isSection(f.Type.Elem()):
 			fmt.Fprintf(b, "| **`%s`** | | %s |\n", key, f.Tag.Get("doc"))
 			docRows(b, reflect.Zero(f.Type.Elem()), key+".NAME.")
 		case f.Type == reflect.TypeFor[Pipeline]():

@@ -3,13 +3,18 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/pharos-o11y/pharos/internal/ingest/logrules"
+	"github.com/pharos-o11y/pharos/internal/ingest/lokipush"
 	"github.com/pharos-o11y/pharos/internal/logql"
 )
 
@@ -40,25 +45,33 @@ type LogLimits struct {
 	AllowMetadata       bool        `yaml:"allow_structured_metadata" doc:"Take structured metadata. Off, entries that have any are refused, which all OTLP entries do."`
 	SpreadEqualTimes    bool        `yaml:"increment_duplicate_timestamp" doc:"Give entries of a stream that come one after the other with the same time each a nanosecond more."`
 	RequiredLabels      []string    `yaml:"enforced_labels" doc:"Labels that each stream must have."`
+	BlockUntil          Time        `yaml:"block_ingestion_until" doc:"Refuse everything until this time, RFC 3339."`
+	BlockStatus         int         `yaml:"block_ingestion_status_code" doc:"Answer to what is refused because it is blocked. Clients take 260 for success and do not send it again; 200 hides it from them."`
 	ServiceLabels       []string    `yaml:"discover_service_name" doc:"Labels that service_name is taken from, best first; [] adds no service_name."`
 	DiscoverLevels      bool        `yaml:"discover_log_levels" doc:"Find the level of each entry and add it as detected_level."`
 	LevelFields         []string    `yaml:"log_level_fields" doc:"Fields that hold a level, best first: labels, metadata, and keys of JSON and logfmt lines."`
 	OTLP                OTLPConfig  `yaml:"otlp_config" doc:"What becomes of the attributes of OpenTelemetry logs."`
-	RetentionStream     []Stream    `yaml:"retention_stream" doc:"Streams that are kept for longer or shorter than retention.logs: a list of selector, priority and period. Of the rules that match a stream the one with the highest priority counts."`
-	MaxEntries          int         `yaml:"max_entries_limit_per_query" doc:"Entries of the answer to a log query."`
-	MaxQuerySeries      int         `yaml:"max_query_series" doc:"Series of the answer to a metric query."`
-	MaxQueryLength      Duration    `yaml:"max_query_length" doc:"Time between start and end of a query."`
-	MaxQueryRange       Duration    `yaml:"max_query_range" doc:"The longest [range] in a query."`
-	MaxQueryLookback    Duration    `yaml:"max_query_lookback" doc:"How far before now queries see."`
-	MaxStreamMatchers   int         `yaml:"max_streams_matchers_per_query" doc:"Stream matchers of one query."`
-	RequiredMatchers    []string    `yaml:"required_labels" doc:"Labels that each stream selector of a query must name."`
-	MinMatchers         int         `yaml:"minimum_labels_number" doc:"Matchers that each stream selector of a query must have."`
-	MaxBytesRead        BinaryBytes `yaml:"max_query_bytes_read" doc:"Bytes of entries that one query may have to look at, as explain=1 counts them."`
-	QueryTimeout        Duration    `yaml:"query_timeout" doc:"Longest run of one query; 0 means query.timeout."`
-	VolumeEnabled       bool        `yaml:"volume_enabled" doc:"Answer index/volume and index/volume_range."`
-	VolumeMaxSeries     int         `yaml:"volume_max_series" doc:"Series of an answer about volume."`
-	MaxTails            int         `yaml:"max_concurrent_tail_requests" doc:"Live tails at one time."`
-	TailMaxDuration     Duration    `yaml:"tail_max_duration" doc:"Longest live tail."`
+	DeletionMode        string      `yaml:"deletion_mode" doc:"filter-and-delete; filter-only: what is deleted is hidden and stays on disk; disabled: no delete requests."`
+
+	Policies       map[string][]PolicyStream `yaml:"policy_stream_mapping" doc:"Groups of streams: by name a list of selector and priority. Of those that match a stream the highest priority counts."`
+	PolicyRequired map[string][]string       `yaml:"policy_enforced_labels" doc:"Labels that each stream of a policy must have, on top of enforced_labels; * means every stream."`
+	PolicyBlocked  map[string]Time           `yaml:"block_ingestion_policy_until" doc:"Refuse the streams of a policy until this time; * means the streams of no policy."`
+
+	RetentionStream   []Stream    `yaml:"retention_stream" doc:"Streams that are kept for longer or shorter than retention.logs: a list of selector, priority and period. Of the rules that match a stream the one with the highest priority counts."`
+	MaxEntries        int         `yaml:"max_entries_limit_per_query" doc:"Entries of the answer to a log query."`
+	MaxQuerySeries    int         `yaml:"max_query_series" doc:"Series of the answer to a metric query."`
+	MaxQueryLength    Duration    `yaml:"max_query_length" doc:"Time between start and end of a query."`
+	MaxQueryRange     Duration    `yaml:"max_query_range" doc:"The longest [range] in a query."`
+	MaxQueryLookback  Duration    `yaml:"max_query_lookback" doc:"How far before now queries see."`
+	MaxStreamMatchers int         `yaml:"max_streams_matchers_per_query" doc:"Stream matchers of one query."`
+	RequiredMatchers  []string    `yaml:"required_labels" doc:"Labels that each stream selector of a query must name."`
+	MinMatchers       int         `yaml:"minimum_labels_number" doc:"Matchers that each stream selector of a query must have."`
+	MaxBytesRead      BinaryBytes `yaml:"max_query_bytes_read" doc:"Bytes of entries that one query may have to look at, as explain=1 counts them."`
+	QueryTimeout      Duration    `yaml:"query_timeout" doc:"Longest run of one query; 0 means query.timeout."`
+	VolumeEnabled     bool        `yaml:"volume_enabled" doc:"Answer index/volume and index/volume_range."`
+	VolumeMaxSeries   int         `yaml:"volume_max_series" doc:"Series of an answer about volume."`
+	MaxTails          int         `yaml:"max_concurrent_tail_requests" doc:"Live tails at one time."`
+	TailMaxDuration   Duration    `yaml:"tail_max_duration" doc:"Longest live tail."`
 }
 
 // OTLPConfig says what becomes of attributes of OpenTelemetry logs. Of the rules that match
@@ -66,6 +79,7 @@ type LogLimits struct {
 type OTLPConfig struct {
 	Resource OTLPResource `yaml:"resource_attributes" doc:"Of resources."`
 	Scope    []OTLPRule   `yaml:"scope_attributes" doc:"Of scopes: a list of action (structured_metadata or drop), attributes and regex."`
+	Severity bool         `yaml:"severity_text_as_label" doc:"Make the severity text of a record the label severity_text of its stream."`
 	Log      []OTLPRule   `yaml:"log_attributes" doc:"Of log records: a list like that of scopes."`
 }
 
@@ -127,6 +141,19 @@ type Stream struct {
 	Period   Duration `yaml:"period" doc:"How long entries are kept; 0 means for ever."`
 }
 
+// PolicyStream says which streams belong to a policy.
+type PolicyStream struct {
+	Selector string `yaml:"selector" doc:"LogQL stream selector."`
+	Priority int    `yaml:"priority" doc:"Higher ones win."`
+}
+
+// Modes of deletion.
+const (
+	DeletionOff    = "disabled"
+	DeletionFilter = "filter-only"
+	DeletionFull   = "filter-and-delete"
+)
+
 func defaultLogs() Logs {
 	return Logs{
 		CancelPeriod: days(1),
@@ -136,6 +163,7 @@ func defaultLogs() Logs {
 			MaxEntries: 5000, MaxQuerySeries: 500, MaxQueryLength: Duration(721 * time.Hour), MaxStreamMatchers: 1000, VolumeMaxSeries: 1000,
 			MaxTails: 10, TailMaxDuration: Duration(time.Hour),
 			AllowMetadata: true, ServiceLabels: logrules.ServiceLabels(), DiscoverLevels: true, LevelFields: logrules.LevelFields(), VolumeEnabled: true,
+			BlockStatus: lokipush.StatusBlocked, DeletionMode: DeletionFull,
 		},
 	}
 }
@@ -145,6 +173,7 @@ func (l *Logs) decodeTenants(root *yaml.Node) error {
 	tenants := child(child(root, "logs"), "tenants")
 	for name := range l.Tenants {
 		own := l.Limits
+		own.Policies, own.PolicyRequired, own.PolicyBlocked = maps.Clone(own.Policies), maps.Clone(own.PolicyRequired), maps.Clone(own.PolicyBlocked)
 		if err := child(tenants, name).Decode(&own); err != nil {
 			return err
 		}
@@ -177,7 +206,13 @@ func (l *LogLimits) check(key string) error {
 			errs = append(errs, fmt.Errorf("%s.%s: must not be negative", key, name))
 		}
 	}
-	errs = append(errs, l.OTLP.check(key+".otlp_config"))
+	errs = append(errs, l.OTLP.check(key+".otlp_config"), l.checkPolicies(key))
+	if !oneOf(l.DeletionMode, DeletionOff, DeletionFilter, DeletionFull) {
+		errs = append(errs, fmt.Errorf("%s.deletion_mode: %q; want %s, %s or %s", key, l.DeletionMode, DeletionOff, DeletionFilter, DeletionFull))
+	}
+	if c := l.BlockStatus; c < http.StatusOK || c > 599 {
+		errs = append(errs, fmt.Errorf("%s.block_ingestion_status_code: %d is not the status of an answer", key, c))
+	}
 	for i, r := range l.RetentionStream {
 		if _, err := logql.ParseSelector(r.Selector, false); err != nil {
 			errs = append(errs, fmt.Errorf("%s.retention_stream: selector %d: %w", key, i+1, err))
@@ -187,6 +222,60 @@ func (l *LogLimits) check(key string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// checkPolicies reports the mistakes of the policies of l.
+func (l *LogLimits) checkPolicies(key string) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(l.Policies)) {
+		for i, s := range l.Policies[name] {
+			if _, err := logql.ParseSelector(s.Selector, false); err != nil {
+				errs = append(errs, fmt.Errorf("%s.policy_stream_mapping.%s: selector %d: %w", key, name, i+1, err))
+			}
+		}
+	}
+	for _, name := range l.PolicyNames() {
+		if _, ok := l.Policies[name]; !ok && name != AnyPolicy {
+			errs = append(errs, fmt.Errorf("%s: policy %s is not in policy_stream_mapping", key, name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// AnyPolicy names the policy of streams that belong to no other.
+const AnyPolicy = "*"
+
+// PolicyNames returns the policies of l in order.
+func (l *LogLimits) PolicyNames() []string {
+	names := slices.Concat(slices.Collect(maps.Keys(l.Policies)), slices.Collect(maps.Keys(l.PolicyRequired)), slices.Collect(maps.Keys(l.PolicyBlocked)))
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// instead says what takes the place of a limit of Loki's that Pharos does not have, "" of
+// any other key.
+func instead(key string) string {
+	for _, x := range []struct{ keys, hint string }{
+		{"retention_period", "set retention.logs or retention.tenants.NAME.logs"},
+		{"max_chunks_per_query max_querier_bytes_read cardinality_limit", "there are no chunks; set max_query_bytes_read or query.max_query_memory"},
+		{"max_streams_per_user", "set max_global_streams_per_user"},
+		{"allow_deletes", "set deletion_mode"},
+		{"ingestion_rate_strategy use_owned_stream_count", "one process takes all writes: limits are exact"},
+		{"unordered_writes", "entries are taken in any order"},
+		{"split_* tsdb_* shard_* min_sharding_lookback max_query_parallelism max_queriers_per_tenant query_ready_index_num_days", "queries are not split; query.max_concurrent and query.max_tenant_concurrent bound them"},
+		{"max_cache_freshness_per_query max_stats_cache_freshness max_metadata_cache_freshness max_query_capacity", "there is no cache of answers"},
+		{"pattern_* metric_aggregation_*", "patterns are found when they are asked for, from what is stored"},
+		{"bloom_*", "there is always a filter of words for each block"},
+		{"ruler_*", "there are no rules over logs"},
+		{"blocked_queries", "queries cannot be blocked; max_query_bytes_read and query_timeout bound them"},
+	} {
+		for known := range strings.FieldsSeq(x.keys) {
+			if prefix, ok := strings.CutSuffix(known, "*"); key == known || ok && strings.HasPrefix(key, prefix) {
+				return ", a limit of Loki's that is not here: " + x.hint
+			}
+		}
+	}
+	return ""
 }
 
 // BinaryBytes is a size like [Bytes], except that KB, MB and GB are powers of 1,024, as in

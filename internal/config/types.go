@@ -29,6 +29,42 @@ func (d Duration) MarshalYAML() (any, error) { return d.String(), nil }
 // String returns the form that UnmarshalYAML reads.
 func (d Duration) String() string { return model.Duration(d).String() }
 
+// Time is a time in Unix nanoseconds, written as in RFC 3339; 0 means none.
+type Time int64
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (t *Time) UnmarshalYAML(n *yaml.Node) error {
+	if n.Value == "" || n.Value == "0" {
+		*t = 0
+		return nil
+	}
+	at, err := time.Parse(time.RFC3339, n.Value)
+	if err != nil || at.Year() < 1700 || at.Year() > 2200 {
+		return fmt.Errorf("line %d: %q is not a time such as 2026-01-02T15:04:05Z", n.Line, n.Value)
+	}
+	*t = Time(at.UnixNano())
+	return nil
+}
+
+// MarshalYAML implements yaml.Marshaler.
+func (t Time) MarshalYAML() (any, error) { return t.String(), nil }
+
+// String returns the form that UnmarshalYAML reads.
+func (t Time) String() string {
+	if t == 0 {
+		return "0"
+	}
+	return t.Time().Format(time.RFC3339Nano)
+}
+
+// Time returns t as Go has it, the zero time for none.
+func (t Time) Time() time.Time {
+	if t == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, int64(t)).UTC()
+}
+
 // Bytes is a size written as 64MiB, 10GB or a plain number of bytes.
 type Bytes int64
 

@@ -62,6 +62,10 @@ func (e *Error) Unwrap() error { return e.Err }
 // ReasonTenants is the reason to refuse what a tenant sends that is one too many.
 const ReasonTenants = "tenant_limit"
 
+// ReasonBlocked is the reason to refuse what a tenant's configuration blocks for a time; there
+// are longer ones that begin so.
+const ReasonBlocked = "blocked_ingestion"
+
 // statusClientGone is what proxies log when the client left before the answer.
 const statusClientGone = 499
 

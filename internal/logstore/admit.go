@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -45,7 +44,7 @@ func admit(b *store.LogBatch, lim Limits, now time.Time, refused *store.Refused)
 			refused.Add(store.ReasonInvalidLabels, len(in.Entries), err.Error)
 			continue
 		}
-		if reason, message := lim.checkLabels(labels); reason != "" {
+		if reason, message := lim.checkLabels(labels, now); reason != "" {
 			refused.Add(reason, len(in.Entries), message)
 			continue
 		}
@@ -91,8 +90,12 @@ func normalise(ls model.Labels) (model.Labels, error) {
 	return ls, nil
 }
 
-// checkLabels returns the reason why labels break the limits, "" if they do not.
-func (l *Limits) checkLabels(labels model.Labels) (reason string, message func() string) {
+// checkLabels returns the reason why a stream with these labels is refused, "" if it is not.
+func (l *Limits) checkLabels(labels model.Labels, now time.Time) (reason string, message func() string) {
+	policy := l.policy(labels)
+	if reason, message = l.blocked(labels, policy, now); reason != "" {
+		return reason, message
+	}
 	names := len(labels)
 	if labels.Get(serviceName) != "" {
 		names--
@@ -102,12 +105,8 @@ func (l *Limits) checkLabels(labels model.Labels) (reason string, message func()
 			return fmt.Sprintf("entry for stream '%s' has %d label names; limit %d", labels, names, l.MaxLabelNames)
 		}
 	}
-	for _, name := range l.RequiredLabels {
-		if labels.Get(name) == "" {
-			return reasonMissingLabels, func() string {
-				return fmt.Sprintf("stream '%s' lacks the required label %s; required are %s", labels, name, strings.Join(l.RequiredLabels, ", "))
-			}
-		}
+	if reason, message = l.checkRequired(labels, policy); reason != "" {
+		return reason, message
 	}
 	for i := range labels {
 		x := &labels[i]

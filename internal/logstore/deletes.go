@@ -290,7 +290,7 @@ func (s *Store) advanceDeletes(ctx context.Context) error {
 	for _, d := range s.deletes.all() {
 		switch {
 		case d.Horizon == 0:
-			if now.Sub(time.Unix(0, d.Created)) >= s.opts.DeleteCancelPeriod {
+			if now.Sub(time.Unix(0, d.Created)) >= s.opts.DeleteCancelPeriod && !s.limits(d.Tenant).KeepDeleted {
 				due = append(due, d)
 			}
 		case d.open():

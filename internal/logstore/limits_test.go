@@ -76,6 +76,53 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestPolicies checks what holds for groups of streams.
+func TestPolicies(t *testing.T) {
+	now := storetest.Now()
+	stream := func(text string, priority int) PolicyStream {
+		name, value, _ := strings.Cut(text, "=")
+		m, err := model.NewMatcher(model.MatchEqual, name, value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return PolicyStream{[]*model.Matcher{m}, priority}
+	}
+	soon, over := now.Add(time.Minute), now.Add(-time.Minute)
+	finance := Policy{Name: "finance", Streams: []PolicyStream{stream("app=billing", 2), stream("env=prod", 1)}, RequiredLabels: []string{"team"}, BlockedUntil: soon}
+	ops := Policy{Name: "ops", Streams: []PolicyStream{stream("app=ops", 1), stream("app=billing", 1)}, BlockedUntil: over}
+	rest := Policy{Name: "*", RequiredLabels: []string{"env"}}
+	for _, tt := range []struct {
+		name, labels string
+		limits       Limits
+		reason       string
+	}{
+		{"no policy", "app=x", Limits{Policies: []Policy{finance, ops}}, ""},
+		{"blocked", "app=x,env=prod", Limits{Policies: []Policy{finance, ops}}, "blocked_ingestion_policy"},
+		{"of two the higher priority", "app=billing", Limits{Policies: []Policy{ops, finance}}, "blocked_ingestion_policy"},
+		{"of equal priorities the first", "app=ops,env=prod", Limits{Policies: []Policy{ops, finance}}, ""},
+		{"no longer blocked", "app=ops", Limits{Policies: []Policy{finance, ops}}, ""},
+		{"all of the tenant", "app=ops", Limits{Policies: []Policy{ops}, BlockedUntil: soon}, "blocked_ingestion"},
+		{"all no longer", "app=ops", Limits{BlockedUntil: over}, ""},
+		{"the rest", "app=x", Limits{Policies: []Policy{finance, {Name: "*", BlockedUntil: soon}}}, "blocked_ingestion_policy"},
+		{"not the rest", "app=ops", Limits{Policies: []Policy{{Name: "*", BlockedUntil: soon}, ops}}, ""},
+		{"lacks the label of its policy", "app=billing", Limits{Policies: []Policy{{Name: "f", Streams: finance.Streams, RequiredLabels: []string{"team"}}}}, "missing_enforced_labels"},
+		{"has it", "app=billing,team=a", Limits{Policies: []Policy{{Name: "f", Streams: finance.Streams, RequiredLabels: []string{"team"}}}}, ""},
+		{"lacks a label of all", "app=ops", Limits{Policies: []Policy{rest, ops}}, "missing_enforced_labels"},
+		{"lacks one of those of the tenant", "app=ops,env=x", Limits{Policies: []Policy{rest, ops}, RequiredLabels: []string{"team"}}, "missing_enforced_labels"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var ls model.Labels
+			for pair := range strings.SplitSeq(tt.labels, ",") {
+				name, value, _ := strings.Cut(pair, "=")
+				ls = append(ls, model.Label{Name: name, Value: value})
+			}
+			if reason, _ := tt.limits.checkLabels(ls, now); reason != tt.reason {
+				t.Errorf("refused for %q, want %q", reason, tt.reason)
+			}
+		})
+	}
+}
+
 // TestRules checks the limits that are off unless set.
 func TestRules(t *testing.T) {
 	now := storetest.Now().UnixNano()

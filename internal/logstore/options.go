@@ -58,6 +58,9 @@ type Limits struct {
 	NoMetadata             bool              // allow_structured_metadata is off: entries that have any are refused
 	SpreadEqualTimes       bool              // increment_duplicate_timestamp: entries of one time get times of their own
 	RequiredLabels         []string          // enforced_labels: streams without one of them are refused
+	Policies               []Policy          // policy_stream_mapping: groups of streams for which more holds
+	BlockedUntil           time.Time         // block_ingestion_until: everything is refused before; zero: nothing is
+	KeepDeleted            bool              // deletion_mode is filter-only: deleted entries are hidden and stay on disk
 	MaxStreams             int               // max_global_streams_per_user: written to within an hour; 0 means 100,000
 	RejectOldSamplesMaxAge time.Duration     // reject_old_samples_max_age: entries older than this are refused; 0 means 168 h
 	CreationGracePeriod    time.Duration     // creation_grace_period: entries further in the future are refused; 0 means 10 minutes

@@ -357,6 +357,33 @@ func TestDeleteEverything(t *testing.T) {
 	rt.check("after a restart")
 }
 
+// TestDeletedEntriesMayStay checks deletion_mode filter-only: what is deleted is hidden, can
+// be taken back at any time, and never leaves the disk.
+func TestDeletedEntriesMayStay(t *testing.T) {
+	rt := newRemovalTest(t, Limits{KeepDeleted: true})
+	put(t, rt.opened, "x", rt.now.UnixNano(), "gone")
+	d, err := rt.Delete(t.Context(), tenant, store.LogDeletion{Query: "x", Range: always()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rt.now = rt.now.Add(30 * 24 * time.Hour)
+	if err := rt.advanceDeletes(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := lines(t, rt.opened, store.LogSelector{Range: always()}); len(got) != 0 {
+		t.Errorf("%q is seen", got)
+	}
+	if all := rt.Deletions(tenant); len(all) != 1 || !all[0].Cancelable {
+		t.Errorf("requests %+v, want one that can be taken back", all)
+	}
+	if err := rt.CancelDeletion(t.Context(), tenant, d.ID, false); err != nil {
+		t.Fatal(err)
+	}
+	if got := lines(t, rt.opened, store.LogSelector{Range: always()}); len(got) != 1 {
+		t.Errorf("%q is seen once the request is taken back", got)
+	}
+}
+
 func TestDamagedDeletesWarn(t *testing.T) {
 	rt := newRemovalTest(t, Limits{})
 	rt.put("a", rt.now.UnixNano(), "x", "")

@@ -28,6 +28,14 @@ logs:
     rate: {ingestion_rate_mb: 0.00001, ingestion_burst_size_mb: 0.00002}
     stream_rate: {per_stream_rate_limit: 10, per_stream_rate_limit_burst: 40}
     enforced: {enforced_labels: [team, app]}
+    blocked: {block_ingestion_until: 2100-01-01T00:00:00Z}
+    hushed: {block_ingestion_until: 2100-01-01T00:00:00Z, block_ingestion_status_code: 200}
+    unblocked: {block_ingestion_until: 2000-01-01T00:00:00Z}
+    policies:
+      policy_stream_mapping: {dev: [{selector: '{env="dev"}', priority: 1}], prod: [{selector: '{env="prod"}', priority: 1}]}
+      policy_enforced_labels: {prod: [team]}
+      block_ingestion_policy_until: {dev: 2100-01-01T00:00:00Z}
+    no_deletes: {deletion_mode: disabled}
     spread: {increment_duplicate_timestamp: true}
     service: {discover_service_name: [team]}
     no_service: {discover_service_name: []}
@@ -41,6 +49,7 @@ logs:
             - {action: drop, attributes: [host.name]}
         scope_attributes: [{action: drop, attributes: [noise]}]
         log_attributes: [{action: drop, regex: "secret.*"}]
+    severity: {otlp_config: {severity_text_as_label: true}}
     entries: {max_entries_limit_per_query: 7}
     series: {max_query_series: 1}
     length: {max_query_length: 1h}
@@ -87,6 +96,12 @@ func TestLimits(t *testing.T) {
 		{"rate", push(`{"app":"x"}`, "+0", ten+ten+ten), 429, "ingestion rate limit exceeded", "rate_limited", 1, 0},
 		{"stream_rate", `{"streams":[{"stream":{"app":"x"},"values":[["{Tn}","` + ten + ten + ten + `"]]},{"stream":{"app":"y"},"values":[["{Tn}","y"]]}]}`, 429, "rate", "per_stream_rate_limit", 1, 1},
 		{"enforced", two(`{"app":"x"}`, `{"app":"x","team":"t"}`), 400, "lacks the required label team", "missing_enforced_labels", 1, 1},
+		{"blocked", push(`{"app":"x"}`, "+0", "gone"), 260, "ingestion is blocked until 2100-01-01T00:00:00Z", "blocked_ingestion", 1, 0},
+		{"hushed", push(`{"app":"x"}`, "+0", "gone"), 204, "", "blocked_ingestion", 2, 0}, // and the one before, of no known tenant either
+		{"unblocked", push(`{"app":"x"}`, "+0", "kept"), 204, "", "", 0, 1},
+		{"policies", two(`{"app":"x","env":"dev"}`, `{"app":"x"}`), 260, "of policy dev is blocked", "blocked_ingestion_policy", 1, 1},
+		{"policies", two(`{"app":"x","env":"dev"}`, `{"app":"x","env":"prod"}`), 400, "lacks the required label team", "missing_enforced_labels", 1, 1},
+		{"policies", two(`{"app":"x","env":"prod","team":"t"}`, `{"app":"y"}`), 204, "", "", 0, 3},
 		{"no_service", `{"streams":[{"stream":{},"values":[["{Tn}","gone"]]},{"stream":{"app":"x"},"values":[["{Tn}","kept"]]}]}`, 400, "at least one label", "missing_labels", 1, 1},
 		{"no_service", two(`{"a-b":"x"}`, `{"app":"y"}`), 400, "invalid label name", "invalid_labels", 1, 2},
 	} {
@@ -142,6 +157,12 @@ func TestRules(t *testing.T) {
 		call{n: "B2.9", name: "OTLP by rules", path: "/otlp/v1/logs", headers: jsonType + "; " + of("otlp"), body: otlp, code: 204},
 		call{n: "B2.9", name: "labels by rules", path: "/loki/api/v1/series", headers: of("otlp"), params: "x=y" + win, exact: `{"status":"success","data":[{"service_name":"s","team_id":"7"}]}`},
 		call{n: "B2.9", name: "metadata by rules", path: rangePath, headers: of("otlp"), params: `query={service_name="s"}` + win, want: []string{`"zone":"z"`, `"kept":"k"`, `"open":"o"`}, not: []string{"host_name", "secret", "noise"}},
+		call{n: "C1", name: "severities", path: "/otlp/v1/logs", headers: jsonType + "; " + of("severity"), code: 204, body: `{"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"s"}}]},"scopeLogs":[{"logRecords":[
+			{"timeUnixNano":"{T+1n}","severityText":"Info","body":{"stringValue":"a"}},{"timeUnixNano":"{T+2n}","body":{"stringValue":"b"}},{"timeUnixNano":"{T+3n}","severityText":"Info","body":{"stringValue":"c"}}]}]}]}`},
+		call{n: "C1", name: "are labels", path: "/loki/api/v1/series", headers: of("severity"), params: "x=y" + win, want: []string{`{"service_name":"s","severity_text":"Info"}`, `{"service_name":"s"}`}},
+		call{n: "C1", name: "and not metadata", path: rangePath, headers: of("severity") + "; X-Loki-Response-Encoding-Flags: categorize-labels", params: `query={severity_text="Info"}` + win, want: []string{`["{T+3n}","c",{"structuredMetadata":{"detected_level":"info"}}],["{T+1n}","a",`}},
+		call{n: "C1", name: "deletion_mode", method: "POST", path: "/loki/api/v1/delete", headers: of("no_deletes"), params: `query={app="x"}&start={T}`, code: 403, want: []string{"deletion is not available for this tenant"}},
+		call{n: "C1", name: "deletion_mode of the list", path: "/loki/api/v1/delete", headers: of("no_deletes"), code: 403},
 		call{n: "B9.4", name: "otlp_config is shown", path: "/loki/api/v1/drilldown-limits", headers: of("otlp"), want: []string{`"otlp_config":{`, `"regex":"secret.*"`}},
 	)
 }

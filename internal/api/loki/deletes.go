@@ -30,9 +30,18 @@ func deleteTime(r *http.Request, name string, def int64) (int64, error) {
 	return t.UnixNano(), nil
 }
 
+// deleter returns the tenant whose entries a request deletes.
+func (a *API) deleter(r *http.Request) (model.Tenant, error) {
+	tenant, err := a.Tenancy.Of(r)
+	if err == nil && a.limits([]model.Tenant{tenant}).NoDeletes {
+		err = fmt.Errorf("%w: deletion is not available for this tenant, see the limit deletion_mode", api.ErrForbidden)
+	}
+	return tenant, err
+}
+
 // addDelete answers POST and PUT /loki/api/v1/delete.
 func (a *API) addDelete(w http.ResponseWriter, r *http.Request) error {
-	tenant, err := a.Tenancy.Of(r)
+	tenant, err := a.deleter(r)
 	if err != nil {
 		return err
 	}
@@ -80,7 +89,7 @@ type deleteStatus struct {
 
 // deletes answers GET /loki/api/v1/delete: the requests of the tenant.
 func (a *API) deletes(w http.ResponseWriter, r *http.Request) error {
-	tenant, err := a.Tenancy.Of(r)
+	tenant, err := a.deleter(r)
 	if err != nil {
 		return err
 	}
@@ -103,7 +112,7 @@ func (a *API) deletes(w http.ResponseWriter, r *http.Request) error {
 
 // cancelDelete answers DELETE /loki/api/v1/delete.
 func (a *API) cancelDelete(w http.ResponseWriter, r *http.Request) error {
-	tenant, err := a.Tenancy.Of(r)
+	tenant, err := a.deleter(r)
 	if err != nil {
 		return err
 	}

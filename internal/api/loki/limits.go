@@ -34,6 +34,7 @@ type Limits struct {
 	MinMatchers     int           // minimum_labels_number: of each selector of a query; 0 means any number
 	MaxBytesRead    int64         // max_query_bytes_read: that a query may look at; 0 means no limit
 	NoVolume        bool          // volume_enabled is off
+	NoDeletes       bool          // deletion_mode is disabled
 
 	// The rest is only shown to clients.
 	ServiceLabels       []string       // discover_service_name

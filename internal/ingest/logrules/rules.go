@@ -15,6 +15,7 @@ type Rules struct {
 	// otlp_config: what becomes of attributes. Of the rules that match one the first counts.
 	Resource, Scope, Log []AttributeRule
 	IgnoreDefaults       bool // no resource attribute is a label unless a rule says so
+	SeverityLabel        bool // severity_text_as_label: it is a label of streams
 }
 
 // AttributeRule says what becomes of some attributes.
@@ -50,7 +51,7 @@ func LevelFields() []string {
 
 // Default reports whether r says what the defaults say.
 func (r *Rules) Default() bool {
-	return r == nil || slices.Equal(r.Services, ServiceLabels()) && slices.Equal(r.Levels, LevelFields()) && !r.NoLevels && !r.IgnoreDefaults &&
+	return r == nil || slices.Equal(r.Services, ServiceLabels()) && slices.Equal(r.Levels, LevelFields()) && !r.NoLevels && !r.IgnoreDefaults && !r.SeverityLabel &&
 		len(r.Resource)+len(r.Scope)+len(r.Log) == 0
 }
 

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ import (
 // Options configures the handlers. The zero value is ready to use.
 type Options struct {
 	Rules      func(model.Tenant) *logrules.Rules // of a tenant; nil means the defaults for all
+	Blocked    func(model.Tenant) int             // status of what is refused because it is blocked for a time; nil means 260
 	Tenant     ingest.TenantFunc                  // nil means ingest.DefaultTenant
 	Refused    ingest.RefusedFunc                 // counts what is refused for its labels; may be nil
 	MaxBytes   int64                              // limit of a decompressed body; 0 means ingest.DefaultMaxBytes
@@ -67,6 +69,9 @@ func New(w store.LogWriter, opts Options) *Server {
 	if opts.Rules == nil {
 		opts.Rules = func(model.Tenant) *logrules.Rules { return nil }
 	}
+	if opts.Blocked == nil {
+		opts.Blocked = func(model.Tenant) int { return StatusBlocked }
+	}
 	if opts.MaxBytes == 0 {
 		opts.MaxBytes = ingest.DefaultMaxBytes
 	}
@@ -100,11 +105,12 @@ func (s *Server) handler(f decode, fail func(http.ResponseWriter, error)) http.H
 		}
 		defer s.decoders.Put(d)
 		size, err := s.push(r, f, body, d)
-		s.metrics.Count(model.Logs.String(), ingest.Status(err), size, d.Kept(), err)
+		status := ingest.Status(err)
+		s.metrics.Count(model.Logs.String(), status, size, d.Kept(), err)
 		if size > maxParsed {
 			d.json = fastjson.Parser{}
 		}
-		if err != nil {
+		if err != nil && status != http.StatusOK { // which a tenant may have for what is blocked
 			fail(w, err)
 			return
 		}
@@ -128,7 +134,23 @@ func (s *Server) push(r *http.Request, f decode, body *ingest.Body, d *decoder) 
 	if len(batch.Streams) > 0 {
 		err = s.writer.Append(r.Context(), tenant, batch)
 	}
-	return size, s.opts.Refused.Finish(model.Logs, tenant, &d.Refused, d.Kept(), err)
+	err = s.opts.Refused.Finish(model.Logs, tenant, &d.Refused, d.Kept(), err)
+	if blocked(err) {
+		err = ingest.Errorf(s.opts.Blocked(tenant), "%w", err)
+	}
+	return size, err
+}
+
+// StatusBlocked is Loki's answer to what is blocked for a time: clients take it for success
+// and do not send it again.
+const StatusBlocked = 260
+
+// blocked reports whether err is of entries that are blocked for a time, and of no others.
+func blocked(err error) bool {
+	var refused *store.Refused
+	return errors.As(err, &refused) && !slices.ContainsFunc(refused.Refusals, func(r store.Refusal) bool {
+		return !strings.HasPrefix(r.Reason, ingest.ReasonBlocked)
+	})
 }
 
 // decodePush reads Loki's own formats: JSON if the content type says so, else protobuf.

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/pharos-o11y/pharos/internal/ingest/logrules"
@@ -49,6 +50,8 @@ type logs struct {
 	b     *logrules.Builder
 	rules *logrules.Rules
 	attrs []attr // of the resource or scope or record at hand
+
+	severities *severityStreams // of the resource, where severity texts are labels
 
 	shared   []model.Label // metadata of each record: of the resource and then of the scope
 	resource int           // how many of them are the resource's
@@ -102,7 +105,31 @@ func (l *logs) stream() (*logrules.Stream, error) {
 		}
 	}
 	l.attrs = rest
+	if l.rules != nil && l.rules.SeverityLabel {
+		l.severities = &severityStreams{rules: l.rules, resource: slices.Clone(labels), streams: map[string]*logrules.Stream{}}
+	}
 	return l.rules.NewStream(labels)
+}
+
+// severityStreams is the streams of a resource whose records have the label severity_text.
+type severityStreams struct {
+	rules    *logrules.Rules
+	resource model.Labels
+	streams  map[string]*logrules.Stream // by severity text
+}
+
+const severityText = "severity_text"
+
+// of returns the stream of the records with a severity text, "" for none.
+func (s *severityStreams) of(text string) (*logrules.Stream, error) {
+	if found := s.streams[text]; found != nil {
+		return found, nil
+	}
+	stream, err := s.rules.NewStream(append(slices.Clone(s.resource), model.Label{Name: severityText, Value: text}))
+	if err == nil {
+		s.streams[text] = stream
+	}
+	return stream, err
 }
 
 // refuse counts the records of a resource whose stream is refused for a reason.
@@ -204,6 +231,15 @@ func (l *logs) record(r wire.Reader) (err error) {
 		return err
 	}
 	b := l.b
+	if l.severities != nil {
+		stream, err := l.severities.of(rec.severityText)
+		if err != nil {
+			b.RefuseStream(1, err)
+			return nil
+		}
+		b.Stream(stream)
+		rec.severityText = ""
+	}
 	mark := b.MetaMark()
 	ts := int64(rec.ts)
 	switch {
@@ -218,7 +254,7 @@ func (l *logs) record(r wire.Reader) (err error) {
 	if rec.severity != 0 {
 		b.Meta("severity_number", l.number(int64(rec.severity)))
 	}
-	b.Meta("severity_text", rec.severityText)
+	b.Meta(severityText, rec.severityText)
 	b.Meta("trace_id", l.hex(rec.trace))
 	b.Meta("span_id", l.hex(rec.span))
 	if rec.flags != 0 {
