@@ -37,9 +37,9 @@ type fetched struct {
 	n     int // rows that passed the filters; uses say which are whose
 	times []int64
 	lines lineText
-	meta  metaColumns
-	orig  []int32 // for each row its row in the block; nil if that is the same
-	bare  bool    // lines holds nothing: no row needs its line
+	meta  metaColumns // those of the answer
+	orig  []int32     // for each row its row in the block; nil if that is the same
+	bare  bool        // lines holds nothing: no row needs its line
 
 	found   []*model.LineFields // of each row, nil if all lines have to be looked at
 	numbers []float64           // of each row, if the query has a number
@@ -85,30 +85,8 @@ type wants struct {
 	names  map[string]bool // of metadata in the answer; nil for all
 }
 
-// output reports whether the metadata field name is part of the answer.
-func (w *wants) output(name string) bool {
-	return !w.noMeta && (w.names == nil || w.names[name])
-}
-
-// decodes reports whether the metadata field name must be decoded.
-func (w *wants) decodes(name string) bool {
-	if w.output(name) {
-		return true
-	}
-	for _, f := range w.fields {
-		if f.Matcher.Name == name {
-			return true
-		}
-	}
-	return false
-}
-
 // needText reports whether the lines column is read.
 func (w *wants) needText() bool { return !w.noLine || len(w.lines) > 0 || w.judge.parses() || w.sizes }
-
-func (w *wants) needMeta() bool {
-	return !w.noMeta && (w.names == nil || len(w.names) > 0) || len(w.fields) > 0
-}
 
 // fetcher decodes the blocks of a slice ahead of their consumer.
 type fetcher struct {
@@ -237,19 +215,11 @@ func (f *fetcher) decodeColumns(b *fetched) error {
 	w := f.wants
 	keep := newMask(b)
 	size := int64(8 * b.info.rows)
-	if w.needMeta() && !keep.empty() {
-		data, err := b.column(colMeta, nil)
-		if err != nil {
-			return err
-		}
-		size += int64(len(data))
-		if b.meta, err = decodeMeta(data, b.info.rows, w.decodes, f.s.zstd); err != nil {
-			return err
-		}
-		for _, p := range w.fields {
-			keep.field(&b.meta, p.Matcher)
-		}
+	n, err := f.testFields(b, keep)
+	if err != nil {
+		return err
 	}
+	size += n
 	if w.needText() && !keep.empty() {
 		n, err := f.decodeText(b, keep, buf)
 		if err != nil {
@@ -262,6 +232,9 @@ func (f *fetcher) decodeColumns(b *fetched) error {
 	}
 	if w.tallies(b) && !keep.empty() {
 		w.tally(b, keep)
+	}
+	if err := f.answerMeta(b, keep); err != nil {
+		return err
 	}
 	f.compact(b, keep)
 	held := int64(8*len(b.times) + len(b.lines.text))
@@ -541,42 +514,6 @@ func (m *mask) without(found []*model.LineFields) *mask {
 	return out
 }
 
-// field keeps the rows whose metadata satisfies c.
-func (m *mask) field(meta *metaColumns, c *model.Matcher) {
-	m.open()
-	value := func(int) string { return "" }
-	for k := range meta.cols {
-		col := &meta.cols[k]
-		if col.name != c.Name {
-			continue
-		}
-		if len(col.dict) > len(m.keep) {
-			value = col.value
-			break
-		}
-		ok := make([]bool, len(col.dict))
-		for i, v := range col.dict {
-			ok[i] = c.Matches(v)
-		}
-		for i := range m.keep {
-			m.keep[i] = m.keep[i] && ok[col.codes[m.from+i]]
-		}
-		return
-	}
-	if rest := meta.rest; rest != nil {
-		inner := value
-		value = func(i int) string {
-			if v := metaGet(rest.value(i), c.Name); v != "" {
-				return v
-			}
-			return inner(i)
-		}
-	}
-	for i := range m.keep {
-		m.keep[i] = m.keep[i] && c.Matches(value(m.from+i))
-	}
-}
-
 // decide drops the rows whose template is denied, and returns the filters that need the
 // lines. sk is nil if there are no skeletons; of are the judgements of its templates.
 func (m *mask) decide(fs []lineFilter, sk *skeletons, of []*judgement) []*lineFilter {
@@ -682,7 +619,7 @@ func (f *fetcher) compact(b *fetched, m *mask) {
 		}
 		b.sizes = sizes
 	}
-	compactMeta(&b.meta, b.orig)
+	b.meta.compact(b.orig)
 	if b.text == nil {
 		return
 	}
@@ -704,22 +641,6 @@ func (f *fetcher) compact(b *fetched, m *mask) {
 	}
 	f.s.pool.put(b.text)
 	b.text, b.lines = nil, lineText{text: text(small), ends: ends}
-}
-
-// compactMeta keeps the rows orig of every column.
-func compactMeta(m *metaColumns, orig []int32) {
-	pick := func(c *metaColumn) {
-		for i, o := range orig {
-			c.codes[i] = c.codes[o]
-		}
-		c.codes = c.codes[:len(orig)]
-	}
-	for k := range m.cols {
-		pick(&m.cols[k])
-	}
-	if m.rest != nil {
-		pick(m.rest)
-	}
 }
 
 // compactLines keeps the rows orig without moving the text: starts are kept aside.
@@ -760,7 +681,10 @@ func (f *fetcher) content(b *fetched, i int) (line, meta string, err error) {
 		if data, err = b.column(colMeta, nil); err != nil {
 			return "", "", err
 		}
-		if full.meta, err = decodeMeta(data, b.info.rows, nil, f.s.zstd); err != nil {
+		if full.meta, err = openMeta(data, nil); err != nil {
+			return "", "", err
+		}
+		if err = full.meta.decodeAll(b.info.rows, f.s.zstd); err != nil {
 			return "", "", err
 		}
 		b.full = full

@@ -301,7 +301,9 @@ func FuzzDecode(f *testing.F) {
 				x.segments(uint32(i))
 			}
 		}
-		_, _ = decodeMeta(data, 3, nil, z)
+		if m, err := openMeta(data, nil); err == nil {
+			_ = m.decodeAll(3, z)
+		}
 		table := newTemplateTable()
 		table.add("a=\x00 b=\x03")
 		if rows, err := openRows(data, 3, 1, &buffer{}); err == nil {

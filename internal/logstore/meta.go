@@ -8,6 +8,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
 )
 
 // The metadata column of a block is a directory and one section for each field:
@@ -129,24 +130,41 @@ func (m *metaBuilder) encode(dst []byte, z *codec.Zstd) []byte {
 	return append(dst, sections...)
 }
 
-// metaColumn is one field of a decoded block.
+// metaColumn is one field of a block.
 type metaColumn struct {
-	name  string
-	dict  []string // values, not necessarily distinct
-	codes []int64  // index into dict, for each row
+	name    string
+	section []byte
+	dict    []string // values, not necessarily distinct
+	codes   []int64  // index into dict, for each row; nil if the section is not decoded yet
 }
 
 func (c *metaColumn) value(i int) string { return c.dict[c.codes[i]] }
 
-// metaColumns is the fields of a decoded block, sorted by name.
+// decode reads the section of c, which has n rows. Strings share memory with it.
+func (c *metaColumn) decode(n int, z *codec.Zstd) error {
+	if c.codes != nil {
+		return nil
+	}
+	dict, codes, _, err := codec.DecodeDict(c.section, z)
+	if err == nil && len(codes) != n {
+		err = fmt.Errorf("%w: %d values, want %d", store.ErrCorrupt, len(codes), n)
+	}
+	if err != nil {
+		return fmt.Errorf("metadata field %q: %w", c.name, err)
+	}
+	c.dict, c.codes = dict, codes
+	return nil
+}
+
+// metaColumns is the fields of a block, sorted by name.
 type metaColumns struct {
 	cols []metaColumn
 	rest *metaColumn // encoded metadata, nil if there is none
 }
 
-// decodeMeta reads the columns whose names are wanted, all if want is nil, and the rest.
-// Strings share memory with data.
-func decodeMeta(data []byte, n int, want func(name string) bool, z *codec.Zstd) (metaColumns, error) {
+// openMeta finds the columns whose names are wanted, all if want is nil, and the rest. None is
+// decoded. They share memory with data.
+func openMeta(data []byte, want func(name string) bool) (metaColumns, error) {
 	var m metaColumns
 	r := codec.NewReader(data)
 	names := make([]string, r.Count(r.Len()/2))
@@ -156,25 +174,11 @@ func decodeMeta(data []byte, n int, want func(name string) bool, z *codec.Zstd) 
 		sizes[i] = r.Count(len(data))
 	}
 	for i, name := range names {
-		section := r.Take(sizes[i])
-		if r.Err() != nil {
-			break
-		}
-		if name != "" && want != nil && !want(name) {
-			continue
-		}
-		c := metaColumn{name: name}
-		var err error
-		if c.dict, c.codes, _, err = codec.DecodeDict(section, z); err != nil {
-			return m, fmt.Errorf("metadata field %q: %w", name, err)
-		}
-		if len(c.codes) != n {
-			r.Fail("metadata field %q: %d values, want %d", name, len(c.codes), n)
-			break
-		}
-		if name == "" {
+		c := metaColumn{name: name, section: r.Take(sizes[i])}
+		switch {
+		case name == "":
 			m.rest = &c
-		} else {
+		case want == nil || want(name):
 			m.cols = append(m.cols, c)
 		}
 	}
@@ -182,7 +186,20 @@ func decodeMeta(data []byte, n int, want func(name string) bool, z *codec.Zstd) 
 	return m, r.Err()
 }
 
-// row returns the encoded metadata of row i. m holds all columns.
+// decodeAll decodes the columns of m, which have n rows.
+func (m *metaColumns) decodeAll(n int, z *codec.Zstd) error {
+	for i := range m.cols {
+		if err := m.cols[i].decode(n, z); err != nil {
+			return err
+		}
+	}
+	if m.rest == nil {
+		return nil
+	}
+	return m.rest.decode(n, z)
+}
+
+// row returns the encoded metadata of row i. m holds all columns, decoded.
 func (m *metaColumns) row(i int) string {
 	var ls model.Labels
 	for k := range m.cols {

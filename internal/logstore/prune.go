@@ -13,8 +13,9 @@ import (
 
 // pruner says which blocks of a part a query need not read.
 type pruner struct {
-	w *wants
-	x *partIndex
+	w    *wants
+	x    *partIndex
+	meta bool // some field that is looked at occurs
 
 	// Of each template of the part, as far as the plan has met it.
 	of    []*judgement
@@ -41,9 +42,9 @@ type needleClass struct {
 	probes  []probe // of one of them, see probe.go
 }
 
-// newPruner returns a pruner of x, or nil if nothing can be said about its blocks.
+// newPruner returns a pruner of x.
 func newPruner(w *wants, x *partIndex) *pruner {
-	p := &pruner{w: w, x: x}
+	p := &pruner{w: w, x: x, meta: w.readsMeta(x)}
 	if w.judge.asks() {
 		n := len(x.templates.list)
 		p.of, p.marks, p.vars = make([]*judgement, n), make([]uint8, n), make([]uint16, n)

@@ -73,7 +73,7 @@ func (s *Store) selectRows(ctx context.Context, tenant model.Tenant, sel store.L
 	p := newPlan(snap, sel.Matchers, sel.Range, func(x *partIndex) *pruner { return newPruner(&q.wants, x) }, sel.Account)
 	q.out = newEmitter(q, yield)
 	first, most := firstSlice, maxSlice
-	if !q.wants.needText() && !q.wants.needMeta() {
+	if !q.wants.needText() && !slices.ContainsFunc(p.blocks, func(b *fetched) bool { return b.pruner.meta }) {
 		most = maxSliceNoRow
 	}
 	if q.wants.pieces != nil { // it reads everything and keeps little

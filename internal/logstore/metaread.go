@@ -1,0 +1,133 @@
+package logstore
+
+import (
+	"slices"
+
+	"github.com/pharos-o11y/pharos/internal/model"
+)
+
+// A query looks at few of the metadata fields of a block, and at most of these only in rows
+// that pass its filters. So a field is decoded when it is needed: those of predicates first;
+// those of the answer when the filters have dropped what they drop. A block of a part without
+// such fields is not read for them at all.
+
+// output reports whether the metadata field name is part of the answer.
+func (w *wants) output(name string) bool {
+	return !w.noMeta && (w.names == nil || w.names[name])
+}
+
+// reads reports whether the metadata field name is looked at.
+func (w *wants) reads(name string) bool {
+	for i := range w.fields {
+		if w.fields[i].Matcher.Name == name {
+			return true
+		}
+	}
+	return w.output(name)
+}
+
+// readsMeta reports whether blocks of x have metadata fields that are looked at.
+func (w *wants) readsMeta(x *partIndex) bool {
+	return (!w.noMeta || len(w.fields) > 0) && slices.ContainsFunc(x.names, w.reads)
+}
+
+// testFields opens the metadata of b, if it is looked at, and drops the rows that fail a
+// predicate. It returns the bytes that it read.
+func (f *fetcher) testFields(b *fetched, keep *mask) (int64, error) {
+	w := f.wants
+	if keep.empty() || w.noMeta && len(w.fields) == 0 {
+		return 0, nil
+	}
+	var data []byte
+	if b.pruner == nil || b.pruner.meta {
+		var err error
+		if data, err = b.column(colMeta, nil); err != nil {
+			return 0, err
+		}
+		if b.meta, err = openMeta(data, w.reads); err != nil {
+			return 0, err
+		}
+	}
+	for i := range w.fields {
+		m := w.fields[i].Matcher
+		col := b.meta.find(m.Name)
+		if col == nil {
+			col = b.meta.rest
+		}
+		if col != nil {
+			if err := col.decode(b.info.rows, f.s.zstd); err != nil {
+				return 0, err
+			}
+		}
+		if keep.field(col, m); keep.empty() {
+			break
+		}
+	}
+	return int64(len(data)), nil
+}
+
+// find returns the column of field name, nil if it has none.
+func (m *metaColumns) find(name string) *metaColumn {
+	i := slices.IndexFunc(m.cols, func(c metaColumn) bool { return c.name == name })
+	if i < 0 {
+		return nil
+	}
+	return &m.cols[i]
+}
+
+// answerMeta leaves of the metadata of b what is part of the answer, and decodes it.
+func (f *fetcher) answerMeta(b *fetched, keep *mask) error {
+	w := f.wants
+	if keep.empty() || w.noMeta {
+		b.meta = metaColumns{}
+		return nil
+	}
+	b.meta.cols = slices.DeleteFunc(b.meta.cols, func(c metaColumn) bool { return !w.output(c.name) })
+	return b.meta.decodeAll(b.info.rows, f.s.zstd)
+}
+
+// field keeps the rows whose field satisfies c. col is the column of the field, or the rest
+// of the metadata, or nil.
+func (m *mask) field(col *metaColumn, c *model.Matcher) {
+	m.open()
+	if col == nil {
+		if !c.Matches("") {
+			clear(m.keep)
+		}
+		return
+	}
+	value := func(code int64) string { return col.dict[code] }
+	if col.name == "" {
+		value = func(code int64) string { return metaGet(col.dict[code], c.Name) }
+	}
+	codes := col.codes[m.from : m.from+len(m.keep)]
+	if len(col.dict) > len(codes) { // than rows, so each is looked at once
+		for i, code := range codes {
+			m.keep[i] = m.keep[i] && c.Matches(value(code))
+		}
+		return
+	}
+	ok := make([]bool, len(col.dict))
+	for i := range ok {
+		ok[i] = c.Matches(value(int64(i)))
+	}
+	for i, code := range codes {
+		m.keep[i] = m.keep[i] && ok[code]
+	}
+}
+
+// compact keeps the rows orig of every column.
+func (m *metaColumns) compact(orig []int32) {
+	pick := func(c *metaColumn) {
+		for i, o := range orig {
+			c.codes[i] = c.codes[o]
+		}
+		c.codes = c.codes[:len(orig)]
+	}
+	for k := range m.cols {
+		pick(&m.cols[k])
+	}
+	if m.rest != nil {
+		pick(m.rest)
+	}
+}
