@@ -7,10 +7,29 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/pharos-o11y/pharos/internal/engine/part"
 	"github.com/pharos-o11y/pharos/internal/model"
 )
+
+// A head that nothing comes to any more is flushed early, since parts are quicker to search,
+// if it is worth a part of its own: if merges will take over most of the blocks as they are.
+const (
+	quietAfter = 2 * time.Second
+	quietText  = 8 * minBlockText // of each tenant
+)
+
+// due reports whether h has to be flushed.
+func (h *head) due(now time.Time, opts *Options) bool {
+	switch {
+	case h.since.IsZero():
+		return false
+	case h.bytes >= opts.HeadSize, now.Sub(h.since) >= opts.HeadAge:
+		return true
+	}
+	return now.Sub(h.last) >= quietAfter && h.bytes >= max(quietText*len(h.tenants), minSegmentText*h.streams)
+}
 
 // writeHead writes the entries of h to one part for each tenant and day. The parts that
 // were finished are returned also with an error.

@@ -50,6 +50,8 @@ type tenantStreams struct {
 type head struct {
 	tenants map[model.Tenant]*tenantHead
 	since   time.Time // of the first entry
+	last    time.Time // when the last one came
+	streams int       // of all tenants
 	bytes   int
 	covered wal.Pos // set when frozen: every record up to it is in this head or in parts
 }
@@ -141,6 +143,7 @@ func (g *registry) apply(tenant model.Tenant, gs []group, record string, now tim
 	if h.since.IsZero() {
 		h.since = now
 	}
+	h.last = now
 	h.bytes += len(record)
 	th.texts = append(th.texts, record)
 	for i := range gs {
@@ -150,6 +153,7 @@ func (g *registry) apply(tenant model.Tenant, gs []group, record string, now tim
 			hs = &headStream{stream: gs[i].stream, sorted: true, min: maxTime, max: minTime}
 			gs[i].stream.rows = hs
 			th.streams = append(th.streams, hs)
+			h.streams++
 			h.bytes += headStreamSize
 		}
 		hs.add(gs[i].rows)

@@ -195,11 +195,11 @@ func (s *Store) flushLoop(ctx context.Context) error {
 	}
 }
 
-// flushDue flushes if the head is big or old enough, and lets the wal go if it is empty.
+// flushDue flushes if the head is due, and lets the wal go if it is empty.
 func (s *Store) flushDue(ctx context.Context) error {
 	s.reg.mu.Lock()
 	h, retry := s.reg.active, len(s.reg.frozen) > 0
-	due := !h.since.IsZero() && (h.bytes >= s.opts.HeadSize || s.opts.Now().Sub(h.since) >= s.opts.HeadAge)
+	due := h.due(s.opts.Now(), &s.opts)
 	empty := h.since.IsZero() && !retry
 	s.metrics.headBytes.Set(float64(s.reg.bytes()))
 	s.reg.mu.Unlock()
