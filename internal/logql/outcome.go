@@ -14,8 +14,8 @@ import (
 // all entries with the same fields. What comes out is remembered, and a store that counts
 // such entries itself (see store.LogSelector.Pieces) yields no entries at all.
 
-// outcome is what becomes of every entry with the same fields, in streams that do not
-// differ in labels that matter, and without metadata.
+// outcome is what becomes of every entry with the same fields, or the same metadata, in
+// streams that do not differ in labels that matter.
 type outcome struct {
 	known  bool    // it holds for every such entry
 	series *accum  // nil if the entries are dropped
@@ -24,7 +24,8 @@ type outcome struct {
 	size   bool    // the size of its line
 }
 
-// outcome returns that of fields with an ID, or of entries without fields if id is -1.
+// outcome returns that of fields or metadata with an ID, or of entries without either if id
+// is -1.
 func (a *rangeAgg) outcome(id int) *outcome {
 	id++
 	if id >= len(a.outcomes) {
@@ -114,13 +115,21 @@ func (a *rangeAgg) addTallies(b *store.LogRows) error {
 	for i := range b.Tallies {
 		t := &b.Tallies[i]
 		id := -1
-		if t.Fields != nil {
+		switch {
+		case t.Fields != nil:
 			id = t.Fields.ID
+		case t.Meta != nil:
+			id = t.Meta.ID
 		}
 		o := a.outcome(id)
 		if !o.known {
 			r.begin(0, "", b.Stream)
 			r.found = t.Fields
+			if t.Meta != nil {
+				for _, l := range t.Meta.Labels {
+					r.addMeta(l.Name, l.Value)
+				}
+			}
 			a.numbered, a.number = a.src.sel.Number != nil, 0
 			got, err := a.finish(b.StreamID)
 			if err != nil {

@@ -78,6 +78,7 @@ type wants struct {
 	fields []store.FieldPredicate
 	values [][]string                                      // that satisfy each of fields, nil if they are not known
 	judge  *judge                                          // of the line filters and the parser
+	metas  *metaTable                                      // of tallies
 	pieces func(t int64) (piece int, until int64, ok bool) // for tallies; nil if rows are wanted
 	noLine bool
 	sizes  bool // of lines
@@ -230,8 +231,8 @@ func (f *fetcher) decodeColumns(b *fetched) error {
 	if err := f.acct.Scanned(size, int64(b.info.rows)); err != nil {
 		return err
 	}
-	if w.tallies(b) && !keep.empty() {
-		w.tally(b, keep)
+	if err := f.tally(b, keep); err != nil {
+		return err
 	}
 	if err := f.answerMeta(b, keep); err != nil {
 		return err

@@ -31,6 +31,11 @@ func (w *wants) readsMeta(x *partIndex) bool {
 	return (!w.noMeta || len(w.fields) > 0) && slices.ContainsFunc(x.names, w.reads)
 }
 
+// hasOutput reports whether m, which is open, has a field that is part of the answer.
+func (w *wants) hasOutput(m *metaColumns) bool {
+	return !w.noMeta && (m.rest != nil || slices.ContainsFunc(m.cols, func(c metaColumn) bool { return w.output(c.name) }))
+}
+
 // testFields opens the metadata of b, if it is looked at, and drops the rows that fail a
 // predicate. It returns the bytes that it read.
 func (f *fetcher) testFields(b *fetched, keep *mask) (int64, error) {

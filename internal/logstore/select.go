@@ -56,6 +56,7 @@ func (s *Store) selectRows(ctx context.Context, tenant model.Tenant, sel store.L
 	}
 	q.wants.judge = &judge{filters: q.wants.lines, parser: sel.Parser, tests: sel.Tests, number: sel.Number, byKey: map[string]*judgement{}}
 	q.wants.values = fieldValues(sel.Fields)
+	q.wants.metas = &metaTable{byKey: map[string]*model.LineMeta{}}
 	if sel.MetaNames != nil {
 		q.wants.names = map[string]bool{}
 		for _, n := range sel.MetaNames {

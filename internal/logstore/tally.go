@@ -34,14 +34,16 @@ func alone(sources []source) {
 	}
 }
 
-// tallies reports whether w takes tallies for the rows of b, whose metadata is decoded.
+// tallies reports whether w takes tallies for the rows of b, whose metadata is open, by the
+// fields of their lines.
 func (w *wants) tallies(b *fetched) bool {
-	return w.pieces != nil && (!w.sizes || b.sizes != nil) && b.meta.rest == nil && !slices.ContainsFunc(b.meta.cols, func(c metaColumn) bool { return w.output(c.name) })
+	return w.pieces != nil && (!w.sizes || b.sizes != nil) && b.meta.rest == nil && !w.hasOutput(&b.meta)
 }
 
 // cell is the count of rows that are alike, in the current piece.
 type cell struct {
 	fields        *model.LineFields
+	row           int // one of them
 	n, size       int64
 	sum, min, max float64
 }
@@ -52,8 +54,9 @@ type tallier struct {
 	keep   *mask
 	sizes  []int32 // nil if they are not wanted
 	rest   []int32 // rows of which there are no tallies
-	cells  []cell  // by the ID of the fields, or one
+	cells  []cell  // by the ID of the fields, or what is alike in the metadata, or one
 	used   []int32 // cells that are not empty
+	alike  *alikeRows
 }
 
 func (w *wants) tallier(b *fetched, keep *mask) *tallier {
@@ -114,7 +117,11 @@ func (t *tallier) run(b *fetched, count func(from, to int)) {
 func (t *tallier) flush(piece int, dst []model.LineTally) []model.LineTally {
 	for _, i := range t.used {
 		c := &t.cells[i]
-		dst = append(dst, model.LineTally{Fields: c.fields, Piece: piece, N: c.n, Size: c.size, Sum: c.sum, Min: c.min, Max: c.max})
+		l := model.LineTally{Fields: c.fields, Piece: piece, N: c.n, Size: c.size, Sum: c.sum, Min: c.min, Max: c.max}
+		if t.alike != nil {
+			l.Meta = t.alike.meta(i, c.row)
+		}
+		dst = append(dst, l)
 		*c = cell{}
 	}
 	t.used = t.used[:0]
@@ -148,15 +155,27 @@ func (c *cell) number(v float64) {
 
 // tally makes tallies of the rows of b that are left, as far as they have fields to share
 // or are asked for none.
-func (w *wants) tally(b *fetched, keep *mask) {
+func (f *fetcher) tally(b *fetched, keep *mask) error {
+	w := f.wants
 	t := w.tallier(b, keep)
 	switch {
+	case keep.empty() || w.pieces == nil:
+	case !w.judge.parses() && w.hasOutput(&b.meta):
+		if err := f.answerMeta(b, keep); err != nil || w.sizes && b.sizes == nil {
+			return err
+		}
+		if t.alike = w.alike(&b.meta); t.alike != nil {
+			t.cells = make([]cell, t.alike.n)
+			t.run(b, t.same)
+		}
+	case !w.tallies(b):
 	case !w.judge.parses():
 		t.cells = make([]cell, 1)
 		t.run(b, t.all)
 	case b.found != nil:
 		t.run(b, func(from, to int) { t.found(b, from, to) })
 	}
+	return nil
 }
 
 // all counts the rows from..to that are kept.

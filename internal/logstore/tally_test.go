@@ -3,6 +3,8 @@ package logstore
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,11 +24,11 @@ func (numberShapes) ParseShape(line string, vars []model.LineVar) *model.LineSha
 	return &model.LineShape{Fields: []model.ShapeField{{Name: "k", From: vars[0].From, To: vars[0].To}, {Name: "n", From: vars[1].From, To: vars[1].To}}}
 }
 
-// tallyCount is what a query counts, by stream, piece and field.
+// tallyCount is what a query counts, by stream, piece, field and metadata.
 type tallyCount map[string][3]float64
 
-func (c tallyCount) add(r *store.LogRows, piece int, f *model.LineFields, n, sum float64, size int64) {
-	key := fmt.Sprint(r.Stream, piece)
+func (c tallyCount) add(r *store.LogRows, piece int, meta model.Labels, f *model.LineFields, n, sum float64, size int64) {
+	key := fmt.Sprint(r.Stream, piece, meta)
 	if f != nil {
 		key += f.Values[0]
 	}
@@ -50,7 +52,17 @@ func TestTallies(t *testing.T) {
 				if i%50 == 3 {
 					line = "neither"
 				}
-				st.Entries = append(st.Entries, store.LogEntry{Time: base + int64(part*(300+100*k)+i)*1e8, Line: line})
+				e := store.LogEntry{Time: base + int64(part*(300+100*k)+i)*1e8, Line: line}
+				for _, name := range []string{"level", "code", "id"} {
+					if n := rng.IntN(8); n < 3 {
+						e.Meta = append(e.Meta, model.Label{Name: name, Value: fmt.Sprint(n)})
+					}
+				}
+				if k == 2 {
+					e.Meta = model.NewLabels(append(e.Meta, model.Label{Name: "id", Value: fmt.Sprint(i)})...)
+				}
+				slices.SortFunc(e.Meta, func(a, b model.Label) int { return strings.Compare(a.Name, b.Name) })
+				st.Entries = append(st.Entries, e)
 			}
 			b.Streams = append(b.Streams, st)
 		}
@@ -67,20 +79,38 @@ func TestTallies(t *testing.T) {
 		n := (t - base) / 7e9
 		return int(n), base + (n+1)*7e9 - 1, n != 3
 	}
-	for _, parsed := range []bool{false, true} {
-		sel := store.LogSelector{Range: model.TimeRange{From: base + 5e9, To: base + 200e9}, NoLine: true, NoMeta: true, Sizes: true}
-		if parsed {
+	code, err := model.NewMatcher(model.MatchRegexp, "code", "[12]|")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name   string
+		parsed bool
+		meta   []string
+		fields []store.FieldPredicate
+		most   int // rows that come one by one
+	}{
+		{name: "nothing", most: 4000},
+		{name: "fields", parsed: true, most: 4000},
+		{name: "metadata", meta: []string{"level", "code"}, most: 4000},
+		{name: "metadata that passes", meta: []string{"level"}, fields: []store.FieldPredicate{{Matcher: code}}, most: 4000},
+		{name: "metadata that is absent", meta: []string{"nothing"}, most: 4000},
+		{name: "ids", meta: []string{"id", "level"}, most: 6000},
+		{name: "fields and metadata", parsed: true, meta: []string{"level"}, most: 6000},
+	} {
+		sel := store.LogSelector{Range: model.TimeRange{From: base + 5e9, To: base + 200e9}, NoLine: true, NoMeta: tt.meta == nil, MetaNames: tt.meta, Sizes: true, Fields: tt.fields}
+		if tt.parsed {
 			sel.Parser = numberShapes{}
 			sel.Number = &model.FieldNumber{Name: "n", Int: true, Text: func(string) (float64, bool) { return 0, false }}
 		}
-		want, _ := countAll(t, o.Store, sel, pieces)
+		want, all := countAll(t, o.Store, sel, pieces)
 		sel.Pieces = pieces
 		got, rows := countAll(t, o.Store, sel, pieces)
 		if d := cmp.Diff(want, got); d != "" {
-			t.Errorf("parsed %v: (-want +got)\n%s", parsed, d)
+			t.Errorf("%s: (-want +got)\n%s", tt.name, d)
 		}
-		if rows == 0 || rows > 4000 {
-			t.Errorf("parsed %v: %d of 6000 rows come one by one", parsed, rows)
+		if rows == 0 || rows > tt.most*all/6000 {
+			t.Errorf("%s: %d of %d rows come one by one", tt.name, rows, all)
 		}
 	}
 }
@@ -96,7 +126,7 @@ func countAll(t *testing.T, s *Store, sel store.LogSelector, pieces func(int64) 
 			if sel.Number != nil && (a.Min > a.Max || a.Sum < a.Min*float64(a.N) || a.Sum > a.Max*float64(a.N)) {
 				t.Errorf("tally %+v", a)
 			}
-			c.add(b, a.Piece, a.Fields, float64(a.N), a.Sum, a.Size)
+			c.add(b, a.Piece, metaOf(a), a.Fields, float64(a.N), a.Sum, a.Size)
 		}
 		rows += len(b.Times)
 		for i, at := range b.Times {
@@ -110,8 +140,15 @@ func countAll(t *testing.T, s *Store, sel store.LogSelector, pieces func(int64) 
 					n = b.Numbers[i]
 				}
 			}
-			c.add(b, piece, f, 1, n, int64(b.Sizes[i]))
+			c.add(b, piece, b.Row(i, nil), f, 1, n, int64(b.Sizes[i]))
 		}
 	}
 	return c, rows
+}
+
+func metaOf(a model.LineTally) model.Labels {
+	if a.Meta == nil {
+		return nil
+	}
+	return a.Meta.Labels
 }

@@ -49,9 +49,16 @@ type FieldTest struct {
 	Absent func(shape *LineShape) bool // for rows without the field
 }
 
+// LineMeta is metadata that lines share.
+type LineMeta struct {
+	Labels Labels
+	ID     int // small, and different for those of one Select
+}
+
 // LineTally stands for N lines that are alike and lie in one piece of time.
 type LineTally struct {
 	Fields        *LineFields // of each, with an ID; nil if fields are not asked for
+	Meta          *LineMeta   // of each; nil if there is none, or Fields
 	Piece         int
 	N             int64
 	Size          int64   // bytes of the lines, if these are asked for

@@ -75,10 +75,10 @@ type LogSelector struct {
 	Number *model.FieldNumber
 
 	// Pieces, if not nil, cuts time: it returns the piece that t lies in and the last time
-	// of it; ok is false if entries there are not wanted. The caller treats rows without
-	// metadata that lie in one piece alike, but for their numbers and sizes, if their fields
-	// are or if it asks for none: it takes [LogRows.Tallies] for them. Pieces is safe for
-	// concurrent use.
+	// of it; ok is false if entries there are not wanted. The caller treats rows that lie in
+	// one piece alike, but for their numbers and sizes, if they have the same fields, or it
+	// asks for none, and of the metadata that it looks at the same: it takes
+	// [LogRows.Tallies] for them. Pieces is safe for concurrent use.
 	Pieces func(t int64) (piece int, until int64, ok bool)
 
 	// Limit says how many entries the caller needs in all, 0 for all of them. A reader may
