@@ -101,32 +101,47 @@ func (p *pruner) mark(tp *template, v *judgement) uint8 {
 }
 
 // skips reports whether block i need not be read, as far as it can be told from what is in
-// memory, and whether its filter has no more to say.
+// memory, and whether its filter has no more to say. The templates of other blocks are met.
 func (p *pruner) skips(i int) (skip, asked bool) {
 	b := &p.x.blocks[i]
-	if p.marks != nil && len(b.templates) > 0 {
-		all := true
+	if p.denies(b) {
+		return true, false
+	}
+	var bf *blockFilter
+	asks := p.w.asksFilter()
+	if asks {
+		bf = p.x.filters[i].Load()
+	}
+	if bf != nil && !p.w.mayHold(bf) { // before the rest of the templates: this ends most blocks
+		return true, true
+	}
+	if p.marks != nil {
 		for _, id := range b.templates {
-			m := p.marks[id]
-			if m == notMet {
-				m = p.meet(id)
-			}
-			all = all && m == denied
-		}
-		if all {
-			return true, false
+			p.markOf(id)
 		}
 	}
-	if !p.w.asksFilter() {
-		return false, true
-	}
-	bf := p.x.filters[i].Load()
-	return bf != nil && !p.may(b, bf), bf != nil
+	return bf != nil && p.lacks(b, bf), bf != nil || !asks
 }
 
-// may reports whether block b, whose filter is bf, can hold what is wanted.
-func (p *pruner) may(b *blockInfo, bf *blockFilter) bool {
-	w := p.w
+// markOf returns the mark of template id, which it meets if need be.
+func (p *pruner) markOf(id uint32) uint8 {
+	if m := p.marks[id]; m != notMet {
+		return m
+	}
+	return p.meet(id)
+}
+
+// denies reports whether no line of b is wanted by what its templates are.
+func (p *pruner) denies(b *blockInfo) bool {
+	return p.marks != nil && len(b.templates) > 0 && !slices.ContainsFunc(b.templates, func(id uint32) bool { return p.markOf(id) != denied })
+}
+
+// may reports whether block b, whose templates are met and whose filter is bf, can hold what is
+// wanted.
+func (p *pruner) may(b *blockInfo, bf *blockFilter) bool { return p.w.mayHold(bf) && !p.lacks(b, bf) }
+
+// mayHold reports whether a block with filter bf can hold what is wanted.
+func (w *wants) mayHold(bf *blockFilter) bool {
 	for i := range w.lines {
 		if !w.lines[i].may(bf) {
 			return false
@@ -138,7 +153,7 @@ func (p *pruner) may(b *blockInfo, bf *blockFilter) bool {
 			return false
 		}
 	}
-	return !p.lacks(b, bf)
+	return true
 }
 
 // lacks reports whether no line of b, whose templates are met and whose filter is bf, is
