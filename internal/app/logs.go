@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -200,6 +201,7 @@ func (a *App) blockedStatus(t model.Tenant) int { return a.logLimits.Load().of(t
 // lokiLimits is the limits of queries of a tenant.
 func (a *App) lokiLimits(t model.Tenant) loki.Limits {
 	lim := a.logLimits.Load().of(t).api
+	lim.QueryTimeout = cmp.Or(lim.QueryTimeout, time.Duration(a.cfg.Load().Query.Timeout)) // which clients are told
 	lim.Retention = a.retention(model.Logs, t)
 	return lim
 }

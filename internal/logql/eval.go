@@ -124,6 +124,9 @@ func (x *exec) constant(value float64) (*values, error) {
 }
 
 func (x *exec) eval(e metricExpr) (*frame, error) {
+	if err := x.ctx.Err(); err != nil {
+		return nil, err
+	}
 	switch e := e.(type) {
 	case *literalExpr:
 		return &frame{n: len(x.steps), scalar: true, value: e.value}, nil
@@ -190,8 +193,7 @@ func (x *exec) vectorAgg(e *vectorAggExpr) (*frame, error) {
 		}
 		return f, nil
 	case "topk", "bottomk", "approx_topk":
-		x.topk(e, f)
-		return f, nil
+		return f, x.topk(e, f)
 	}
 	out := &frame{n: f.n}
 	for _, g := range groupSeries(f.series, e.group) {
@@ -199,7 +201,9 @@ func (x *exec) vectorAgg(e *vectorAggExpr) (*frame, error) {
 		if err != nil {
 			return nil, err
 		}
-		aggregate(e.op, g.members, v)
+		if err := x.aggregate(e.op, g.members, v); err != nil {
+			return nil, err
+		}
 		out.series = append(out.series, v)
 	}
 	return out, nil
@@ -264,8 +268,11 @@ func groupLabels(ls model.Labels, g *grouping) model.Labels {
 }
 
 // aggregate computes op over members into out.
-func aggregate(op string, members []*values, out *values) {
+func (x *exec) aggregate(op string, members []*values, out *values) error {
 	for k := range out.vals {
+		if err := x.ctx.Err(); err != nil {
+			return err
+		}
 		n, acc, m2 := 0, 0.0, 0.0
 		for _, m := range members {
 			if !m.has.get(k) {
@@ -305,10 +312,11 @@ func aggregate(op string, members []*values, out *values) {
 		}
 		out.set(k, acc)
 	}
+	return nil
 }
 
 // topk keeps, at each step, the k greatest or smallest members of each group.
-func (x *exec) topk(e *vectorAggExpr, f *frame) {
+func (x *exec) topk(e *vectorAggExpr, f *frame) error {
 	desc := e.op != "bottomk"
 	for _, g := range groupSeries(f.series, e.group) {
 		kept := make([]bitset, len(g.members))
@@ -317,6 +325,9 @@ func (x *exec) topk(e *vectorAggExpr, f *frame) {
 		}
 		var order []int
 		for k := range f.n {
+			if err := x.ctx.Err(); err != nil {
+				return err
+			}
 			order = order[:0]
 			for i, m := range g.members {
 				if m.has.get(k) {
@@ -334,4 +345,5 @@ func (x *exec) topk(e *vectorAggExpr, f *frame) {
 			m.has = kept[i]
 		}
 	}
+	return nil
 }

@@ -544,7 +544,9 @@ func (a *rangeAgg) frame(x *exec) (*frame, error) {
 		if err != nil {
 			return nil, err
 		}
-		a.slide(x, s, win, spans[s.base:], v)
+		if err := a.slide(x, s, win, spans[s.base:], v); err != nil {
+			return nil, err
+		}
 		a.acct.Drop(int64(len(s.n)) * a.fields.bytes)
 		a.series[i] = nil
 		if !v.has.empty() {
@@ -557,7 +559,7 @@ func (a *rangeAgg) frame(x *exec) (*frame, error) {
 // slide computes the windows of s into v. At each step the window is the run of pieces
 // live[lo:hi] that are not empty. Whole numbers are added when a piece enters and taken
 // away when it leaves; everything else is added up anew, since floats do not allow that.
-func (a *rangeAgg) slide(x *exec, s *accum, win *window, spans [][2]int32, v *values) {
+func (a *rangeAgg) slide(x *exec, s *accum, win *window, spans [][2]int32, v *values) error {
 	whole := a.kind == accCount || a.kind == accSum && a.expr.unwrap == nil
 	live := a.live[:0]
 	for j, n := range s.n {
@@ -585,6 +587,9 @@ func (a *rangeAgg) slide(x *exec, s *accum, win *window, spans [][2]int32, v *va
 			continue
 		}
 		if !whole {
+			if err := x.ctx.Err(); err != nil { // windows may be long and many
+				return err
+			}
 			win.clear()
 			for _, j := range live[lo:hi] {
 				win.merge(a.kind, s, j)
@@ -592,6 +597,7 @@ func (a *rangeAgg) slide(x *exec, s *accum, win *window, spans [][2]int32, v *va
 		}
 		v.set(k, win.value(a.expr, a.kind, t-int64(a.expr.offset)))
 	}
+	return x.ctx.Err()
 }
 
 // spans returns, for each piece, the steps in whose windows it lies. Pieces in no window

@@ -1,11 +1,13 @@
 package loki
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 
@@ -47,18 +49,8 @@ func (a *API) detectedLabels(w http.ResponseWriter, r *http.Request) error {
 			out.Labels = append(out.Labels, detectedLabel{name, len(vs)})
 		}
 	}
-	slices.SortFunc(out.Labels, func(a, b detectedLabel) int { return compareStrings(a.Label, b.Label) })
+	slices.SortFunc(out.Labels, func(a, b detectedLabel) int { return strings.Compare(a.Label, b.Label) })
 	return writeJSON(w, &out)
-}
-
-func compareStrings(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // uuid matches a UUID.
@@ -81,8 +73,12 @@ func worthShowing(name string, values map[string]bool) bool {
 	return false
 }
 
-// maxFields is how many fields or values are answered unless a request says otherwise.
-const maxFields = 1000
+// How many fields or values are answered, and how many lines looked at, unless a request says
+// otherwise.
+const (
+	maxFields = 1000
+	maxSample = 100
+)
 
 // fieldsRequest is a request for the fields of a sample of lines.
 type fieldsRequest struct {
@@ -113,18 +109,18 @@ func (a *API) fieldsParams(r *http.Request) (*fieldsRequest, error) {
 	}
 	rng = src.limits.see(rng, a.Now())
 	q.params = logql.Params{Start: rng.From, End: rng.To + 1, Direction: store.Backward, Categorize: true}
-	if q.params.Limit, err = intParam(r, "line_limit", 100); err != nil {
+	if q.params.Limit, err = intParam(r, "line_limit", maxSample); err != nil {
 		return nil, err
 	}
-	if q.params.Limit == 0 || q.params.Limit > src.limits.MaxEntries {
+	q.params.Limit = cmp.Or(q.params.Limit, maxSample)
+	if q.params.Limit > src.limits.MaxEntries {
 		return nil, api.Invalid("invalid parameter 'line_limit': want 1 to %d", src.limits.MaxEntries)
 	}
 	if q.limit, err = intParam(r, "field_limit", maxFields); err != nil {
 		return nil, err
 	}
-	if q.limit, err = intParam(r, "limit", q.limit); err == nil && q.limit == 0 {
-		q.limit = maxFields
-	}
+	q.limit, err = intParam(r, "limit", q.limit)
+	q.limit = cmp.Or(q.limit, maxFields)
 	return q, err
 }
 
@@ -214,13 +210,4 @@ func (a *API) detectedField(w http.ResponseWriter, r *http.Request) error {
 }
 
 // compactSize writes a size without the space that humanize puts before the unit.
-func compactSize(n uint64) string {
-	s := humanize.Bytes(n)
-	b := make([]byte, 0, len(s))
-	for i := range len(s) {
-		if s[i] != ' ' {
-			b = append(b, s[i])
-		}
-	}
-	return string(b)
-}
+func compactSize(n uint64) string { return strings.ReplaceAll(humanize.Bytes(n), " ", "") }

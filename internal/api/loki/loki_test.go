@@ -409,3 +409,28 @@ func TestTailEnds(t *testing.T) {
 	}
 	resp.Body.Close()
 }
+
+// fakeDeleter has a request in each state.
+type fakeDeleter struct{ Deleter }
+
+func (fakeDeleter) Deletions(model.Tenant) []store.LogDeletion {
+	d := store.LogDeletion{ID: "a", Query: `{app="x"}`, Range: model.TimeRange{From: base * 1e9, To: (base+5)*1e9 + 1}, Created: base*1e9 + 123_456_789}
+	out := []store.LogDeletion{d, d, d, d}
+	out[0].Cancelable = true
+	out[2].Done, out[3].Done = 0.678, 1
+	return out
+}
+
+// TestDeleteStates checks how far requests are said to be.
+func TestDeleteStates(t *testing.T) {
+	s := newTest(t, Options{Deleter: fakeDeleter{}})
+	code, body := s.get("delete", nil)
+	want := ""
+	for _, status := range []string{"received", "0% Complete", "67% Complete", "processed"} {
+		want += fmt.Sprintf(`,{"request_id":"a","start_time":%d,"end_time":%d,"query":"{app=\"x\"}","status":%q,"created_at":%d.123}`, base, base+5, status, base)
+	}
+	if code != http.StatusOK {
+		t.Fatalf("%d: %s", code, body)
+	}
+	equalJSON(t, body, "["+want[1:]+"]")
+}
