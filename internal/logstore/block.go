@@ -97,31 +97,20 @@ type encodedLines struct {
 	sk   *skeletons // of linesSkeleton and linesTemplates
 }
 
-// openLines reads the begin of a lines column of n rows. sk is what the rows column and
-// the index know of them, nil if that is nothing. The result shares memory with data and
-// scratch.
-func openLines(data []byte, n int, sk *skeletons, z *codec.Zstd, scratch *buffer) (encodedLines, error) {
+// openLines reads the begin of a lines column of n rows whose templates are not in the index.
+// The result shares memory with data and scratch.
+func openLines(data []byte, n int, z *codec.Zstd, scratch *buffer) (encodedLines, error) {
 	r := codec.NewReader(data)
 	l := encodedLines{n: n}
-	mode := r.Byte()
-	if (mode == linesTemplates) != (sk != nil) {
-		r.Fail("lines column of layout %d does not fit its index", mode)
-	}
-	if r.Err() != nil {
-		return l, r.Err()
-	}
 	var err error
-	switch mode {
+	switch mode := r.Byte(); mode {
 	case linesPlain:
 	case linesLengths:
 		l.lens = r.Ints(nil)
 	case linesSkeleton:
 		l.sk, err = readSkeletons(r.Rest(), n, z, scratch)
-	case linesTemplates:
-		l.sk = sk
-		err = sk.load(r.Rest())
 	default:
-		r.Fail("lines column of unknown layout %d", mode)
+		r.Fail("lines column of layout %d without templates", mode)
 	}
 	if err != nil {
 		return l, fmt.Errorf("lines column: %w", err)

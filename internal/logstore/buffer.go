@@ -7,13 +7,16 @@ type buffer struct {
 	b    []byte
 	ints []int64
 
-	// What is known of the columns of lines, see [columnsOf], [skeletons.open], [openShapes].
-	places, columns, moving []int32
-	cols, moves             [][]int32
-	rows, used              []int
-	need                    []bool
-	vars                    []varReader
-	shapes                  []localShape
+	// What is known of the columns of lines, see [openRows], [skeletons.open], [openShapes].
+	dir              directory
+	counts, begins   []int
+	byPlace, columns []int32
+	columnData       [][]byte
+	plan             varPlan
+	used             []int
+	moves            [][]int32
+	vars             []varReader
+	shapes           []*rowShape
 }
 
 // bufferPool hands out buffers. The zero value is ready to use.
@@ -31,6 +34,7 @@ func (p *bufferPool) get() *buffer {
 
 func (p *bufferPool) put(b *buffer) {
 	clear(b.vars) // they point into what was read
+	clear(b.columnData)
 	clear(b.shapes)
 	if cap(b.b) <= maxPooled && cap(b.ints) <= maxPooled/8 {
 		p.p.Put(b)

@@ -323,27 +323,55 @@ func (f *fetcher) decodeTimes(b *fetched, buf *buffer) error {
 	return nil
 }
 
-// skeletonsOf returns what the rows column and the index know of the lines of b, nil if
-// that is nothing. With sizes it also reads the lengths of lines.
-func (b *fetched) skeletonsOf(sizes bool, buf, scratch *buffer) (*skeletons, int64, error) {
-	if b.info.cols[colRows].Len == 0 { // of version 1
-		return nil, 0, nil
+// lineReader reads the lines column of a block.
+type lineReader struct {
+	b    *fetched
+	buf  *buffer
+	used int   // bytes of buf that hold results
+	size int64 // bytes read
+}
+
+// read is a [lineSource].
+func (r *lineReader) read(off, n int) ([]byte, error) {
+	if n < 0 {
+		data, err := r.b.readInto(colLines, r.buf)
+		r.size += int64(len(data))
+		return data, err
 	}
-	data, err := b.readInto(colRows, buf)
-	if err != nil {
-		return nil, 0, err
+	r.size += int64(n)
+	if cap(r.buf.b)-r.used < n {
+		r.buf.b, r.used = make([]byte, 0, n+n/4), 0 // earlier results keep their memory
 	}
-	list := b.part.Data.templatesOf(b.info)
-	rows, err := openRows(data, b.info.rows, len(list), scratch)
-	if err != nil {
-		return nil, 0, err
-	}
-	if sizes {
-		if b.sizes, err = rows.sizes(b.info.rows); err != nil {
-			return nil, 0, err
+	dst := r.buf.b[r.used : r.used+n : r.used+n]
+	r.used += n
+	return dst, r.b.part.ReadPiece(r.b.info.cols[colLines], off, dst)
+}
+
+// openText opens the lines of b: what the rows column and the index know of them or, if
+// that is nothing, the lines column. With sizes it also reads the lengths of lines.
+func (b *fetched) openText(sizes bool, lines *lineReader, scratch *buffer) (encodedLines, error) {
+	if b.info.cols[colRows].Len > 0 { // since version 2
+		data, err := b.readInto(colRows, lines.buf)
+		if err != nil {
+			return encodedLines{}, err
+		}
+		lines.size += int64(len(data))
+		list := b.part.Data.templatesOf(b.info)
+		rows, err := openRows(data, b.info.rows, len(list), scratch)
+		if err != nil {
+			return encodedLines{}, err
+		}
+		if sizes {
+			if b.sizes, err = rows.sizes(b.info.rows); err != nil {
+				return encodedLines{}, err
+			}
+		}
+		sk, err := rows.skeletons(list, lines.read, scratch)
+		if sk != nil || err != nil {
+			return encodedLines{sk: sk}, err
 		}
 	}
-	return rows.skeletons(list, scratch), int64(len(data)), nil
+	return encodedLines{}, nil
 }
 
 // decodeText reads what is wanted of the lines, and applies the line filters. It returns
@@ -352,26 +380,19 @@ func (f *fetcher) decodeText(b *fetched, keep *mask, buf *buffer) (int64, error)
 	scratch := f.s.pool.get()
 	defer f.s.pool.put(scratch)
 	w := f.wants
-	sk, size, err := b.skeletonsOf(w.sizes, buf, scratch)
+	lines := &lineReader{b: b, buf: buf}
+	enc, err := b.openText(w.sizes, lines, scratch)
 	if err != nil {
 		return 0, err
 	}
-	enc := encodedLines{sk: sk}
-	lazy := sk != nil // the lines column is not read yet
-	load := func() error {
-		data, err := b.readInto(colLines, buf)
-		if err != nil {
-			return err
-		}
-		size += int64(len(data))
-		lazy = false
-		enc, err = openLines(data, b.info.rows, sk, f.s.zstd, scratch)
-		return err
-	}
 	asks := w.judge.asks() || !w.noLine || w.sizes && b.sizes == nil
-	if !lazy && asks {
-		if err := load(); err != nil {
-			return size, err
+	if enc.sk == nil && asks {
+		data, err := lines.read(0, -1)
+		if err != nil {
+			return lines.size, err
+		}
+		if enc, err = openLines(data, b.info.rows, f.s.zstd, scratch); err != nil {
+			return lines.size, err
 		}
 	}
 	var of []*judgement
@@ -380,42 +401,29 @@ func (f *fetcher) decodeText(b *fetched, keep *mask, buf *buffer) (int64, error)
 	}
 	open := keep.decide(w.lines, enc.sk, of)
 	if len(open) > 0 && enc.sk != nil {
-		if lazy {
-			if err := load(); err != nil {
-				return size, err
-			}
-		}
-		if open, err = keep.narrow(w.lines, enc.sk, of, f.s.zstd, &f.s.pool); err != nil {
-			return size, err
+		plan, ids := b.pruner.plan(b.info, enc.sk, of, scratch)
+		if open, err = keep.narrow(w.lines, enc.sk, of, plan, ids, f.s.zstd, &f.s.pool); err != nil {
+			return lines.size, err
 		}
 	}
 	b.bare = w.noLine && (!w.sizes || b.sizes != nil)
 	if w.judge.parses() {
 		b.bare = false
 		if enc.sk != nil && !keep.empty() {
-			if lazy && readsVars(of) {
-				if err := load(); err != nil {
-					return size, err
-				}
-			}
 			if err := f.findFields(b, enc.sk, of, keep, len(open) == 0, scratch); err != nil {
-				return size, err
+				return lines.size, err
 			}
 		}
 	}
 	if len(open) == 0 && b.bare || keep.empty() || !asks {
-		return size, nil
+		return lines.size, nil
 	}
-	if lazy {
-		if err := load(); err != nil {
-			return size, err
-		}
-	}
-	return f.printLines(b, &enc, keep, open, size)
+	err = f.printLines(b, &enc, keep, open)
+	return max(lines.size, int64(len(b.lines.text))), err
 }
 
 // printLines prints the lines of b that are needed and applies the filters that need them.
-func (f *fetcher) printLines(b *fetched, enc *encodedLines, keep *mask, open []*lineFilter, size int64) (int64, error) {
+func (f *fetcher) printLines(b *fetched, enc *encodedLines, keep *mask, open []*lineFilter) error {
 	printed := keep
 	if len(open) == 0 && f.wants.noLine && b.found != nil { // only lines that have to be looked at
 		printed = keep.without(b.found)
@@ -423,7 +431,7 @@ func (f *fetcher) printLines(b *fetched, enc *encodedLines, keep *mask, open []*
 	b.text = f.s.pool.get()
 	var err error
 	if b.lines, b.text.b, err = enc.render(printed.keep, printed.from, f.s.zstd, &f.s.pool, b.text.b); err != nil {
-		return size, err
+		return err
 	}
 	for _, lf := range open {
 		keep.lines(lf, &b.lines)
@@ -434,13 +442,14 @@ func (f *fetcher) printLines(b *fetched, enc *encodedLines, keep *mask, open []*
 			b.sizes[i] = int32(len(b.lines.line(i)))
 		}
 	}
-	return max(size, int64(len(b.lines.text))), nil
+	return nil
 }
 
 // findFields finds the fields of the rows that keep holds, and drops those that fail a test.
 // If these are final, it counts those that the query only counts, and drops them too.
 func (f *fetcher) findFields(b *fetched, sk *skeletons, of []*judgement, keep *mask, final bool, scratch *buffer) error {
-	r, err := openShapes(f.wants.judge, sk, of, f.s.zstd, scratch)
+	plan, ids := b.pruner.shapePlan(b.info, sk, of)
+	r, err := openShapes(f.wants.judge, plan, ids, sk, f.s.zstd, scratch)
 	if err != nil {
 		return err
 	}
@@ -664,22 +673,25 @@ type fullRows struct {
 func (f *fetcher) content(b *fetched, i int) (line, meta string, err error) {
 	if b.full == nil {
 		full := &fullRows{}
-		sk, _, err := b.skeletonsOf(false, &buffer{}, &buffer{})
+		lines := &lineReader{b: b, buf: &buffer{}}
+		enc, err := b.openText(false, lines, &buffer{})
 		if err != nil {
 			return "", "", err
 		}
-		data, err := b.column(colLines, nil)
-		if err != nil {
-			return "", "", err
-		}
-		enc, err := openLines(data, b.info.rows, sk, f.s.zstd, &buffer{})
-		if err != nil {
-			return "", "", err
+		if enc.sk == nil {
+			data, err := lines.read(0, -1)
+			if err != nil {
+				return "", "", err
+			}
+			if enc, err = openLines(data, b.info.rows, f.s.zstd, &buffer{}); err != nil {
+				return "", "", err
+			}
 		}
 		if full.lines, _, err = enc.render(nil, 0, f.s.zstd, &f.s.pool, nil); err != nil {
 			return "", "", err
 		}
-		if data, err = b.column(colMeta, nil); err != nil {
+		data, err := b.column(colMeta, nil)
+		if err != nil {
 			return "", "", err
 		}
 		if full.meta, err = openMeta(data, nil); err != nil {

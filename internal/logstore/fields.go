@@ -59,12 +59,69 @@ func (t *foundTable) grow(v int64) []atomic.Pointer[model.LineFields] {
 	return grown
 }
 
+// shapePlan is what a query wants of the fields of templates.
+type shapePlan struct {
+	of   []rowShape // of each template
+	vars varPlan
+}
+
+// rowShape is a shape with its variables in the slots of a plan.
+type rowShape struct {
+	*shape
+	slots []int32           // of the variables of the template
+	moves []int32           // slots that move on with a row
+	fixed *model.LineFields // of all rows, nil if they differ
+	only  int32             // the slot of the variable that tells rows apart, if it is one integer; else -1
+	deny  bool
+}
+
+// newShapePlan makes the plan of templates with the judgements of; those that are nil do not
+// occur.
+func newShapePlan(j *judge, list []*template, of []*judgement) *shapePlan {
+	p := &shapePlan{of: make([]rowShape, len(list))}
+	p.vars.begin(list)
+	for id, v := range of {
+		if v == nil || v.deny || v.shape.LineShape == nil {
+			continue
+		}
+		for i := range v.shape.fields {
+			for _, k := range v.shape.fields[i].vars {
+				p.vars.want(list[id], int(k))
+			}
+		}
+	}
+	p.vars.finish(func(id int) bool { return of[id] != nil })
+	r := &shapeReader{judge: j}
+	for id, v := range of {
+		if v == nil {
+			continue
+		}
+		l := &p.of[id]
+		*l = rowShape{shape: v.shape, moves: p.vars.moves[id], deny: v.deny, only: -1}
+		if l.deny || l.LineShape == nil {
+			continue
+		}
+		l.slots = make([]int32, len(list[id].places))
+		for k := range l.slots {
+			l.slots[k] = p.vars.slot(list[id], k)
+		}
+		switch {
+		case len(l.vars) == 0 && l.number < 0:
+			l.fixed = r.shared(l)
+			l.deny = l.fixed == nil
+		case len(l.vars) == 1 && list[id].kinds[l.vars[0]] == varInt:
+			l.only = l.slots[l.vars[0]]
+		}
+	}
+	return p
+}
+
 // shapeReader reads the fields of a block.
 type shapeReader struct {
+	openVars
 	sk    *skeletons
 	judge *judge
-	of    []localShape // of each template of the block
-	reads []varReader  // of each column, where needed
+	of    []*rowShape // of each template of the block
 	buf   []byte
 
 	// Memory of the fields that rows do not share.
@@ -73,65 +130,22 @@ type shapeReader struct {
 	arena  []byte
 }
 
-// localShape is a shape in a block.
-type localShape struct {
-	*shape
-	cols  []int32           // of the variables of the template
-	moves []int32           // columns that move on with a row
-	fixed *model.LineFields // of all rows, nil if they differ
-	deny  bool
-	only  *varReader // the variable that tells rows apart, if it is one integer without leading zeros
-}
-
-// readsVars reports whether fields of some shape hold variables.
-func readsVars(of []*judgement) bool {
-	return slices.ContainsFunc(of, func(v *judgement) bool {
-		return !v.deny && v.shape.LineShape != nil && slices.ContainsFunc(v.shape.fields, func(f shapeValue) bool { return len(f.vars) > 0 })
-	})
-}
-
-// openShapes prepares to read the fields of the rows of sk. The reader lives in the memory
-// of scratch, but for the fields that it returns.
-func openShapes(j *judge, sk *skeletons, of []*judgement, z *codec.Zstd, scratch *buffer) (*shapeReader, error) {
-	scratch.shapes = zeroed(scratch.shapes, len(of))
-	r := &shapeReader{sk: sk, judge: j, of: scratch.shapes}
-	need := sk.needed(scratch)
-	some := false
-	for id, v := range of {
-		r.of[id] = localShape{shape: v.shape, cols: sk.cols[id], deny: v.deny}
-		if v.deny || v.shape.LineShape == nil {
-			continue
-		}
-		for i := range v.shape.fields {
-			for _, k := range v.shape.fields[i].vars {
-				need[sk.cols[id][k]], some = true, true
-			}
-		}
+// openShapes prepares to read the fields of the rows of sk. ids says which template of p
+// each of sk is; nil means the same. The reader lives in the memory of scratch, but for the
+// fields that it returns.
+func openShapes(j *judge, p *shapePlan, ids []uint32, sk *skeletons, z *codec.Zstd, scratch *buffer) (*shapeReader, error) {
+	vars, err := sk.open(&p.vars, ids, z, scratch)
+	if err != nil {
+		return nil, err
 	}
-	if some {
-		reads, moves, err := sk.open(need, z, scratch)
-		if err != nil {
-			return nil, err
+	scratch.shapes = zeroed(scratch.shapes, len(sk.list))
+	r := &shapeReader{openVars: vars, sk: sk, judge: j, of: scratch.shapes}
+	for i := range r.of {
+		id := i
+		if ids != nil {
+			id = int(ids[i])
 		}
-		r.reads = reads
-		for id := range moves {
-			r.of[id].moves = moves[id]
-		}
-	}
-	for id := range r.of {
-		l := &r.of[id]
-		if l.deny || l.LineShape == nil {
-			continue
-		}
-		switch {
-		case len(l.vars) == 0 && l.number < 0:
-			l.fixed = r.shared(l)
-			l.deny = l.fixed == nil
-		case len(l.vars) == 1:
-			if v := &r.reads[l.cols[l.vars[0]]]; v.kind == varInt {
-				l.only = v
-			}
-		}
+		r.of[i] = &p.of[id]
 	}
 	return r, nil
 }
@@ -150,7 +164,7 @@ func (b *buffer) room(n int) []int64 {
 func (r *shapeReader) parse(m *mask, found []*model.LineFields, numbers []float64) (look bool) {
 	from, keep := m.from, m.keep
 	for row, id := range r.sk.rows {
-		l := &r.of[id]
+		l := r.of[id]
 		if k := row - from; uint(k) < uint(len(keep)) && keep[k] {
 			switch {
 			case l.deny:
@@ -171,19 +185,21 @@ func (r *shapeReader) parse(m *mask, found []*model.LineFields, numbers []float6
 				keep[k] = f != nil
 			}
 		}
-		for _, c := range l.moves {
-			r.reads[c].skip()
-		}
+		r.skip(int(id))
 	}
 	return look
 }
 
 // fields returns what the current row holds, nil if it fails a test.
-func (r *shapeReader) fields(l *localShape) *model.LineFields {
-	if l.only == nil {
+func (r *shapeReader) fields(l *rowShape) *model.LineFields {
+	if l.only < 0 {
 		return r.shared(l)
 	}
-	v := l.only.ints[l.only.next]
+	only := &r.reads[l.only]
+	if only.kind != varInt {
+		return r.shared(l)
+	}
+	v := only.ints[only.next]
 	if uint64(v) >= maxDirect {
 		return r.shared(l)
 	}
@@ -210,7 +226,7 @@ func (r *shapeReader) fields(l *localShape) *model.LineFields {
 }
 
 // shared is fields by hashing.
-func (r *shapeReader) shared(l *localShape) *model.LineFields {
+func (r *shapeReader) shared(l *rowShape) *model.LineFields {
 	t := &l.found
 	f := t.one.Load()
 	if len(l.vars) > 0 || f == nil {
@@ -229,10 +245,10 @@ func (r *shapeReader) shared(l *localShape) *model.LineFields {
 
 // lookUp returns what rows like the current one share, nil if nothing is entered. It leaves
 // the key in r.buf.
-func (r *shapeReader) lookUp(l *localShape) *model.LineFields {
+func (r *shapeReader) lookUp(l *rowShape) *model.LineFields {
 	r.buf = r.buf[:0]
 	for _, k := range l.vars {
-		r.buf = append(r.reads[l.cols[k]].peek(r.buf), 0)
+		r.buf = append(r.reads[l.slots[k]].peek(r.buf), 0)
 	}
 	t := &l.found
 	t.mu.Lock()
@@ -241,7 +257,7 @@ func (r *shapeReader) lookUp(l *localShape) *model.LineFields {
 }
 
 // passes runs the tests on the current row.
-func (r *shapeReader) passes(l *localShape) bool {
+func (r *shapeReader) passes(l *rowShape) bool {
 	for i := range l.tests {
 		if !r.test(l, &l.tests[i]) {
 			return false
@@ -252,7 +268,7 @@ func (r *shapeReader) passes(l *localShape) bool {
 
 // make makes the fields of the current row, whose key is in r.buf, for others to share
 // unless there are too many.
-func (r *shapeReader) make(l *localShape) *model.LineFields {
+func (r *shapeReader) make(l *rowShape) *model.LineFields {
 	key := string(r.buf)
 	full := l.found.full.Load()
 	switch {
@@ -266,7 +282,7 @@ func (r *shapeReader) make(l *localShape) *model.LineFields {
 	}
 	f := &model.LineFields{Shape: l.LineShape, Values: make([]string, 0, len(l.shape.fields))}
 	for i := range l.shape.fields {
-		r.buf = r.value(r.buf[:0], &l.shape.fields[i], l.cols)
+		r.buf = r.value(r.buf[:0], &l.shape.fields[i], l.slots)
 		f.Values = append(f.Values, string(r.buf))
 	}
 	if f = r.judge.share(f, l.number); f == nil {
@@ -328,7 +344,7 @@ func (j *judge) share(f *model.LineFields, number int) *model.LineFields {
 }
 
 // lone returns the fields of the current row as those of no other.
-func (r *shapeReader) lone(l *localShape) *model.LineFields {
+func (r *shapeReader) lone(l *rowShape) *model.LineFields {
 	const chunk = 128
 	if len(r.own) == cap(r.own) {
 		r.own = make([]model.LineFields, 0, chunk)
@@ -344,7 +360,7 @@ func (r *shapeReader) lone(l *localShape) *model.LineFields {
 			r.values = append(r.values, v.fixed)
 			continue
 		}
-		r.buf = r.value(r.buf[:0], v, l.cols)
+		r.buf = r.value(r.buf[:0], v, l.slots)
 		if cap(r.arena)-len(r.arena) < len(r.buf) {
 			r.arena = make([]byte, 0, max(64*chunk, len(r.buf)))
 		}
@@ -357,34 +373,34 @@ func (r *shapeReader) lone(l *localShape) *model.LineFields {
 }
 
 // test runs a test on the current row.
-func (r *shapeReader) test(l *localShape, t *shapeTest) bool {
+func (r *shapeReader) test(l *rowShape, t *shapeTest) bool {
 	v := &l.shape.fields[t.field]
 	if t.test.Int != nil && v.plain() {
-		if c := &r.reads[l.cols[v.vars[0]]]; c.kind == varInt {
+		if c := &r.reads[l.slots[v.vars[0]]]; c.kind == varInt {
 			return t.test.Int(c.ints[c.next])
 		}
 	}
-	r.buf = r.value(r.buf[:0], v, l.cols)
+	r.buf = r.value(r.buf[:0], v, l.slots)
 	return t.test.Text(text(r.buf))
 }
 
 // number returns the number of the current row.
-func (r *shapeReader) number(l *localShape) (float64, bool) {
+func (r *shapeReader) number(l *rowShape) (float64, bool) {
 	v := &l.shape.fields[l.number]
 	if r.judge.number.Int && v.plain() {
-		if c := &r.reads[l.cols[v.vars[0]]]; c.kind == varInt {
+		if c := &r.reads[l.slots[v.vars[0]]]; c.kind == varInt {
 			return float64(c.ints[c.next]), true
 		}
 	}
-	r.buf = r.value(r.buf[:0], v, l.cols)
+	r.buf = r.value(r.buf[:0], v, l.slots)
 	return r.judge.number.Text(text(r.buf))
 }
 
 // value appends the value of v in the current row.
-func (r *shapeReader) value(dst []byte, v *shapeValue, cols []int32) []byte {
+func (r *shapeReader) value(dst []byte, v *shapeValue, slots []int32) []byte {
 	dst = append(dst, v.fixed...)
 	for i, k := range v.vars {
-		dst = append(r.reads[cols[k]].peek(dst), v.texts[i]...)
+		dst = append(r.reads[slots[k]].peek(dst), v.texts[i]...)
 	}
 	return dst
 }

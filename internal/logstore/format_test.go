@@ -13,7 +13,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
-// oldLines are the lines of testdata/v1 and v2, stores whose part has an index of that
+// oldLines are the lines of testdata/v1 to v3, stores whose part has an index of that
 // version.
 func oldLines() []string {
 	var out []string
@@ -31,7 +31,7 @@ func oldLines() []string {
 // TestReadsOldVersions opens stores of older formats, asks them, and merges their part with
 // one of today's.
 func TestReadsOldVersions(t *testing.T) {
-	for _, version := range []string{"v1", "v2"} {
+	for _, version := range []string{"v1", "v2", "v3"} {
 		t.Run(version, func(t *testing.T) { testReadsOld(t, version) })
 	}
 }
@@ -107,7 +107,7 @@ func TestFullTemplateTable(t *testing.T) {
 	}
 	x := &partIndex{templates: table}
 	data = joinTemplates(data, x.templatesOf(&blockInfo{templates: ids}), sk.rows, z)
-	enc, err := openLines(data, len(b.times), nil, z, &buffer{})
+	enc, err := openLines(data, len(b.times), z, &buffer{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,5 +118,59 @@ func TestFullTemplateTable(t *testing.T) {
 	again, ok := newTemplateTable().take(table, ids)
 	if !ok || len(again) != len(ids) {
 		t.Error("an empty table does not take templates")
+	}
+}
+
+// TestCopyToFullTable copies a block into a part whose table takes no more templates.
+func TestCopyToFullTable(t *testing.T) {
+	o := openAt(t, t.TempDir(), Options{})
+	defer o.close(t)
+	b := &store.LogBatch{Streams: []store.LogStream{{Labels: appLabels("0")}}}
+	var want []string
+	for i := range 200 {
+		line := fmt.Sprintf("GET /a/%d took %dms", i, i*i)
+		want = append(want, line)
+		b.Streams[0].Entries = append(b.Streams[0].Entries, store.LogEntry{Time: storetest.Now().UnixNano() + int64(i), Line: line})
+	}
+	if err := o.Append(t.Context(), tenant, b); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	view := o.set.View(tenant, model.TimeRange{From: minTime, To: maxTime})
+	defer view.Close()
+	from := view.Parts[0]
+	w, err := o.set.Create("team-b", from.Info.Day)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPartWriter(w, &builders{}, o.zstd)
+	p.templates.size = maxTemplateText
+	labels, _ := from.Data.labels(0)
+	if err := copyBlock(from, &from.Data.blocks[0], []uint32{p.addStream(labels)}, p, &buffer{}); err != nil {
+		t.Fatal(err)
+	}
+	done, err := p.finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.set.Commit(o.Covered(), done); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for r, err := range o.Select(t.Context(), "team-b", store.LogSelector{Range: always(), Sizes: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, l := range r.Lines {
+			got = append(got, string([]byte(l)))
+			if int(r.Sizes[i]) != len(l) {
+				t.Errorf("size %d of line %q", r.Sizes[i], l)
+			}
+		}
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("lines (-want +got):\n%s", d)
 	}
 }

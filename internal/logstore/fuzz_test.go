@@ -101,6 +101,36 @@ func FuzzFilter(f *testing.F) {
 	})
 }
 
+// sourceOf returns a source of data.
+func sourceOf(data []byte) lineSource {
+	return func(off, n int) ([]byte, error) {
+		switch {
+		case n < 0:
+			return data, nil
+		case off < 0 || off+n > len(data):
+			return nil, store.ErrCorrupt
+		}
+		return data[off : off+n], nil
+	}
+}
+
+// openBlock opens a rows and a lines column of n rows.
+func openBlock(t *testing.T, column, data []byte, n int, list []*template) (lineRows, encodedLines) {
+	t.Helper()
+	rows, err := openRows(column, n, len(list), &buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	enc := encodedLines{}
+	if enc.sk, err = rows.skeletons(list, sourceOf(data), &buffer{}); err == nil && enc.sk == nil {
+		enc, err = openLines(data, n, testZstd(t), &buffer{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows, enc
+}
+
 // FuzzSkeleton separates lines and renders them again, and compares the verdicts on
 // substrings with the lines.
 func FuzzSkeleton(f *testing.F) {
@@ -133,18 +163,9 @@ func FuzzSkeleton(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		column := appendRows(nil, b.lens, sk.rowsOf(ids))
 		x := partIndex{templates: table}
-		list := x.templatesOf(&blockInfo{templates: ids})
-		rows, err := openRows(column, len(lines), len(list), &buffer{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		rows, enc := openBlock(t, sk.appendRows(nil, b.lens, ids), data, len(lines), x.templatesOf(&blockInfo{templates: ids}))
 		sizes, err := rows.sizes(len(lines))
-		if err != nil {
-			t.Fatal(err)
-		}
-		enc, err := openLines(data, len(lines), rows.skeletons(list, &buffer{}), z, &buffer{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -259,11 +280,8 @@ func TestLongHexLine(t *testing.T) {
 	b.add(&row{line: line})
 	table := newTemplateTable()
 	var sk skeletonBuilder
-	data, _ := b.appendLines(nil, table, &sk, &filterBuilder{}, z)
-	enc, err := openLines(data, len(b.times), (&lineRows{templates: sk.rows}).skeletons(table.list, &buffer{}), z, &buffer{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	data, ids := b.appendLines(nil, table, &sk, &filterBuilder{}, z)
+	_, enc := openBlock(t, sk.appendRows(nil, b.lens, ids), data, len(b.times), table.list)
 	got, _, err := enc.render(nil, 0, z, &bufferPool{}, nil)
 	if err != nil || got.line(64) != line {
 		t.Errorf("the line cannot be read back: %v", err)
@@ -274,7 +292,7 @@ func TestLongHexLine(t *testing.T) {
 func TestHugeLengths(t *testing.T) {
 	z := testZstd(t)
 	data := z.Append(codec.AppendInts([]byte{linesLengths}, []int64{0, math.MaxInt64, math.MaxInt64}), []byte("\n\n\n"))
-	if enc, err := openLines(data, 3, nil, z, &buffer{}); err == nil {
+	if enc, err := openLines(data, 3, z, &buffer{}); err == nil {
 		if _, _, err = enc.render(nil, 0, z, &bufferPool{}, nil); !errors.Is(err, store.ErrCorrupt) {
 			t.Errorf("lines: error %v, want ErrCorrupt", err)
 		}
@@ -292,9 +310,13 @@ func FuzzDecode(f *testing.F) {
 	f.Add(compressRecord(nil, encodeRecord(gs, func(*stream) bool { return true })))
 	z := testZstd(f)
 	f.Add((&partIndex{fields: [][]uint32{nil}, fieldOf: []uint32{0}, templates: newTemplateTable()}).encode([]model.Labels{appLabels("x")}, z))
+	d := directory{}
+	d.first(0, 0)
+	d.column(20, []byte{varInt, 0, 3, 2, 0})
+	f.Add(appendRows(nil, []int64{5, 5, 6}, []int64{0, 0, 0}, &d))
 	f.Fuzz(func(_ *testing.T, data []byte) {
-		known := map[uint64]*stream{}
-		_, _, _ = decodeRecord(data, func(id uint64, _ model.Labels) *stream { known[id] = &stream{}; return known[id] })
+		streams := map[uint64]*stream{}
+		_, _, _ = decodeRecord(data, func(id uint64, _ model.Labels) *stream { streams[id] = &stream{}; return streams[id] })
 		if x, err := decodeIndex(data, z); err == nil {
 			for i := range x.numStreams() {
 				x.labels(uint32(i))
@@ -306,14 +328,17 @@ func FuzzDecode(f *testing.F) {
 		}
 		table := newTemplateTable()
 		table.add("a=\x00 b=\x03")
+		known := []lineRows{{templates: []int64{0, 0, 0}, counts: []int{3}}}
 		if rows, err := openRows(data, 3, 1, &buffer{}); err == nil {
 			_, _ = rows.sizes(3)
+			known = append(known, rows)
 		}
-		for _, sk := range []*skeletons{nil, (&lineRows{templates: []int64{0, 0, 0}}).skeletons(table.list, &buffer{})} {
-			enc, err := openLines(data, 3, sk, z, &buffer{})
-			if err != nil {
-				continue
+		for _, l := range known {
+			if sk, err := l.skeletons(table.list, sourceOf(data), &buffer{}); err == nil && sk != nil {
+				_, _, _ = sk.render(nil, 0, z, &bufferPool{}, nil)
 			}
+		}
+		if enc, err := openLines(data, 3, z, &buffer{}); err == nil {
 			_, _, _ = enc.render(nil, 0, z, &bufferPool{}, nil)
 		}
 		if bf, err := openFilter(data, true); err == nil {

@@ -142,6 +142,7 @@ func copyBlock(pt *part.Part[*partIndex], b *blockInfo, numbers []uint32, p *par
 	x := pt.Data
 	var info blockInfo
 	templates, taken := p.templates.take(x.templates, b.templates)
+	var rows []byte // the rows column of a block that brings its templates
 	for c := range numCols {
 		if b.cols[c].Len == 0 && c == colRows {
 			continue // of version 1
@@ -163,10 +164,14 @@ func copyBlock(pt *part.Part[*partIndex], b *blockInfo, numbers []uint32, p *par
 		if err != nil {
 			return err
 		}
-		if c == colLines && !taken {
-			if data, err = bringTemplates(&fb, data, p.zstd); err != nil {
+		switch {
+		case taken:
+		case c == colLines:
+			if data, rows, err = bringTemplates(&fb, data, p.zstd); err != nil {
 				return err
 			}
+		case c == colRows:
+			data = rows
 		}
 		if info.cols[c], err = p.w.Append(data); err != nil {
 			return err
@@ -183,19 +188,27 @@ func copyBlock(pt *part.Part[*partIndex], b *blockInfo, numbers []uint32, p *par
 	return nil
 }
 
-// bringTemplates returns data, the lines column of b in the templates layout, in the
-// skeleton layout, which holds the templates itself.
-func bringTemplates(b *fetched, data []byte, z *codec.Zstd) ([]byte, error) {
+// bringTemplates returns the lines and the rows column of b, whose lines column in the
+// templates layout is data, in the skeleton layout, which holds the templates itself.
+func bringTemplates(b *fetched, data []byte, z *codec.Zstd) (lines, rows []byte, err error) {
 	list := b.part.Data.templatesOf(b.info)
 	column, err := b.column(colRows, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	rows, err := openRows(column, b.info.rows, len(list), &buffer{})
+	l, err := openRows(column, b.info.rows, len(list), &buffer{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return joinTemplates(data, list, rows.templates, z), nil
+	sizes, err := l.sizes(b.info.rows)
+	if err != nil {
+		return nil, nil, err
+	}
+	lens := make([]int64, len(sizes))
+	for i, n := range sizes {
+		lens[i] = int64(n)
+	}
+	return joinTemplates(data, list, l.templates, z), appendRows(nil, lens, nil, nil), nil
 }
 
 // joinTemplates does it once all is read.

@@ -145,24 +145,46 @@ func (f *lineFilter) needle(tp *template) *needle {
 
 // needleReader runs needles on the rows of a block.
 type needleReader struct {
-	reads []varReader
-	known map[columnText]bool // whether a column has a text; templates share columns
+	openVars
+	known map[slotText]bool // whether a column has a text; templates share columns
 	buf   []byte
 }
 
-// columnText is a text looked for in a column.
-type columnText struct {
-	column int32
-	text   string
+// slotText is a text looked for in a variable.
+type slotText struct {
+	slot int32
+	text string
+}
+
+// planNeedles says which variables the needles of templates need. Those whose judgement is nil
+// do not occur.
+func planNeedles(p *varPlan, list []*template, of []*judgement) {
+	p.begin(list)
+	for id, v := range of {
+		if v == nil || v.deny {
+			continue
+		}
+		for i, n := range v.needles {
+			if v.verdicts[i] != maybe || n == nil {
+				continue
+			}
+			for _, s := range n.spots {
+				for k := range s.parts {
+					p.want(list[id], s.first+k)
+				}
+			}
+		}
+	}
+	p.finish(func(id int) bool { return of[id] != nil })
 }
 
 // narrow drops the rows that fail one of fs by what their variables hold, and returns the
-// filters that still need lines. The columns of sk are loaded, and m is open.
-func (m *mask) narrow(fs []lineFilter, sk *skeletons, of []*judgement, z *codec.Zstd, pool *bufferPool) ([]*lineFilter, error) {
+// filters that still need lines. m is open; plan is what the needles need, of templates
+// numbered as in ids.
+func (m *mask) narrow(fs []lineFilter, sk *skeletons, of []*judgement, plan *varPlan, ids []uint32, z *codec.Zstd, pool *bufferPool) ([]*lineFilter, error) {
 	scratch := pool.get()
 	defer pool.put(scratch)
 	scratch.ints = scratch.ints[:0]
-	need := sk.needed(scratch)
 	run := make([][]*needle, len(of)) // of each template
 	some := false
 	for id, used := range m.used(sk) {
@@ -170,31 +192,24 @@ func (m *mask) narrow(fs []lineFilter, sk *skeletons, of []*judgement, z *codec.
 			continue
 		}
 		for i, v := range of[id].verdicts {
-			n := of[id].needles[i]
-			if v != maybe || n == nil {
-				continue
-			}
-			run[id], some = append(run[id], n), true
-			for _, s := range n.spots {
-				for k := range s.parts {
-					need[sk.cols[id][s.first+k]] = true
-				}
+			if n := of[id].needles[i]; v == maybe && n != nil {
+				run[id], some = append(run[id], n), true
 			}
 		}
 	}
 	if !some {
 		return m.undecided(fs, sk, of, func(*needle) bool { return false }), nil
 	}
-	reads, moves, err := sk.open(need, z, scratch)
+	vars, err := sk.open(plan, ids, z, scratch)
 	if err != nil {
 		return nil, err
 	}
-	r := needleReader{reads: reads, known: map[columnText]bool{}}
+	r := needleReader{openVars: vars, known: map[slotText]bool{}}
 	dead := make([]bool, len(of)) // no line of the template passes
 	live := false                 // some row has to be looked at
 	for id := range run {
 		for i, n := range run[id] {
-			n = r.live(n, sk.cols[id])
+			n = r.live(n, sk.list[id])
 			run[id][i] = n
 			dead[id] = dead[id] || n.keep && len(n.spots) == 0
 			live = live || len(n.spots) > 0
@@ -205,19 +220,19 @@ func (m *mask) narrow(fs []lineFilter, sk *skeletons, of []*judgement, z *codec.
 		m.keep[k] = keep && !dead[rows[k]]
 	}
 	if live {
-		r.run(m, sk, run, moves)
+		r.run(m, sk, run)
 	}
 	return m.undecided(fs, sk, of, func(n *needle) bool { return n != nil && n.sure }), nil
 }
 
 // live returns n without the spots that no row of the block has.
-func (r *needleReader) live(n *needle, cols []int32) *needle {
+func (r *needleReader) live(n *needle, tp *template) *needle {
 	out := *n
 	out.spots = nil
 	for _, s := range n.spots {
 		lacks := false
 		for k := range s.parts {
-			lacks = lacks || r.lacks(cols[s.first+k], &s.parts[k])
+			lacks = lacks || r.lacks(r.plan.slot(tp, s.first+k), &s.parts[k])
 		}
 		if !lacks {
 			out.spots = append(out.spots, s)
@@ -226,10 +241,10 @@ func (r *needleReader) live(n *needle, cols []int32) *needle {
 	return &out
 }
 
-// lacks reports whether no value of column c is as p wants it, where that is quick to
+// lacks reports whether no value of a slot is as p wants it, where that is quick to
 // tell: p means one number, or hex digits.
-func (r *needleReader) lacks(c int32, p *spotPart) bool {
-	v := &r.reads[c]
+func (r *needleReader) lacks(slot int32, p *spotPart) bool {
+	v := &r.reads[slot]
 	var has func() bool
 	switch {
 	case v.kind == varHex:
@@ -243,7 +258,7 @@ func (r *needleReader) lacks(c int32, p *spotPart) bool {
 	default:
 		return false
 	}
-	key := columnText{c, p.text}
+	key := slotText{slot, p.text}
 	known, ok := r.known[key]
 	if !ok {
 		known = has()
@@ -270,24 +285,22 @@ func holdsHex(packed []byte, s string) bool {
 }
 
 // run drops the rows that fail a needle of their template.
-func (r *needleReader) run(m *mask, sk *skeletons, run [][]*needle, moves [][]int32) {
-	sk.seek(r.reads, moves, m.from)
+func (r *needleReader) run(m *mask, sk *skeletons, run [][]*needle) {
+	sk.seek(r.openVars, m.from)
 	rows := sk.rows[min(m.from, len(sk.rows)):]
 	for k, id := range rows[:min(len(m.keep), len(rows))] {
 		if len(run[id]) > 0 && m.keep[k] {
-			m.keep[k] = !slices.ContainsFunc(run[id], func(n *needle) bool { return n.keep != r.any(n, sk.cols[id]) })
+			m.keep[k] = !slices.ContainsFunc(run[id], func(n *needle) bool { return n.keep != r.any(n, sk.list[id]) })
 		}
-		for _, c := range moves[id] {
-			r.reads[c].skip()
-		}
+		r.skip(int(id))
 	}
 }
 
 // any reports whether the current row has one of the spots of n.
-func (r *needleReader) any(n *needle, cols []int32) bool {
+func (r *needleReader) any(n *needle, tp *template) bool {
 	return slices.ContainsFunc(n.spots, func(s spot) bool {
 		for i := range s.parts {
-			if !r.holds(&r.reads[cols[s.first+i]], &s.parts[i]) {
+			if !r.holds(&r.reads[r.plan.slot(tp, s.first+i)], &s.parts[i]) {
 				return false
 			}
 		}

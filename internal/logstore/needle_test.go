@@ -25,12 +25,14 @@ func checkNeedles(t *testing.T, sk *skeletons, lines []string, sub string) {
 			t.Fatal(err)
 		}
 		j := &judge{filters: fs, byKey: map[string]*judgement{}}
-		of := (&pruner{w: &wants{judge: j}}).judgements(&blockInfo{}, sk)
+		p := &pruner{w: &wants{judge: j}}
+		of := p.judgements(&blockInfo{}, sk)
 		b := &fetched{info: &blockInfo{rows: len(lines)}, n: len(lines), uses: []use{{to: len(lines), hi: len(lines)}}}
 		m := newMask(b)
 		open := m.decide(fs, sk, of)
 		if len(open) > 0 {
-			if open, err = m.narrow(fs, sk, of, testZstd(t), &bufferPool{}); err != nil {
+			plan, ids := p.plan(&blockInfo{}, sk, of, &buffer{})
+			if open, err = m.narrow(fs, sk, of, plan, ids, testZstd(t), &bufferPool{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -59,14 +61,9 @@ func TestNeedles(t *testing.T) {
 	var fb filterBuilder
 	data, ids := b.appendLines(nil, table, &builder, &fb, z)
 	x := partIndex{templates: table}
-	list := x.templatesOf(&blockInfo{templates: ids})
-	rows, err := openRows(appendRows(nil, b.lens, builder.rowsOf(ids)), len(lines), len(list), &buffer{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	enc, err := openLines(data, len(lines), rows.skeletons(list, &buffer{}), z, &buffer{})
-	if err != nil || enc.sk == nil {
-		t.Fatalf("no skeletons: %v", err)
+	_, enc := openBlock(t, builder.appendRows(nil, b.lens, ids), data, len(lines), x.templatesOf(&blockInfo{templates: ids}))
+	if enc.sk == nil {
+		t.Fatal("no skeletons")
 	}
 	for _, sub := range []string{
 		"user_04242", "user_09999", `"took":10,`, "user_0424", "04242", `4242"`, `user_04242","took":1764,"trace`, "ser_4242", "2", "0", "4", "bcdef", "abcdef2a",

@@ -1,6 +1,10 @@
 package logstore
 
-import "github.com/pharos-o11y/pharos/internal/engine/codec"
+import (
+	"slices"
+
+	"github.com/pharos-o11y/pharos/internal/engine/codec"
+)
 
 // The filter of a block often says "maybe" to an id that may be a piece of a longer one. Such
 // an id lies in a few columns of hex digits, two a byte, which are quick to search: that is
@@ -37,34 +41,33 @@ func (n *needle) probes(tp *template) []probe {
 
 // columnProbe is a probe in a block.
 type columnProbe struct {
-	column int32
-	text   string
+	place int32
+	text  string
 }
 
-// probes returns what must be in the columns of b for some line to be wanted, nil if that is
+// probes returns what must be in the variables of b for some line to be wanted, nil if that is
 // not known.
-func (p *pruner) probes(b *blockInfo, scratch *buffer) (probes []columnProbe, columns int) {
+func (p *pruner) probes(b *blockInfo) (probes []columnProbe) {
 	if len(p.classes) == 0 || len(b.templates) == 0 {
-		return nil, 0
+		return nil
 	}
 	for _, id := range b.templates {
 		if m := p.marks[id]; m == open || m >= markClass && p.classes[m-markClass].probes == nil {
-			return nil, 0
+			return nil
 		}
 	}
-	cols, columns := columnsOf(p.x.templatesOf(b), scratch)
 	var seen [markClass + maxClasses]bool
-	for i, id := range b.templates {
+	for _, id := range b.templates {
 		m := p.marks[id]
 		if m < markClass || seen[m] {
 			continue
 		}
 		seen[m] = true
 		for _, pr := range p.classes[m-markClass].probes {
-			probes = append(probes, columnProbe{cols[i][pr.variable], pr.text})
+			probes = append(probes, columnProbe{p.x.templates.list[id].places[pr.variable], pr.text})
 		}
 	}
-	return probes, columns
+	return probes
 }
 
 // probe reports whether the variables of b may hold what is wanted, and the bytes read for
@@ -73,36 +76,46 @@ func (f *fetcher) probe(b *fetched, buf *buffer) (may bool, size int64, err erro
 	if b.pruner == nil {
 		return true, 0, nil
 	}
-	probes, columns := b.pruner.probes(b.info, buf)
+	probes := b.pruner.probes(b.info)
 	if probes == nil {
 		return true, 0, nil
 	}
-	data, err := b.readInto(colLines, buf)
+	scratch := f.s.pool.get()
+	defer f.s.pool.put(scratch)
+	data, err := b.readInto(colRows, buf)
 	if err != nil {
 		return true, 0, err
 	}
-	may, err = holdsProbes(data, columns, probes, f.s.zstd)
-	return may, int64(len(data)), err
+	lines := &lineReader{b: b, buf: buf, size: int64(len(data))}
+	sk, err := openColumns(data, b.part.Data.templatesOf(b.info), lines.read, scratch)
+	if err != nil {
+		return true, lines.size, err
+	}
+	may, err = sk.holds(probes, f.s.zstd)
+	return may, lines.size, err
 }
 
-// holdsProbes reports whether a lines column may hold one of probes.
-func holdsProbes(data []byte, columns int, probes []columnProbe, z *codec.Zstd) (bool, error) {
-	r := codec.NewReader(data)
-	if r.Byte() != linesTemplates {
-		return true, r.Err()
+// holds reports whether the columns of s may hold one of probes.
+func (s *skeletons) holds(probes []columnProbe, z *codec.Zstd) (bool, error) {
+	var cols []int32
+	for _, p := range probes {
+		c := s.columnAt(p.place)
+		if c < 0 {
+			return true, nil
+		}
+		cols = append(cols, c)
 	}
-	sk := skeletons{n: columns}
-	if err := sk.load(r.Rest()); err != nil {
+	if err := s.fetch(slices.Clone(cols)); err != nil {
 		return true, err
 	}
-	for _, p := range probes {
-		r := codec.NewReader(sk.vars[p.column])
+	for i, c := range cols {
+		r := codec.NewReader(s.vars[c])
 		if r.Byte() != varHex {
 			return true, nil
 		}
 		r.Count(maxHex) // digits of each
 		digits, _, _, err := z.Decode(nil, r.Rest())
-		if err != nil || holdsHex(digits, p.text) {
+		if err != nil || holdsHex(digits, probes[i].text) {
 			return true, err
 		}
 	}

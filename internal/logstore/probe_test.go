@@ -3,7 +3,6 @@ package logstore
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/pharos-o11y/pharos/internal/store"
@@ -45,13 +44,17 @@ func TestProbes(t *testing.T) {
 			}
 			var builder skeletonBuilder
 			var fb filterBuilder
-			data, _ := b.appendLines(nil, newTemplateTable(), &builder, &fb, z)
-			probes, columns := p.probes(info, &buffer{})
+			data, ids := b.appendLines(nil, newTemplateTable(), &builder, &fb, z)
+			probes := p.probes(info)
 			if probes == nil {
 				continue
 			}
 			probed++
-			may, err := holdsProbes(data, columns, probes, z)
+			sk, err := openColumns(builder.appendRows(nil, b.lens, ids), p.x.templatesOf(info), sourceOf(data), &buffer{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			may, err := sk.holds(probes, z)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -69,8 +72,5 @@ func TestProbes(t *testing.T) {
 	}
 	if probed < 7*blocks || read > probed/20 {
 		t.Errorf("%d blocks are probed, %d of them read for nothing", probed, read)
-	}
-	if _, err := holdsProbes([]byte(strings.Repeat("\x03", 4)), 7, []columnProbe{{0, "abcdef01"}}, z); err == nil {
-		t.Error("a damaged column is taken for a good one")
 	}
 }

@@ -3,6 +3,7 @@ package logstore
 import (
 	"encoding/binary"
 	"slices"
+	"sync"
 )
 
 // Most blocks hold nothing that a query wants, so this is decided before they are read, in
@@ -24,6 +25,10 @@ type pruner struct {
 
 	classes []needleClass
 	byKey   map[string]uint8 // marks of the classes
+
+	// Of the templates that the plan has met, made when the first block is decoded.
+	needles func() *varPlan
+	shapes  func() *shapePlan
 }
 
 const (
@@ -49,6 +54,12 @@ func newPruner(w *wants, x *partIndex) *pruner {
 		n := len(x.templates.list)
 		p.of, p.marks, p.vars = make([]*judgement, n), make([]uint8, n), make([]uint16, n)
 		p.byKey = map[string]uint8{}
+		p.needles = sync.OnceValue(func() *varPlan {
+			plan := &varPlan{}
+			planNeedles(plan, x.templates.list, p.of)
+			return plan
+		})
+		p.shapes = sync.OnceValue(func() *shapePlan { return newShapePlan(w.judge, x.templates.list, p.of) })
 	}
 	return p
 }
@@ -203,6 +214,24 @@ func (p *pruner) judgements(b *blockInfo, sk *skeletons) []*judgement {
 		out[i] = p.w.judge.cached(tp)
 	}
 	return out
+}
+
+// plan returns which variables the needles of the templates of a block need, and how these
+// are numbered in the plan, nil for as in the block.
+func (p *pruner) plan(b *blockInfo, sk *skeletons, of []*judgement, scratch *buffer) (*varPlan, []uint32) {
+	if len(b.templates) > 0 {
+		return p.needles(), b.templates
+	}
+	planNeedles(&scratch.plan, sk.list, of)
+	return &scratch.plan, nil
+}
+
+// shapePlan is plan for fields.
+func (p *pruner) shapePlan(b *blockInfo, sk *skeletons, of []*judgement) (*shapePlan, []uint32) {
+	if len(b.templates) > 0 {
+		return p.shapes(), b.templates
+	}
+	return newShapePlan(p.w.judge, sk.list, of), nil
 }
 
 // asksFilter reports whether filters of blocks can tell anything.

@@ -65,6 +65,8 @@ type skeletonBuilder struct {
 	local   []int32   // for each template of the table, its index in templates + 1
 	byPlace []int32   // for each place of the table, its column + 1
 
+	dir directory // of the lines column, after encode
+
 	key     []byte
 	vars    []variable
 	tokens  []variable // tokens with digits; kind is the classes of their bytes
@@ -96,6 +98,7 @@ func (b *skeletonBuilder) build(t *templateTable, txt []byte, lens []int64, filt
 	filter.reset()
 	b.templates, b.list, b.cols = b.templates[:0], b.list[:0], b.cols[:0]
 	b.columns, b.rows = b.columns[:0], b.rows[:0]
+	b.dir.reset()
 	clear(b.local)
 	clear(b.byPlace)
 	had := len(t.list)
@@ -139,13 +142,13 @@ func (b *skeletonBuilder) build(t *templateTable, txt []byte, lens []int64, filt
 	return true
 }
 
-// rowsOf returns which of templates, the outcome of the last build, each row was printed
-// from; nil if that is nil.
-func (b *skeletonBuilder) rowsOf(templates []uint32) []int64 {
+// appendRows appends the rows column of the lines that were built and encoded last.
+// templates is the outcome: nil if they are not in the index.
+func (b *skeletonBuilder) appendRows(dst []byte, lens []int64, templates []uint32) []byte {
 	if templates == nil {
-		return nil
+		return appendRows(dst, lens, nil, nil)
 	}
-	return b.rows
+	return appendRows(dst, lens, b.rows, &b.dir)
 }
 
 // use adds a template to the block, and its columns as [columnsOf] numbers them.
@@ -159,6 +162,7 @@ func (b *skeletonBuilder) use(t *templateTable, id int32) {
 		}
 		if b.byPlace[p] == 0 {
 			b.addColumn(tp.kinds[i])
+			b.dir.first(len(b.templates)-1, i)
 			b.byPlace[p] = int32(len(b.columns))
 		}
 		cols[i] = b.byPlace[p] - 1
@@ -357,6 +361,7 @@ func decimalLen(v int64) int {
 // encode appends the column after build: with the templates and the rows themselves if the
 // table is not stored.
 func (b *skeletonBuilder) encode(dst []byte, size int, stored bool, z *codec.Zstd) []byte {
+	from := len(dst)
 	if stored {
 		dst = append(dst, linesTemplates)
 		dst = binary.AppendUvarint(dst, uint64(size))
@@ -368,6 +373,7 @@ func (b *skeletonBuilder) encode(dst []byte, size int, stored bool, z *codec.Zst
 	for i := range b.columns {
 		b.section = b.columns[i].encode(b.section[:0], z)
 		dst = codec.AppendBytes(dst, b.section)
+		b.dir.column(len(dst)-from, b.section)
 	}
 	return dst
 }
@@ -378,12 +384,12 @@ func appendSkeletons(dst []byte, size int, list []*template, z *codec.Zstd) []by
 	dst = binary.AppendUvarint(dst, uint64(size))
 	var lits []string
 	var counts, cols []int64
-	of, _ := columnsOf(list, &buffer{})
-	for i, tp := range list {
+	byPlace, _ := columnsOf(list, nil)
+	for _, tp := range list {
 		lits = append(lits, tp.lits...)
 		counts = append(counts, int64(len(tp.kinds)))
-		for _, c := range of[i] {
-			cols = append(cols, int64(c))
+		for _, p := range tp.places {
+			cols = append(cols, int64(byPlace[p]-1))
 		}
 	}
 	dst = codec.AppendStrings(dst, lits, z)

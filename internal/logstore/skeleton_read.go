@@ -1,22 +1,32 @@
 package logstore
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
+	"github.com/pharos-o11y/pharos/internal/store"
 )
 
-// skeletons is a decoded lines column of the layouts with skeletons.
+// skeletons is an opened lines column of the layouts with skeletons.
 type skeletons struct {
-	list []*template
-	cols [][]int32 // column of each variable of each template
-	rows []int64   // template of each row
-	size int       // bytes of the text
-	vars [][]byte  // encoded columns
-	n    int       // columns of the templates layout
+	list    []*template
+	rows    []int64  // template of each row
+	counts  []int    // rows of each template
+	byPlace []int32  // the column of each place, plus one
+	size    int      // bytes of the text, 0 if not known
+	vars    [][]byte // encoded columns, nil where they are not read yet
+
+	dir    *directory // of the columns, nil if they are read together
+	begins []int      // of the columns in dir
+	source lineSource // nil if all are read
 }
+
+// lineSource reads n bytes of a lines column from off on, all of it if n is negative. Its
+// results stay valid.
+type lineSource func(off, n int) ([]byte, error)
 
 // varReader is a decoded column of variables, read from front to back.
 type varReader struct {
@@ -39,14 +49,12 @@ func readSkeletons(data []byte, n int, z *codec.Zstd, scratch *buffer) (*skeleto
 	s.size = r.Count(1 << 30)
 	r, columns := s.readShape(r, z)
 	scratch.ints = scratch.ints[:0]
-	if s.rows = r.Ints(scratch.room(n)); len(s.rows) != n {
-		r.Fail("%d rows, want %d", len(s.rows), n)
-	}
-	for _, id := range s.rows {
-		if uint64(id) >= uint64(len(s.cols)) {
-			r.Fail("skeleton %d of %d", id, len(s.cols))
-			break
-		}
+	s.rows = r.Ints(scratch.room(n))
+	scratch.counts = countRows(r, scratch.counts, s.rows, n, len(s.list))
+	s.counts = scratch.counts
+	s.byPlace = make([]int32, columns) // places are columns
+	for c := range s.byPlace {
+		s.byPlace[c] = int32(c + 1)
 	}
 	s.readColumns(r, columns)
 	if r.Err() == nil {
@@ -55,14 +63,88 @@ func readSkeletons(data []byte, n int, z *codec.Zstd, scratch *buffer) (*skeleto
 	return s, r.Err()
 }
 
-// load reads a column of the templates layout behind its layout byte, for the templates
-// and rows that s has. Columns share memory with data.
+// place finds the columns of the variables of s, which is in the templates layout.
+func (s *skeletons) place(scratch *buffer) error {
+	columns := 0
+	if s.dir == nil {
+		scratch.byPlace, columns = columnsOf(s.list, scratch.byPlace)
+	} else {
+		columns = len(s.dir.lens)
+		var ok bool
+		if scratch.byPlace, ok = s.dir.byPlace(s.list, scratch.byPlace); !ok {
+			return fmt.Errorf("directory of lines: variables of no template: %w", store.ErrCorrupt)
+		}
+		scratch.begins = s.dir.begins(scratch.begins)
+		s.begins = scratch.begins
+	}
+	scratch.columnData = zeroed(scratch.columnData, columns)
+	s.byPlace, s.vars = scratch.byPlace, scratch.columnData
+	return nil
+}
+
+// columnAt returns the column of a place, -1 if there is none.
+func (s *skeletons) columnAt(place int32) int32 {
+	if int(place) < len(s.byPlace) {
+		return s.byPlace[place] - 1
+	}
+	return -1
+}
+
+// load reads a column of the templates layout.
 func (s *skeletons) load(data []byte) error {
 	r := codec.NewReader(data)
+	if mode := r.Byte(); mode != linesTemplates {
+		r.Fail("lines column of layout %d does not fit its index", mode)
+	}
 	s.size = r.Count(1 << 30)
-	s.readColumns(r, s.n)
+	s.readColumns(r, len(s.vars))
+	s.source = nil
 	return r.Err()
 }
+
+// fetch reads the columns cols, which it sorts.
+func (s *skeletons) fetch(cols []int32) error {
+	if s.source == nil {
+		return nil
+	}
+	if s.dir == nil {
+		data, err := s.source(0, -1)
+		if err != nil {
+			return err
+		}
+		return s.load(data)
+	}
+	cols = slices.DeleteFunc(cols, func(c int32) bool { return s.vars[c] != nil })
+	slices.Sort(cols)
+	for len(cols) > 0 {
+		first, n := cols[0], 1
+		end := s.end(first)
+		for n < len(cols) && s.begins[cols[n]] <= end+maxGap {
+			end = s.end(cols[n])
+			n++
+		}
+		data, err := s.source(s.begins[first], end-s.begins[first])
+		if err != nil {
+			return err
+		}
+		for _, c := range cols[:n] {
+			column := data[s.begins[c]-s.begins[first] : s.end(c)-s.begins[first]]
+			if !s.dir.intact(int(c), column) || column[0] > varText {
+				return fmt.Errorf("column %d of lines: checksum: %w", c, store.ErrCorrupt)
+			}
+			s.vars[c] = column
+		}
+		cols = cols[n:]
+	}
+	return nil
+}
+
+// maxGap is the bytes between two columns that are read for nothing rather than with
+// another call.
+const maxGap = 4 << 10
+
+// end returns where a column ends in the lines column.
+func (s *skeletons) end(c int32) int { return s.begins[c] + int(s.dir.lens[c]) }
 
 func (s *skeletons) readColumns(r *codec.Reader, columns int) {
 	if n := r.Count(columns); n != columns {
@@ -100,7 +182,7 @@ func (s *skeletons) readShape(r *codec.Reader, z *codec.Zstd) (*codec.Reader, in
 		for i := range of {
 			of[i] = int32(cols[i])
 		}
-		s.cols, s.list = append(s.cols, of), append(s.list, &template{lits: lits[:c+1]})
+		s.list = append(s.list, &template{lits: lits[:c+1], places: of})
 		cols, lits = cols[c:], lits[c+1:]
 	}
 	return r, int(columns)
@@ -108,8 +190,8 @@ func (s *skeletons) readShape(r *codec.Reader, z *codec.Zstd) (*codec.Reader, in
 
 // noteKinds tells the templates what their columns say about the kinds of variables.
 func (s *skeletons) noteKinds() {
-	for id, tp := range s.list {
-		for _, c := range s.cols[id] {
+	for _, tp := range s.list {
+		for _, c := range tp.places {
 			kind := byte(varText)
 			switch s.vars[c][0] {
 			case varInt, varPadded, varMixed:
@@ -194,17 +276,19 @@ func (s *skeletons) render(keep []bool, from int, z *codec.Zstd, pool *bufferPoo
 		from = 0
 		buf = slices.Grow(buf, s.size)
 	}
-	need := s.needed(scratch) // columns that some wanted row has
+	plan := &scratch.plan
+	plan.begin(s.list)
 	seen := make([]bool, len(s.list))
 	for i, id := range rows {
 		if !seen[id] && (keep == nil || i < len(keep) && keep[i]) {
 			seen[id] = true
-			for _, c := range s.cols[id] {
-				need[c] = true
+			for k := range s.list[id].places {
+				plan.want(s.list[id], k)
 			}
 		}
 	}
-	vars, moves, err := s.open(need, z, scratch)
+	plan.finish(nil)
+	rd, err := s.open(plan, nil, z, scratch)
 	if err != nil {
 		return buf, nil, err
 	}
@@ -213,7 +297,7 @@ func (s *skeletons) render(keep []bool, from int, z *codec.Zstd, pool *bufferPoo
 	ends = make([]uint32, len(s.rows))
 	if keep != nil {
 		rows = rows[:min(len(keep), len(rows))]
-		s.seek(vars, moves, from)
+		s.seek(rd, from)
 	}
 	end := func(row int) {
 		ends[row] = uint32(len(buf))
@@ -226,19 +310,17 @@ func (s *skeletons) render(keep []bool, from int, z *codec.Zstd, pool *bufferPoo
 		if keep == nil || keep[k] {
 			fr := &frames[id]
 			if fr.ends == nil {
-				*fr, lits = s.frame(int(id), vars, lits)
+				*fr, lits = s.frame(s.list[id], rd, lits)
 			}
 			at := fr.begin
-			for k, c := range fr.cols {
+			for k, slot := range fr.slots {
 				buf = append(buf, lits[at:fr.ends[k]]...)
 				at = fr.ends[k]
-				buf = vars[c].append(buf)
+				buf = rd.reads[slot].append(buf)
 			}
-			buf = append(buf, lits[at:fr.ends[len(fr.cols)]]...)
+			buf = append(buf, lits[at:fr.ends[len(fr.slots)]]...)
 		} else {
-			for _, c := range moves[id] {
-				vars[c].skip()
-			}
+			rd.skip(int(id))
 		}
 		end(from + k)
 	}
@@ -248,20 +330,19 @@ func (s *skeletons) render(keep []bool, from int, z *codec.Zstd, pool *bufferPoo
 	return buf, ends, nil
 }
 
-// seek moves vars, columns at their begin, on to a row. moves is which of them move on with
-// a row of each template.
-func (s *skeletons) seek(vars []varReader, moves [][]int32, row int) {
+// seek moves variables, which are at their begin, on to a row.
+func (s *skeletons) seek(rd openVars, row int) {
 	rows := make([]int, len(s.list))
 	for _, id := range s.rows[:min(row, len(s.rows))] {
 		rows[id]++
 	}
-	for id, cols := range moves {
-		for _, c := range cols {
-			vars[c].next += rows[id]
+	for id, slots := range rd.moves {
+		for _, slot := range slots {
+			rd.reads[slot].next += rows[id]
 		}
 	}
-	for c := range vars {
-		v := &vars[c]
+	for slot := range rd.reads {
+		v := &rd.reads[slot]
 		switch {
 		case v.bytes == nil:
 		case v.widths == nil:
@@ -274,65 +355,28 @@ func (s *skeletons) seek(vars []varReader, moves [][]int32, row int) {
 	}
 }
 
-// needed returns a list of the columns in the memory of scratch, none of which is marked.
-func (s *skeletons) needed(scratch *buffer) []bool {
-	scratch.need = zeroed(scratch.need, len(s.vars))
-	return scratch.need
-}
-
-// open reads the columns that are needed, into the memory of scratch. It also returns, for
-// each template, which of them move on with a row of it.
-func (s *skeletons) open(need []bool, z *codec.Zstd, scratch *buffer) (vars []varReader, moves [][]int32, err error) {
-	scratch.rows, scratch.used = zeroed(scratch.rows, len(s.list)), zeroed(scratch.used, len(s.vars))
-	scratch.moves, scratch.vars = zeroed(scratch.moves, len(s.list)), zeroed(scratch.vars, len(s.vars))
-	rows, used, moves, vars := scratch.rows, scratch.used, scratch.moves, scratch.vars
-	for _, id := range s.rows {
-		rows[id]++
-	}
-	all := scratch.moving[:0] // moves of all templates
-	for id, cols := range s.cols {
-		from := len(all)
-		for _, c := range cols {
-			used[c] += rows[id]
-			if need[c] {
-				all = append(all, c)
-			}
-		}
-		moves[id] = all[from:len(all):len(all)]
-	}
-	scratch.moving = all
-	for c := range need {
-		if !need[c] {
-			continue
-		}
-		if vars[c], err = readVars(s.vars[c], used[c], z, scratch.room(used[c])); err != nil {
-			return nil, nil, err
-		}
-	}
-	return vars, moves, nil
-}
-
 // frame is a skeleton whose variables that are the same in the whole block, like the
 // date, have become parts of literals.
 type frame struct {
 	begin int   // of its first literal
 	ends  []int // of its literals
-	cols  []int32
+	slots []int32
 }
 
-// frame returns the frame of skeleton id; its literals are appended to lits.
-func (s *skeletons) frame(id int, vars []varReader, lits []byte) (frame, []byte) {
-	n := len(s.cols[id])
-	f := frame{begin: len(lits), ends: make([]int, 0, n+1), cols: make([]int32, 0, n)}
-	lits = append(lits, s.list[id].lits[0]...)
-	for k, c := range s.cols[id] {
-		if v := vars[c]; v.same {
+// frame returns the frame of tp; its literals are appended to lits.
+func (s *skeletons) frame(tp *template, rd openVars, lits []byte) (frame, []byte) {
+	n := len(tp.places)
+	f := frame{begin: len(lits), ends: make([]int, 0, n+1), slots: make([]int32, 0, n)}
+	lits = append(lits, tp.lits[0]...)
+	for k := range tp.places {
+		slot := rd.plan.slot(tp, k)
+		if v := rd.reads[slot]; v.same {
 			v.next, v.at = 0, 0
 			lits = v.append(lits)
 		} else {
-			f.ends, f.cols = append(f.ends, len(lits)), append(f.cols, c)
+			f.ends, f.slots = append(f.ends, len(lits)), append(f.slots, slot)
 		}
-		lits = append(lits, s.list[id].lits[k+1]...)
+		lits = append(lits, tp.lits[k+1]...)
 	}
 	f.ends = append(f.ends, len(lits))
 	return f, lits

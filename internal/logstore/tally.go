@@ -237,26 +237,19 @@ func (m *mask) rows(from, to int) []bool {
 func (r *shapeReader) tally(b *fetched, t *tallier) {
 	at := 0
 	t.run(b, func(from, to int) {
-		r.skip(at, from)
+		for _, id := range r.sk.rows[at:from] {
+			r.skip(int(id))
+		}
 		r.count(t, from, to)
 		at = to
 	})
-}
-
-// skip moves the readers from a row on to another.
-func (r *shapeReader) skip(from, to int) {
-	for _, id := range r.sk.rows[from:to] {
-		for _, c := range r.of[id].moves {
-			r.reads[c].skip()
-		}
-	}
 }
 
 // count counts the rows from..to into cells.
 func (r *shapeReader) count(t *tallier, from, to int) {
 	kept := t.keep.rows(from, to)
 	for i, id := range r.sk.rows[from:to] {
-		l := &r.of[id]
+		l := r.of[id]
 		if !l.deny && (kept == nil || kept[i]) {
 			f := l.fixed
 			v, ok := 0.0, f == nil || f.ID >= 0
@@ -279,14 +272,14 @@ func (r *shapeReader) count(t *tallier, from, to int) {
 				}
 			}
 		}
-		for _, c := range l.moves {
-			r.reads[c].skip()
+		for _, slot := range l.moves {
+			r.reads[slot].skip()
 		}
 	}
 }
 
 // alike is fields for rows that share them; ok is false for others.
-func (r *shapeReader) alike(l *localShape) (f *model.LineFields, ok bool) {
+func (r *shapeReader) alike(l *rowShape) (f *model.LineFields, ok bool) {
 	switch {
 	case l.LineShape == nil:
 		return nil, false
@@ -300,11 +293,4 @@ func (r *shapeReader) alike(l *localShape) (f *model.LineFields, ok bool) {
 		}
 	}
 	return f, f == nil || f.ID >= 0
-}
-
-// rewind moves the readers back to the begin.
-func (r *shapeReader) rewind() {
-	for i := range r.reads {
-		r.reads[i].next, r.reads[i].at = 0, 0
-	}
 }

@@ -1,7 +1,6 @@
 package logstore
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
@@ -12,7 +11,7 @@ type template struct {
 	key    string   // "" if it was not built yet, see appendKey
 	lits   []string // one more than variables
 	kinds  []byte   // of the variables: varInt, varHex or varText
-	places []int32  // of the variables in the table
+	places []int32  // of the variables in the table, or their columns if it is in none
 }
 
 // place identifies the column of a variable: variables of one place share it.
@@ -144,31 +143,23 @@ func readTemplates(r *codec.Reader, z *codec.Zstd) (*templateTable, *codec.Reade
 }
 
 // columnsOf numbers the columns of templates: those of the first, then those that the
-// second needs besides, and so on. It returns them for each template, in the memory of
-// scratch, and how many there are.
-func columnsOf(list []*template, scratch *buffer) (cols [][]int32, n int) {
-	vars := 0
+// second needs besides, and so on. It returns them by place, each plus one, in the memory of
+// byPlace, and how many there are.
+func columnsOf(list []*template, byPlace []int32) (_ []int32, n int) {
 	last := int32(-1)
 	for _, tp := range list {
-		vars += len(tp.places)
 		for _, p := range tp.places {
 			last = max(last, p)
 		}
 	}
-	scratch.places = zeroed(scratch.places, int(last+1)) // column + 1
-	scratch.columns = slices.Grow(scratch.columns[:0], vars)
-	scratch.cols = zeroed(scratch.cols, len(list))
-	byPlace, all, cols := scratch.places, scratch.columns, scratch.cols
-	for i, tp := range list {
-		from := len(all)
+	byPlace = zeroed(byPlace, int(last+1))
+	for _, tp := range list {
 		for _, p := range tp.places {
 			if byPlace[p] == 0 {
 				n++
 				byPlace[p] = int32(n)
 			}
-			all = append(all, byPlace[p]-1)
 		}
-		cols[i] = all[from:len(all):len(all)]
 	}
-	return cols, n
+	return byPlace, n
 }

@@ -110,7 +110,7 @@ func (p *partWriter) endBlock() error {
 		case colFilter:
 			p.buf = p.filter.build(p.buf, &p.meta)
 		case colRows:
-			p.buf = appendRows(p.buf, b.lens, p.lines.rowsOf(info.templates))
+			p.buf = p.lines.appendRows(p.buf, b.lens, info.templates)
 		}
 		var err error
 		if info.cols[c], err = p.w.Append(p.buf); err != nil {

@@ -123,6 +123,18 @@ func (f *File) Read(ref Ref, buf []byte) ([]byte, error) {
 	return data, nil
 }
 
+// ReadPiece fills piece with the bytes of the block at ref from off on. They are not checked:
+// it is for blocks that hold checksums of their pieces.
+func (f *File) ReadPiece(ref Ref, off int, piece []byte) error {
+	if off < 0 || off+len(piece) > int(ref.Len) || int64(ref.Off) < 0 || int64(ref.Off)+int64(ref.Len) > f.size-trailerLen {
+		return f.corrupt("piece %d+%d of a block of %d bytes at %d", off, len(piece), ref.Len, ref.Off)
+	}
+	if err := f.readAt(piece, int64(ref.Off)+int64(off)); err != nil {
+		return fmt.Errorf("read piece of the block at %d of part %s: %w", ref.Off, f.name, err)
+	}
+	return nil
+}
+
 // Index returns the block given to [Writer.Finish].
 func (f *File) Index() ([]byte, error) { return f.Read(f.index, nil) }
 

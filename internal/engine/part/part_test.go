@@ -389,6 +389,25 @@ func FuzzOpenFile(f *testing.F) {
 	})
 }
 
+// TestReadPiece reads pieces of a block, and such that are not in it.
+func TestReadPiece(t *testing.T) {
+	s := openSet(t, t.TempDir(), testOptions())
+	flush(t, s, 1, "block of words")
+	v := s.View("t1", model.TimeRange{From: day.Start(), To: day.Start() + 11})
+	defer v.Close()
+	p := v.Parts[0]
+	ref := p.Data[0]
+	piece := make([]byte, 5)
+	if err := p.ReadPiece(ref, 9, piece); err != nil || string(piece) != "words" {
+		t.Errorf("piece %q, error %v", piece, err)
+	}
+	for _, off := range []int{-1, 10, int(ref.Len) + 1} {
+		if err := p.ReadPiece(ref, off, piece); !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("piece at %d: error %v, want ErrCorrupt", off, err)
+		}
+	}
+}
+
 // TestRewrite has a store ask for a merge that drops words, down to none.
 func TestRewrite(t *testing.T) {
 	dir, unwanted := t.TempDir(), "b"
