@@ -39,3 +39,23 @@ func ParseDuration(s string) (time.Duration, error) {
 	}
 	return 0, Invalid("cannot parse duration %q: want seconds or a text such as 5m", s)
 }
+
+// AppendThousandths writes n/1000, such as a time in milliseconds as seconds, with as few
+// decimals as needed.
+func AppendThousandths(b []byte, n int64) []byte {
+	if n < 0 {
+		b = append(b, '-')
+		n = -n
+	}
+	b = strconv.AppendInt(b, n/1000, 10)
+	if frac := n % 1000; frac != 0 {
+		b = append(b, '.', byte('0'+frac/100))
+		if frac%100 != 0 {
+			b = append(b, byte('0'+frac/10%10))
+		}
+		if frac%10 != 0 {
+			b = append(b, byte('0'+frac%10))
+		}
+	}
+	return b
+}

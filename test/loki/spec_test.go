@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/pharos-o11y/pharos/test/harness"
 )
 
 // TestPushForms pushes what is odd but taken, and what is refused as a whole.
@@ -52,23 +56,14 @@ func TestPushForms(t *testing.T) {
 // TestDetectedLevels sends the table of B2.7 over the wire (191).
 func TestDetectedLevels(t *testing.T) {
 	r := start(t, "")
-	table := map[string][]string{
-		"error":    {"plain error in text", "err: x", "(err)", "a=error", "error!", "level: err", "level=zzz error", `{"level":"zzz","m":"error"}`},
-		"info":     {"INFO hello", "info warn", `msg="x" severity=err level=inf`, "Level=Information"},
-		"warn":     {"[WARN] x", "warning: foo", `{"a":{"severity":"warning"}}`, `level="WRN" x`},
-		"debug":    {"level=debug msg=x", "LEVEL=dbg", "lvl=dbg"},
-		"trace":    {"trace debug error", `{"lvl":"trc"}`, `{"a":{"level":"trc"}}`},
-		"critical": {"lvl=critical"},
-		"fatal":    {`{"level":"FATAL"}`, "fatal"},
-		"unknown": {
-			"errors happened", "misc:error x", "error?", "error-x", "x,error", "Error.", "lvl=crit", "level=notice", `{"level":3}`,
-			`{"msg":"panic"}`, "xlevel=dbg y", `{"level":"dbg"} trailing`, "", `{"a":{"b":{"level":"trc"}}}`,
-		},
+	table, err := os.ReadFile(filepath.Join(harness.Root(t), "internal/ingest/logrules/testdata/levels.txt"))
+	if err != nil {
+		t.Fatal(err)
 	}
 	want := map[string]string{}
 	var entries []string
-	for level, lines := range table {
-		for _, line := range lines {
+	for row := range strings.Lines(string(table)) {
+		if level, line, _ := strings.Cut(strings.TrimSuffix(row, "\n"), " "); level != "#" {
 			want[line] = level
 			entries = append(entries, "+0", line)
 		}

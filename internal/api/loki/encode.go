@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/pharos-o11y/pharos/internal/api"
 	"github.com/pharos-o11y/pharos/internal/logql"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/query"
@@ -169,30 +170,10 @@ func (e *encoder) series(s *logql.Series, vector bool) {
 
 func appendPoint(b []byte, p logql.Point) []byte {
 	b = append(b, '[')
-	b = appendSeconds(b, p.Time)
+	b = api.AppendThousandths(b, p.Time/int64(time.Millisecond))
 	b = append(b, `,"`...)
 	b = strconv.AppendFloat(b, p.Value, 'f', -1, 64)
 	return append(b, `"]`...)
-}
-
-// appendSeconds writes nanoseconds as seconds with at most three decimals.
-func appendSeconds(b []byte, ns int64) []byte {
-	ms := ns / int64(time.Millisecond)
-	if ms < 0 {
-		b = append(b, '-')
-		ms = -ms
-	}
-	b = strconv.AppendInt(b, ms/1000, 10)
-	if frac := ms % 1000; frac != 0 {
-		b = append(b, '.', byte('0'+frac/100))
-		if frac%100 != 0 {
-			b = append(b, byte('0'+frac/10%10))
-		}
-		if frac%10 != 0 {
-			b = append(b, byte('0'+frac%10))
-		}
-	}
-	return b
 }
 
 func appendLabels(b []byte, ls model.Labels) []byte {

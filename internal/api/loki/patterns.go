@@ -67,7 +67,7 @@ func (e *encoder) pattern(p *logql.Pattern) {
 			e.raw(`,`)
 		}
 		e.raw(`[`)
-		e.b = appendSeconds(e.b, s.Time)
+		e.b = api.AppendThousandths(e.b, s.Time/int64(time.Millisecond))
 		e.raw(`,`)
 		e.b = strconv.AppendInt(e.b, int64(s.Value), 10)
 		e.raw(`]`)

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 
+	"github.com/pharos-o11y/pharos/internal/api"
 	"github.com/pharos-o11y/pharos/internal/model"
 	lang "github.com/pharos-o11y/pharos/internal/promql"
 	"github.com/pharos-o11y/pharos/internal/query"
@@ -274,21 +275,7 @@ func appendShort(b []byte, v float64) ([]byte, bool) {
 	if float64(n)/1000 != v || n == 0 { // zero has a sign
 		return b, false
 	}
-	if n < 0 {
-		b = append(b, '-')
-		n = -n
-	}
-	b = strconv.AppendInt(b, n/1000, 10)
-	if frac := n % 1000; frac != 0 {
-		b = append(b, '.', byte('0'+frac/100))
-		if frac%100 != 0 {
-			b = append(b, byte('0'+frac/10%10))
-		}
-		if frac%10 != 0 {
-			b = append(b, byte('0'+frac%10))
-		}
-	}
-	return b, true
+	return api.AppendThousandths(b, n), true
 }
 
 func appendQuotedValue(b []byte, v float64) []byte {

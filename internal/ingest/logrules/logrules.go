@@ -12,7 +12,7 @@
 //	writer.Append(ctx, tenant, b.Batch())
 //
 // and gets a batch, with b.Refused counting the entries whose labels are not valid. The
-// levels that Level finds in a line are pinned by the table in its test.
+// levels that Level finds in a line are pinned by testdata/levels.txt.
 package logrules
 
 import (

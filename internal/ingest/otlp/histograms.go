@@ -55,6 +55,24 @@ func (p *point) reset(key []byte) {
 	}
 }
 
+// read reads a field that points of all these kinds have by the same number, and reports
+// whether f is one.
+func (p *point) read(f *wire.Fields) bool {
+	switch f.Num {
+	case 2:
+		p.start = f.Fixed64()
+	case 3:
+		p.ts = f.Fixed64()
+	case 4:
+		p.count = f.Fixed64()
+	case 5:
+		p.sum, p.hasSum = f.Float64(), true
+	default:
+		return false
+	}
+	return true
+}
+
 // release lets go of the request's memory.
 func (p *point) release() {
 	clear(p.exemplars[:cap(p.exemplars)])
@@ -66,15 +84,10 @@ func (c *converter) readHistogram(p *point, r wire.Reader) error {
 	p.reset(c.resource)
 	f := wire.Walk(r, "HistogramDataPoint")
 	for f.Next() {
+		if p.read(&f) {
+			continue
+		}
 		switch f.Num {
-		case 2:
-			p.start = f.Fixed64()
-		case 3:
-			p.ts = f.Fixed64()
-		case 4:
-			p.count = f.Fixed64()
-		case 5:
-			p.sum, p.hasSum = f.Float64(), true
 		case 6:
 			p.counts = fixed64s(&f, p.counts, func(bits uint64) uint64 { return bits })
 		case 7:
@@ -206,15 +219,10 @@ func (c *converter) readSummary(p *point, r wire.Reader) error {
 	p.reset(c.resource)
 	f := wire.Walk(r, "SummaryDataPoint")
 	for f.Next() {
+		if p.read(&f) {
+			continue
+		}
 		switch f.Num {
-		case 2:
-			p.start = f.Fixed64()
-		case 3:
-			p.ts = f.Fixed64()
-		case 4:
-			p.count = f.Fixed64()
-		case 5:
-			p.sum = f.Float64()
 		case 6:
 			q, err := readQuantile(f.Message())
 			p.quantiles = append(p.quantiles, q)
@@ -259,17 +267,12 @@ func (c *converter) readExponential(p *point, r wire.Reader) error {
 	p.reset(c.prefix)
 	f := wire.Walk(r, "ExponentialHistogramDataPoint")
 	for f.Next() {
+		if p.read(&f) {
+			continue
+		}
 		switch f.Num {
 		case 1:
 			p.key = c.appendAttr(p.key, &f)
-		case 2:
-			p.start = f.Fixed64()
-		case 3:
-			p.ts = f.Fixed64()
-		case 4:
-			p.count = f.Fixed64()
-		case 5:
-			p.sum = f.Float64()
 		case 6:
 			p.scale = f.Sint32()
 		case 7:
