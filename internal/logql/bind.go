@@ -123,13 +123,13 @@ func (d *pushdown) fields(nodes []stageNode) ([]stageNode, error) {
 	return out, nil
 }
 
-// shapes asks the store for what the parser of s finds in shapes of lines, and for entries
-// that pass the filters behind it.
+// shapes asks the store for what the parsers of s find in shapes of lines, and for entries
+// that pass the filters behind them.
 func (d *pushdown) shapes(s *source, o compileOptions) error {
-	if s.pipe.parser == nil || !d.caps.Shapes {
+	if len(s.pipe.parsers) == 0 || !d.caps.Shapes {
 		return nil
 	}
-	p := &shapeParser{stage: s.pipe.parser, want: o.want}
+	p := &shapeParser{stages: s.pipe.parsers, want: o.want}
 	if s.pipe.valid {
 		s.sel.Tests = append(s.sel.Tests, validShape())
 	}

@@ -41,9 +41,9 @@ type pipeline struct {
 	stages []stage
 	row    row
 
-	parser stage         // a stage whose work can be done on shapes of lines, nil if there is none
-	tests  []valueFilter // filters behind it that decide about an entry by themselves
-	valid  bool          // entries with its error are dropped
+	parsers []shapeStage // stages whose work can be done on shapes of lines
+	tests   []shapeTest  // filters behind them that decide about an entry by themselves
+	valid   bool         // entries with the error of the first are dropped
 }
 
 // compileOptions say what a pipeline may leave out.
@@ -67,7 +67,7 @@ func compile(nodes []stageNode, o compileOptions) (*pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	rewritten, parsed, simple := false, false, true
+	rewritten, simple := false, true
 	for i, n := range nodes {
 		switch n := n.(type) {
 		case *lineFilterNode:
@@ -86,9 +86,6 @@ func compile(nodes []stageNode, o compileOptions) (*pipeline, error) {
 		case *lineFormatNode, *unpackNode, *decolorizeNode:
 			rewritten = true
 		}
-		if i > 0 && p.parser == nil && !isFilter(nodes[i-1]) {
-			simple = false // what stands before may set labels
-		}
 		c.early = early[i]
 		s, err := n.build(c)
 		if err != nil {
@@ -101,17 +98,39 @@ func compile(nodes []stageNode, o compileOptions) (*pipeline, error) {
 			p.row.dropErrors(n) // nothing but metadata can have made one yet
 			continue
 		}
-		if takesShapes(s) && !rewritten && !parsed {
-			p.parser = s
-			p.valid = dropErrors(nodes[i+1:])
-			if simple {
-				p.tests = early[i]
-			}
-		}
-		parsed = parsed || isParser(n)
 		p.stages = append(p.stages, s)
+		if !isParser(n) {
+			simple = simple && isFilter(n) // others may set labels
+			continue
+		}
+		simple = simple && !hasExpressions(n) // which set labels
+		if st, ok := s.(shapeStage); ok && !rewritten {
+			if len(p.parsers) == 0 {
+				p.valid = dropErrors(nodes[i+1:])
+			}
+			p.addParser(st, early[i], simple)
+		}
 	}
 	return p, nil
+}
+
+// addParser adds a stage that takes shapes. early are the filters behind it; simple says
+// that nothing before it but such stages makes labels.
+func (p *pipeline) addParser(st shapeStage, early []valueFilter, simple bool) {
+	sh := st.shape()
+	sh.number = len(p.parsers)
+	p.parsers = append(p.parsers, st)
+	if !simple {
+		return
+	}
+	clean := true
+	switch st.(type) {
+	case *regexpStage, *patternStage:
+		clean = false
+	}
+	for _, f := range early {
+		p.tests = append(p.tests, shapeTest{valueFilter: f, parser: sh.number, clean: clean})
+	}
 }
 
 func stageError(n stageNode, err error) error {
@@ -136,22 +155,10 @@ func isFilter(n stageNode) bool {
 	return false
 }
 
-// takesShapes reports whether s can work on shapes.
-func takesShapes(s stage) bool {
-	switch s.(type) {
-	case *jsonStage, *logfmtStage:
-		return true
-	}
-	return false
-}
-
-// useShapes says that entries may come with the shapes of the parser stage.
+// useShapes says that entries may come with shapes.
 func (p *pipeline) useShapes() {
-	switch s := p.parser.(type) {
-	case *jsonStage:
-		s.shapes = true
-	case *logfmtStage:
-		s.shapes = true
+	for _, s := range p.parsers {
+		s.shape().on = true
 	}
 }
 
@@ -374,7 +381,7 @@ func (n *logfmtNode) build(c *compiler) (stage, error) {
 }
 
 func (n *regexpNode) build(c *compiler) (stage, error) {
-	st := &regexpStage{node: n, early: c.early}
+	st := &regexpStage{node: n, early: c.early, overShapes: newShapeRegexp(n.re)}
 	for _, name := range n.re.SubexpNames() {
 		var label []byte
 		if name != "" {

@@ -245,15 +245,15 @@ func (r *row) unquote(raw string, escaped bool) (string, error) {
 
 // jsonStage is | json without expressions.
 type jsonStage struct {
-	early  []valueFilter
-	shapes bool   // the store's shapes are of this stage
-	path   []byte // sanitised names of the enclosing objects
-	digit  []byte // path with the prefix that a leading digit needs
+	shaped
+	early []valueFilter
+	path  []byte // sanitised names of the enclosing objects
+	digit []byte // path with the prefix that a leading digit needs
 }
 
 func (st *jsonStage) run(r *row) bool {
-	if st.shapes && r.found != nil {
-		return r.fromShape(errJSON, st.early)
+	if st.on && r.found != nil {
+		return r.fromShape(&st.shaped, errJSON, st.early, true)
 	}
 	s := jsonScan{src: r.line}
 	if s.peek() != '{' {
@@ -489,9 +489,16 @@ type jsonPath struct {
 }
 
 // jsonExprStage is | json name="path", ...
-type jsonExprStage struct{ paths []jsonPath }
+type jsonExprStage struct {
+	shaped
+	paths []jsonPath
+}
 
 func (st *jsonExprStage) run(r *row) bool {
+	if st.on && r.found != nil {
+		st.fromShape(r)
+		return true
+	}
 	if r.line == "" {
 		return true
 	}
@@ -512,6 +519,21 @@ func (st *jsonExprStage) run(r *row) bool {
 		}
 	}
 	return true
+}
+
+// fromShape is run on the shape of the line.
+func (st *jsonExprStage) fromShape(r *row) {
+	if r.failShape(&st.shaped, errJSON) {
+		return
+	}
+	for i := range st.paths {
+		p := &st.paths[i]
+		name := r.target(p.name)
+		value, found := r.foundIn(&st.shaped, p.name)
+		if (found || name == p.name) && (r.want == nil || r.want.has(name)) {
+			r.set(name, cleanText(value))
+		}
+	}
 }
 
 // unpackStage is | unpack.

@@ -102,15 +102,15 @@ func (s *logfmtScan) fail(format string, args ...any) error {
 
 // logfmtStage is | logfmt without expressions.
 type logfmtStage struct {
+	shaped
 	strict, keepEmpty bool
-	shapes            bool // the store's shapes are of this stage
 	early             []valueFilter
 	buf               []byte
 }
 
 func (st *logfmtStage) run(r *row) bool {
-	if st.shapes && r.found != nil {
-		return r.fromShape(errLogfmt, st.early)
+	if st.on && r.found != nil {
+		return r.fromShape(&st.shaped, errLogfmt, st.early, true)
 	}
 	s := logfmtScan{src: r.line, strict: st.strict}
 	r.early = st.early
@@ -155,12 +155,22 @@ func (st *logfmtStage) name(r *row, key string) (string, bool) {
 
 // logfmtExprStage is | logfmt name="key", ...
 type logfmtExprStage struct {
+	shaped
 	strict bool
 	exprs  []extraction
 	values []string
 }
 
 func (st *logfmtExprStage) run(r *row) bool {
+	if st.on && r.found != nil {
+		for _, e := range st.exprs {
+			if name := r.target(e.name); r.want == nil || r.want.has(name) {
+				value, _ := r.foundIn(&st.shaped, e.name)
+				r.set(name, cleanText(value))
+			}
+		}
+		return true
+	}
 	s := logfmtScan{src: r.line, strict: st.strict}
 	clear(st.values)
 	for {

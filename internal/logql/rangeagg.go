@@ -154,12 +154,8 @@ func (p *pipeline) readsLine() bool {
 	for _, s := range p.stages {
 		switch s := s.(type) {
 		case *filterStage, *dropStage, *keepStage:
-		case *jsonStage:
-			if !s.shapes {
-				return true
-			}
-		case *logfmtStage:
-			if !s.shapes {
+		case shapeStage:
+			if !s.shape().on {
 				return true
 			}
 		case *labelFormatStage:

@@ -1,7 +1,6 @@
 package logql
 
 import (
-	"slices"
 	"strings"
 	"unsafe"
 
@@ -9,43 +8,57 @@ import (
 )
 
 // A store may keep lines as shapes: what many lines have in common, and variables. Then
-// the first json or logfmt stage of a pipeline looks at a shape once and gets the fields
-// of all its lines (see [store.ShapeParser]). What follows here mirrors jsonStage and
-// logfmtStage on a line of which some stretches are unknown, and gives up wherever they
-// could make a difference.
+// the parsers at the begin of a pipeline look at a shape once and get the fields of all its
+// lines (see [store.ShapeParser]). What follows here, in shapeparse.go and in shaperegexp.go
+// mirrors their stages on a line of which some stretches are unknown, and gives up wherever
+// they could make a difference.
 
 // errNotObject is what a json stage says of a line that does not begin with a brace.
 const errNotObject = "line is not a JSON object"
 
-// shapeParser implements [store.ShapeParser] for a stage.
+// shapeStage is a parser stage whose work can be done on shapes.
+type shapeStage interface {
+	stage
+	shape() *shaped
+	// parseShape adds what the stage finds in all lines of x, and reports false if that
+	// depends on the line.
+	parseShape(x *shapeScan) bool
+}
+
+// shaped is the part of a parser stage that is about shapes.
+type shaped struct {
+	on     bool // entries may come with the shapes of their lines
+	number int  // of the stage among those of the pipeline
+}
+
+func (s *shaped) shape() *shaped { return s }
+
+// shapeParser implements [store.ShapeParser] for the parsers of a pipeline.
 type shapeParser struct {
-	stage stage   // *jsonStage or *logfmtStage; only its options are read
-	want  *wanted // nil if every field is wanted
+	stages []shapeStage // only their options are read
+	want   *wanted      // nil if every field is wanted
 }
 
 // ParseShape implements [store.ShapeParser].
 func (p *shapeParser) ParseShape(line string, vars []model.LineVar) *model.LineShape {
 	x := &shapeScan{line: line, vars: vars, want: p.want, out: &model.LineShape{}}
-	ok := false
-	switch st := p.stage.(type) {
-	case *jsonStage:
-		ok = x.json()
-	case *logfmtStage:
-		ok = x.logfmt(st)
-	}
-	if !ok {
-		return nil
+	for i, st := range p.stages {
+		x.parser = i
+		if !st.parseShape(x) {
+			return nil
+		}
 	}
 	return x.out
 }
 
-// shapeScan is one run of a parser over a shape.
+// shapeScan is one run of parsers over a shape.
 type shapeScan struct {
-	line string
-	vars []model.LineVar
-	want *wanted
-	out  *model.LineShape
-	row  row // lends its buffers
+	line   string
+	vars   []model.LineVar
+	want   *wanted
+	parser int // number of the current one
+	out    *model.LineShape
+	row    row // lends its buffers
 }
 
 // touching returns the number of variables in line[from:to], and whether they are all
@@ -61,6 +74,82 @@ func (x *shapeScan) touching(from, to int) (n int, digits bool) {
 	return n, digits
 }
 
+// variable returns the variable that holds line[at], nil if none does.
+func (x *shapeScan) variable(at int) *model.LineVar {
+	for i := range x.vars {
+		if v := &x.vars[i]; v.From <= at && at < v.To {
+			return v
+		}
+	}
+	return nil
+}
+
+// holds reports whether a variable like v may hold the byte c.
+func holds(v *model.LineVar, c byte) bool {
+	switch {
+	case isDigit(c):
+		return true
+	case v.Digits:
+		return false
+	case v.Hex:
+		return 'a' <= c && c <= 'f'
+	}
+	return c >= 0x80 || nameByte(c)
+}
+
+// may reports whether in some line of the shape text can stand where line[at] does, at the
+// begin of a variable, somewhere in it, or outside of one. With whole set it must end where
+// line[at:end] does.
+func (x *shapeScan) may(at, end int, text string, whole bool) bool {
+	places := []int{at} // at which what is left of text can go on
+	var next []int
+	add := func(to int) {
+		if len(next) == 0 || next[len(next)-1] < to {
+			next = append(next, to)
+		}
+	}
+	for i := range len(text) {
+		next = next[:0]
+		for _, p := range places {
+			if p >= end {
+				continue
+			}
+			if v := x.variable(p); v != nil {
+				if holds(v, text[i]) {
+					add(p)
+					add(v.To)
+				}
+			} else if x.line[p] == text[i] {
+				add(p + 1)
+			}
+		}
+		if len(next) == 0 {
+			return false
+		}
+		places, next = next, places
+	}
+	return !whole || places[len(places)-1] == end
+}
+
+// find returns where text stands first in line[from:], -1 if it does not, the same in all
+// lines of the shape. ok is false if that depends on the line.
+func (x *shapeScan) find(from int, text string) (at int, ok bool) {
+	for p := from; p < len(x.line); p++ {
+		if v := x.variable(p); v != nil && p > v.From {
+			continue
+		}
+		if strings.HasPrefix(x.line[p:], text) {
+			if n, _ := x.touching(p, p+len(text)); n == 0 {
+				return p, true
+			}
+		}
+		if x.may(p, len(x.line), text, false) {
+			return 0, false
+		}
+	}
+	return -1, true
+}
+
 // offset returns where part, a piece of the line, begins.
 func (x *shapeScan) offset(part string) int {
 	return int(uintptr(unsafe.Pointer(unsafe.StringData(part))) - uintptr(unsafe.Pointer(unsafe.StringData(x.line))))
@@ -68,176 +157,105 @@ func (x *shapeScan) offset(part string) int {
 
 // add adds the field called name, if it is wanted.
 func (x *shapeScan) add(name []byte, from, to int) {
+	if from == to {
+		from, to = 0, 0
+	}
+	f := model.ShapeField{Parser: x.parser, From: from, To: to}
 	if x.want != nil {
-		base := x.want.base(name)
-		if base == "" {
+		if f.Name = x.want.base(name); f.Name == "" {
 			return
 		}
-		x.out.Fields = append(x.out.Fields, model.ShapeField{Name: base, From: from, To: to})
-		return
+	} else {
+		f.Name = string(name)
 	}
-	x.out.Fields = append(x.out.Fields, model.ShapeField{Name: string(name), From: from, To: to})
+	x.out.Fields = append(x.out.Fields, f)
+}
+
+// fail records that the current parser cannot read the lines.
+func (x *shapeScan) fail(text string) {
+	x.out.Errs = append(x.out.Errs, model.ShapeError{Parser: x.parser, Text: text})
 }
 
 func (x *shapeScan) wants(name []byte) bool { return x.want == nil || x.want.base(name) != "" }
 
-// json mirrors jsonStage.run.
-func (x *shapeScan) json() bool {
-	s := jsonScan{src: x.line}
-	if s.peek() != '{' {
-		x.out.Err = errNotObject
-		return true
-	}
-	return x.object(&s, nil, 1)
-}
-
-// object mirrors jsonStage.object. path is the name of the object.
-func (x *shapeScan) object(s *jsonScan, path []byte, depth int) bool {
-	if depth > maxJSONDepth {
-		return false
-	}
-	s.pos++
-	for {
-		key, escaped, end, err := s.member()
-		if err != nil || end {
-			return err == nil
-		}
-		at := x.offset(key)
-		if n, _ := x.touching(at, at+len(key)); n > 0 || escaped {
-			return false
-		}
-		if !x.field(s, path, key, depth) || s.next() != nil {
-			return false
-		}
-	}
-}
-
-// field mirrors jsonStage.field.
-func (x *shapeScan) field(s *jsonScan, path []byte, key string, depth int) bool {
-	n := len(path)
-	path = slices.Clip(path)
-	if n > 0 {
-		path = append(path, '_')
-	}
-	path = appendName(path, key)
-	if n > 0 && len(path) == n+1 {
-		path = path[:n] // blank segment
-	}
-	switch s.peek() {
-	case '{':
-		return x.object(s, path, depth+1)
-	case '[':
-		_, err := s.skip()
-		return err == nil
-	}
-	raw, kind, escaped, err := s.value()
-	if err != nil {
-		return false
-	}
-	from := x.offset(raw)
-	if _, digits := x.touching(from, from+len(raw)); kind == 'l' && !digits {
-		return false
-	}
-	if raw == "null" && kind == 'l' || len(path) == 0 {
-		return true
-	}
-	if isDigit(path[0]) {
-		path = append([]byte{'_'}, path...)
-	}
-	if escaped && x.wants(path) {
-		return false
-	}
-	if raw == "" {
-		from = 0
-	}
-	x.add(path, from, from+len(raw))
-	return true
-}
-
-// logfmt mirrors logfmtStage.run.
-func (x *shapeScan) logfmt(st *logfmtStage) bool {
-	s := logfmtScan{src: x.line}
-	var name []byte
-	for {
-		begin := s.pos
-		key, value, ok, err := s.pair(&x.row)
-		if !ok {
-			return true
-		}
-		n, digits := x.touching(begin, s.pos)
-		if err != nil {
-			if st.strict || !digits || n > 0 && strings.IndexByte(x.line[begin:s.pos], '\\') >= 0 {
-				return false
-			}
-			continue
-		}
-		at := x.offset(key)
-		from, to := at+len(key), s.pos // of the value
-		quoted := false
-		if from < to && x.line[from] == '=' {
-			if from++; from < to && x.line[from] == '"' {
-				quoted = true
-				from, to = from+1, to-1
-			}
-		}
-		inKey, digits := x.touching(at, at+len(key))
-		switch {
-		case !digits:
-			return false
-		case value == "" && !st.keepEmpty:
-			continue
-		case inKey > 0:
-			return false
-		}
-		name = name[:0]
-		if isDigit(key[0]) {
-			name = append(name, '_')
-		}
-		name = appendName(name, key)
-		if len(name) == 0 || !x.wants(name) {
-			continue
-		}
-		if quoted && strings.IndexByte(x.line[from:to], '\\') >= 0 {
-			return false
-		}
-		x.add(name, from, to)
-	}
-}
-
-// fromShape does what a parser stage does to r, from the shape of its line.
-func (r *row) fromShape(errKind string, early []valueFilter) bool {
+// fromShape does what the parser st does to r, from the shape of its line. clean is set for
+// parsers that make text valid.
+func (r *row) fromShape(st *shaped, errKind string, early []valueFilter, clean bool) bool {
 	r.early = early
 	goOn := true
 	for i := 0; i < len(r.found.Values) && goOn; i++ {
-		goOn = r.extract(r.found.Shape.Fields[i].Name, cleanText(r.found.Values[i]))
+		f := &r.found.Shape.Fields[i]
+		if f.Parser != st.number {
+			continue
+		}
+		value := r.found.Values[i]
+		if clean {
+			value = cleanText(value)
+		}
+		goOn = r.extract(f.Name, value)
 	}
-	if err := r.found.Shape.Err; goOn && err != "" {
-		r.failParser(errKind, err)
+	if goOn {
+		r.failShape(st, errKind)
 	}
 	r.early = nil
 	return !r.drop
 }
 
-// validShape is the test whether the parser can read the lines of a shape. It is about no
-// field: none has an empty name.
+// foundIn returns the field called name that the parser st finds.
+func (r *row) foundIn(st *shaped, name string) (string, bool) {
+	for i, f := range r.found.Shape.Fields {
+		if f.Parser == st.number && f.Name == name {
+			return r.found.Values[i], true
+		}
+	}
+	return "", false
+}
+
+// failShape records the error that the shape has of the parser st, and reports whether there
+// is one.
+func (r *row) failShape(st *shaped, errKind string) bool {
+	for _, e := range r.found.Shape.Errs {
+		if e.Parser == st.number {
+			r.failParser(errKind, e.Text)
+			return true
+		}
+	}
+	return false
+}
+
+// shapeTest is a filter behind a parser that decides about an entry by itself.
+type shapeTest struct {
+	valueFilter
+	parser int
+	clean  bool // see row.fromShape
+}
+
+// validShape is the test whether the first parser can read the lines of a shape. It is about
+// no field: none has an empty name.
 func validShape() model.FieldTest {
 	return model.FieldTest{
-		Text:   func(string) bool { return true },
-		Absent: func(sh *model.LineShape) bool { return sh.Err == "" || len(sh.Fields) > 0 },
+		Text: func(string) bool { return true },
+		Absent: func(sh *model.LineShape) bool {
+			return len(sh.Errs) == 0 || sh.Errs[0].Parser != 0
+		},
 	}
 }
 
 // fieldTest returns f as a test for the store.
-func (f *valueFilter) fieldTest() (model.FieldTest, bool) {
-	t := model.FieldTest{Name: f.name}
+func (f *shapeTest) fieldTest() (model.FieldTest, bool) {
+	t := model.FieldTest{Name: f.name, Parser: f.parser}
+	text := func(v string) string { return v }
+	if f.clean {
+		text = cleanText
+	}
 	switch c := f.test.(type) {
 	case *labelMatcher:
 		absent := c.matches("")
-		t.Text = func(v string) bool { return c.matches(cleanText(v)) }
+		t.Text = func(v string) bool { return c.matches(text(v)) }
 		t.Absent = func(*model.LineShape) bool { return absent }
 	case *numCond:
 		t.Text = func(v string) bool {
-			x, err := c.convert(cleanText(v))
+			x, err := c.convert(text(v))
 			return err != nil || compare(c.op, x, c.value) // an error stays, to be seen
 		}
 		if c.kind != kindDuration && c.kind != kindBytes {

@@ -422,12 +422,17 @@ func (s *keepStage) keeps(name, value string) bool {
 
 // regexpStage is | regexp.
 type regexpStage struct {
-	node  *regexpNode
-	names []string // label name of each group, "" for none
-	early []valueFilter
+	shaped
+	node       *regexpNode
+	names      []string // label name of each group, "" for none
+	early      []valueFilter
+	overShapes *shapeRegexp // nil if it cannot be run over them
 }
 
 func (s *regexpStage) run(r *row) bool {
+	if s.on && r.found != nil {
+		return r.fromShape(&s.shaped, "", s.early, false)
+	}
 	m := s.node.re.FindStringSubmatchIndex(r.line)
 	if m == nil {
 		return true
@@ -451,11 +456,15 @@ func (s *regexpStage) run(r *row) bool {
 
 // patternStage is | pattern.
 type patternStage struct {
+	shaped
 	parts []patternPart
 	early []valueFilter
 }
 
 func (s *patternStage) run(r *row) bool {
+	if s.on && r.found != nil {
+		return r.fromShape(&s.shaped, "", s.early, false)
+	}
 	r.early = s.early
 	capture(s.parts, r.line, r.extract)
 	r.early = nil

@@ -317,15 +317,21 @@ func (t *foundTable) enter(key string, f *model.LineFields) *model.LineFields {
 // but for the one of the given number. It gives them their ID, or returns nil if there are
 // too many.
 func (j *judge) share(f *model.LineFields, number int) *model.LineFields {
-	key := append([]byte(f.Shape.Err), 0)
+	key := binary.AppendUvarint(nil, uint64(len(f.Shape.Errs)))
+	add := func(parser int, texts ...string) {
+		key = binary.AppendUvarint(key, uint64(parser))
+		for _, s := range texts {
+			key = append(binary.AppendUvarint(key, uint64(len(s))), s...)
+		}
+	}
+	for _, e := range f.Shape.Errs {
+		add(e.Parser, e.Text)
+	}
 	for i, v := range f.Values {
 		if i == number {
 			v = ""
 		}
-		for _, s := range [...]string{f.Shape.Fields[i].Name, v} {
-			key = binary.AppendUvarint(key, uint64(len(s)))
-			key = append(key, s...)
-		}
+		add(f.Shape.Fields[i].Parser, f.Shape.Fields[i].Name, v)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()

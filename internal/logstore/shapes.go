@@ -110,7 +110,7 @@ func (tp *template) sample() (string, []model.LineVar) {
 	line := append(make([]byte, 0, 256), tp.lits[0]...)
 	vars := make([]model.LineVar, 0, len(tp.kinds))
 	for i, kind := range tp.kinds {
-		v := model.LineVar{From: len(line), Digits: kind == varInt}
+		v := model.LineVar{From: len(line), Digits: kind == varInt, Hex: kind == varHex}
 		if v.Digits {
 			line = append(line, '1')
 		} else {
@@ -167,7 +167,7 @@ func (sh *shape) tell(number *model.FieldNumber) {
 func (sh *shape) bind(tests []model.FieldTest) bool {
 	for i := range tests {
 		t := &tests[i]
-		k := slices.IndexFunc(sh.Fields, func(f model.ShapeField) bool { return f.Name == t.Name })
+		k := t.Field(sh.LineShape)
 		switch {
 		case k < 0:
 			if !t.Absent(sh.LineShape) {

@@ -1,27 +1,36 @@
 package model
 
+import "slices"
+
 // Many lines of a log are printed from one format: they have a shape in common and differ
 // in variables. A log store that knows the shapes of its lines and a language that finds
 // fields in lines speak about them in these words.
 
 // LineVar is a stretch of a line in which it differs from other lines of its shape. It
 // holds ASCII letters, digits, "_" and bytes from 0x80 on, at least one; with Digits set
-// only digits.
+// only digits, with Hex set only digits and the letters a to f.
 type LineVar struct {
-	From, To int
-	Digits   bool
+	From, To    int
+	Digits, Hex bool
 }
 
 // LineShape is what all lines of one shape give.
 type LineShape struct {
 	Fields []ShapeField // in the order found
-	Err    string       // why the language cannot read such lines, "" if it can
+	Errs   []ShapeError // in the order of parsers, of each at most one
 }
 
 // ShapeField is a field: line[From:To] of the line given to the parser.
 type ShapeField struct {
 	Name     string
 	From, To int
+	Parser   int // which of the parsers that the language runs over a line found it
+}
+
+// ShapeError is why one of the parsers cannot read such lines.
+type ShapeError struct {
+	Parser int
+	Text   string
 }
 
 // LineFields is what the language finds in a line of a known shape. Lines that are alike
@@ -40,10 +49,11 @@ type FieldNumber struct {
 	Int  bool // decimal numbers of at most 18 digits without leading zeros stand for themselves
 }
 
-// FieldTest is a condition on the first field called Name of a row with a shape. Its
-// functions are safe for concurrent use.
+// FieldTest is a condition on the first field called Name of a row with a shape, among those
+// of Parser and of parsers before it. Its functions are safe for concurrent use.
 type FieldTest struct {
 	Name   string
+	Parser int
 	Text   func(value string) bool
 	Int    func(value int64) bool      // nil, or the same for decimal numbers of at most 18 digits without leading zeros
 	Absent func(shape *LineShape) bool // for rows without the field
@@ -63,4 +73,9 @@ type LineTally struct {
 	N             int64
 	Size          int64   // bytes of the lines, if these are asked for
 	Sum, Min, Max float64 // of the numbers of the lines, if a field is one
+}
+
+// Field returns which field of s t is about, -1 if there is none.
+func (t *FieldTest) Field(s *LineShape) int {
+	return slices.IndexFunc(s.Fields, func(f ShapeField) bool { return f.Name == t.Name && f.Parser <= t.Parser })
 }
