@@ -21,7 +21,8 @@ import (
 //     pieceLen bytes that begins at a multiple of that (since version 2 of the index);
 //   - every gram of the tokens: shortGram and longGram bytes of a token without a digit
 //     among them, in lower case;
-//   - every metadata field with its value.
+//   - every metadata field with its value; or, of a field whose column takes less than its
+//     keys would, that field with the empty value, which none has (since version 4).
 //
 // A substring matches inside of tokens too, so how much of it can be looked up depends on
 // what surrounds it. A token in the middle of the substring is a whole token of the line.
@@ -44,6 +45,8 @@ const (
 	longToken = 16
 	pieceLen  = 8
 	maxKeys   = 1 << 20
+
+	filterBits = 9 // of a key
 )
 
 // classes of bytes in tokens; 0 is no token byte.
@@ -165,6 +168,10 @@ func (s *keySet) add(key uint64) bool {
 	}
 }
 
+// addNew adds keys that differ from each other and, but for a freak of hashing, from all
+// others. No others are added after them.
+func (s *keySet) addNew(keys ...uint64) { s.keys = append(s.keys, keys...) }
+
 func (s *keySet) grow() {
 	s.slots = make([]uint64, max(1<<12, 2*len(s.slots)))
 	mask := uint64(len(s.slots) - 1)
@@ -218,16 +225,20 @@ func (b *filterBuilder) reset() {
 	b.maxDigit = 0
 }
 
-// build appends the filter of the tokens and of metadata columns.
+// build appends the filter of the tokens and of metadata columns, which are encoded.
 func (b *filterBuilder) build(dst []byte, meta *metaBuilder) []byte {
-	for i, name := range meta.names {
-		b.field(name, meta.values[i])
-	}
 	for _, rest := range meta.rest {
 		for rest != "" {
 			var name, value string
 			name, value, rest = nextMeta(rest)
 			b.set.add(fieldKey(name, value))
+		}
+	}
+	for i, name := range meta.names {
+		if meta.unsought[i] {
+			b.set.addNew(fieldKey(name, ""))
+		} else {
+			b.set.addNew(meta.keysOf(i)...)
 		}
 	}
 	if len(b.set.keys) > maxKeys {
@@ -287,15 +298,6 @@ func (b *filterBuilder) token(token string, class byte) {
 	}
 }
 
-func (b *filterBuilder) field(name string, values []string) {
-	seed := fieldSeed(name)
-	for i, v := range values {
-		if v != "" && (i == 0 || v != values[i-1]) {
-			b.set.add(xxh3.HashStringSeed(v, seed))
-		}
-	}
-}
-
 // blockFilter is an opened filter. The zero value answers "maybe" to everything.
 type blockFilter struct {
 	known    bool
@@ -332,7 +334,9 @@ func (f *blockFilter) has(key uint64) bool {
 }
 
 // field reports whether some entry may have value, which is not empty, in field name.
-func (f *blockFilter) field(name, value string) bool { return f.has(fieldKey(name, value)) }
+func (f *blockFilter) field(name, value string) bool {
+	return f.has(fieldKey(name, value)) || f.has(fieldKey(name, ""))
+}
 
 // substring reports whether some line may contain s.
 func (f *blockFilter) substring(s string) bool {

@@ -28,6 +28,15 @@ func oldLines() []string {
 	return out
 }
 
+// oldMeta is the metadata of the i-th line in testdata/v3.
+func oldMeta(i int) model.Labels {
+	return model.Labels{
+		{Name: "level", Value: []string{"info", "warn"}[i%2]},
+		{Name: "trace_id", Value: fmt.Sprintf("%032x", 1<<60+uint64(i/2)*0x9e3779b97f4a7c15)},
+		{Name: "user", Value: fmt.Sprintf("user_%d", i*37)},
+	}
+}
+
 // TestReadsOldVersions opens stores of older formats, asks them, and merges their part with
 // one of today's.
 func TestReadsOldVersions(t *testing.T) {
@@ -66,6 +75,17 @@ func testReadsOld(t *testing.T, version string) {
 		filtered.Lines = []store.LineFilter{{Patterns: []string{sub}}}
 		if got := read(filtered); len(got) != 1 {
 			t.Errorf("lines with %q: %q, want 1", sub, got)
+		}
+	}
+	if version == "v3" {
+		for i := range want {
+			for _, l := range oldMeta(i) {
+				sel := all
+				sel.Fields = []store.FieldPredicate{{Matcher: model.MustMatcher(model.MatchEqual, l.Name, l.Value)}}
+				if !slices.Contains(read(sel), want[i]) {
+					t.Fatalf("the line with %s=%q is not found", l.Name, l.Value)
+				}
+			}
 		}
 	}
 	b := &store.LogBatch{Streams: []store.LogStream{{Labels: appLabels("0")}}}

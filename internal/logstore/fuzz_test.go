@@ -77,6 +77,7 @@ func FuzzFilter(f *testing.F) {
 		var b filterBuilder
 		var m metaBuilder
 		m.build([]string{text(appendMeta(nil, model.Labels{{Name: "k", Value: line}}))})
+		m.encode(nil, nil)
 		b.tokens([]byte(line + "\n"))
 		bf, err := openFilter(b.build(nil, &m), true)
 		if err != nil {

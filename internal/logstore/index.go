@@ -104,7 +104,8 @@ func (x *partIndex) reportOnce(ref part.Ref) bool {
 }
 
 // indexVersion is the version of the index. Version 1 has no templates and no rows columns,
-// version 2 no widths of variables, version 3 no directories in rows columns.
+// version 2 no widths of variables, version 3 no directories in rows columns and no
+// metadata in patterns.
 const indexVersion = 4
 
 // maxColumn is the values of one codec column; longer lists are written in pieces.

@@ -14,10 +14,23 @@ import (
 // The metadata column of a block is a directory and one section for each field:
 //
 //	fields uvarint, then for each: name, length of its section
-//	sections: the value of each row as a codec string column, "" where absent
+//	sections: the value of each row, "" where absent:
+//	  metaPlain, metaDict: a codec string column
+//	  metaPatterns:        values in patterns (patterned.go), one for each row
+//	  metaPatternDict:     the distinct values in patterns; the value of each row: ints
+//
+// The last two are there since version 4 of the index.
 //
 // The last field may have the empty name: its values are encoded metadata, the fields of
 // rows in blocks that have more than maxMetaColumns different ones.
+
+// The first byte of a section. The first two are those of codec strings.
+const (
+	metaPlain       = 0
+	metaDict        = 1
+	metaPatterns    = 2
+	metaPatternDict = 3
+)
 
 // maxMetaColumns bounds the fields of a block that have a column of their own.
 const maxMetaColumns = 256
@@ -30,6 +43,16 @@ type metaBuilder struct {
 	last   []int      // columns of the fields of the row before, in order
 	rest   []string
 	sizes  []int32 // bytes of names and values, for each row; nil if there are no fields
+
+	// Of encode:
+	keys     []uint64 // of the distinct values, column by column
+	keysEnd  []int    // for each column
+	unsought []bool   // columns that are to be looked at rather than the filter
+
+	distinct distinctTexts
+	patterns patternWriter
+	memory   map[string]*fieldMemory
+	sections []byte
 
 	spare      [][]string // memory of columns of blocks before
 	spareSizes []int32
@@ -115,45 +138,182 @@ func (m *metaBuilder) newColumn(n int) []string {
 
 // encode appends the metadata column of the block.
 func (m *metaBuilder) encode(dst []byte, z *codec.Zstd) []byte {
-	names, values := m.names, m.values
+	m.keys, m.keysEnd, m.unsought = m.keys[:0], m.keysEnd[:0], m.unsought[:0]
+	count := len(m.names)
 	if m.rest != nil {
-		names, values = append(slices.Clip(names), ""), append(slices.Clip(values), m.rest)
+		count++
 	}
-	var sections []byte
-	dst = binary.AppendUvarint(dst, uint64(len(names)))
-	for i, name := range names {
-		at := len(sections)
-		sections = codec.AppendStrings(sections, values[i], z)
+	dst = binary.AppendUvarint(dst, uint64(count))
+	m.sections = m.sections[:0]
+	for i, name := range m.names {
+		at := len(m.sections)
+		m.sections = m.section(m.sections, name, m.values[i], z)
 		dst = codec.AppendBytes(dst, name)
-		dst = binary.AppendUvarint(dst, uint64(len(sections)-at))
+		dst = binary.AppendUvarint(dst, uint64(len(m.sections)-at))
 	}
-	return append(dst, sections...)
+	if m.rest != nil {
+		at := len(m.sections)
+		m.sections = codec.AppendStrings(m.sections, m.rest, z)
+		dst = codec.AppendBytes(dst, "")
+		dst = binary.AppendUvarint(dst, uint64(len(m.sections)-at))
+	}
+	return append(dst, m.sections...)
+}
+
+// section appends the section of a field, and notes the keys of its values.
+func (m *metaBuilder) section(dst []byte, name string, values []string, z *codec.Zstd) []byte {
+	mem := m.remember(name)
+	d, at := &m.distinct, len(dst)
+	d.find(values, fieldSeed(name), mem.distinct)
+	mem.distinct = len(d.texts)
+	if len(d.texts) < minPatterned || mem.left > 0 && mem.texts || !m.patterns.gather(d.texts) {
+		mem.left--
+		dst = d.encode(dst, values, z)
+	} else {
+		dst = m.patterned(dst, mem, values, z)
+	}
+	for i, key := range d.keys {
+		if d.texts[i] != "" {
+			m.keys = append(m.keys, key)
+		}
+	}
+	m.keysEnd = append(m.keysEnd, len(m.keys))
+	m.unsought = append(m.unsought, len(dst)-at < len(d.keys)*filterBits/8)
+	return dst
+}
+
+// patterned appends values, whose distinct ones the patterns are gathered of, in patterns,
+// or as they are if that is found to take less.
+func (m *metaBuilder) patterned(dst []byte, mem *fieldMemory, values []string, z *codec.Zstd) []byte {
+	d, w, at := &m.distinct, &m.patterns, len(dst)
+	repeat := len(d.texts) <= len(values)-len(values)/16
+	if repeat {
+		dst = w.encode(append(dst, metaPatternDict), nil, z)
+		repeat = once(len(d.texts), len(values), len(dst)-at)
+	}
+	if repeat {
+		dst = codec.AppendInts(dst, d.codes)
+	} else {
+		dst = w.encode(append(dst[:at], metaPatterns), d.codes, z)
+	}
+	if mem.left--; mem.left >= 0 {
+		return dst
+	}
+	mem.left = retryPatterns
+	size := len(dst) - at
+	dst = d.encode(dst, values, z)
+	if mem.texts = len(dst)-at-size < size; mem.texts {
+		return append(dst[:at], dst[at+size:]...)
+	}
+	return dst[:at+size]
+}
+
+// fieldMemory is what is remembered of a field from block to block.
+type fieldMemory struct {
+	distinct int  // values in the last block
+	texts    bool // patterns take more
+	left     int  // blocks for which that holds
+}
+
+// maxFields bounds the fields that are remembered, retryPatterns the blocks for which a
+// choice between patterns and texts holds.
+const (
+	maxFields     = 4096
+	retryPatterns = 64
+)
+
+func (m *metaBuilder) remember(name string) *fieldMemory {
+	mem := m.memory[name]
+	if mem == nil {
+		if m.memory == nil || len(m.memory) >= maxFields {
+			m.memory = map[string]*fieldMemory{}
+		}
+		mem = &fieldMemory{}
+		m.memory[strings.Clone(name)] = mem
+	}
+	return mem
+}
+
+// release forgets the block, so that nothing holds its entries, and keeps what the next
+// part can use.
+func (m *metaBuilder) release() {
+	m.distinct.release()
+	*m = metaBuilder{distinct: m.distinct, patterns: m.patterns, memory: m.memory, keys: m.keys, sections: m.sections}
+}
+
+// keysOf returns the keys of the values of column col, after encode.
+func (m *metaBuilder) keysOf(col int) []uint64 {
+	from := 0
+	if col > 0 {
+		from = m.keysEnd[col-1]
+	}
+	return m.keys[from:m.keysEnd[col]]
 }
 
 // metaColumn is one field of a block.
 type metaColumn struct {
 	name    string
 	section []byte
-	dict    []string // values, not necessarily distinct
-	codes   []int64  // index into dict, for each row; nil if the section is not decoded yet
+	dict    []string      // values, not necessarily distinct; of texts those that were asked for
+	codes   []int64       // index into dict, for each row; nil if the section is not decoded yet
+	texts   *patternTexts // what dict is made of; nil if it is complete
 }
 
-func (c *metaColumn) value(i int) string { return c.dict[c.codes[i]] }
+func (c *metaColumn) value(i int) string { return c.text(c.codes[i]) }
+
+// text returns dict[code].
+func (c *metaColumn) text(code int64) string {
+	s := c.dict[code]
+	if s == "" && c.texts != nil {
+		s = c.texts.text(int(code))
+		c.dict[code] = s
+	}
+	return s
+}
 
 // decode reads the section of c, which has n rows. Strings share memory with it.
 func (c *metaColumn) decode(n int, z *codec.Zstd) error {
 	if c.codes != nil {
 		return nil
 	}
-	dict, codes, _, err := codec.DecodeDict(c.section, z)
+	dict, codes, texts, err := decodeSection(c.section, z)
 	if err == nil && len(codes) != n {
 		err = fmt.Errorf("%w: %d values, want %d", store.ErrCorrupt, len(codes), n)
 	}
 	if err != nil {
 		return fmt.Errorf("metadata field %q: %w", c.name, err)
 	}
-	c.dict, c.codes = dict, codes
+	c.dict, c.codes, c.texts = dict, codes, texts
 	return nil
+}
+
+func decodeSection(section []byte, z *codec.Zstd) (dict []string, codes []int64, texts *patternTexts, err error) {
+	r := codec.NewReader(section)
+	kind := r.Byte()
+	if kind < metaPatterns {
+		dict, codes, _, err = codec.DecodeDict(section, z)
+		return dict, codes, nil, err
+	}
+	if kind > metaPatternDict {
+		r.Fail("section of unknown kind %d", kind)
+		return nil, nil, nil, r.Err()
+	}
+	texts = readPatterned(r, z)
+	dict = make([]string, len(texts.of))
+	if kind == metaPatterns {
+		codes = make([]int64, len(dict))
+		for i := range codes {
+			codes[i] = int64(i)
+		}
+		return dict, codes, texts, r.Err()
+	}
+	codes = r.Ints(nil)
+	for _, code := range codes {
+		if uint64(code) >= uint64(len(dict)) {
+			r.Fail("value %d of %d", code, len(dict))
+		}
+	}
+	return dict, codes, texts, r.Err()
 }
 
 // metaColumns is the fields of a block, sorted by name.

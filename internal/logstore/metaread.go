@@ -101,11 +101,18 @@ func (m *mask) field(col *metaColumn, c *model.Matcher) {
 		}
 		return
 	}
-	value := func(code int64) string { return col.dict[code] }
+	value := col.text
 	if col.name == "" {
 		value = func(code int64) string { return metaGet(col.dict[code], c.Name) }
 	}
 	codes := col.codes[m.from : m.from+len(m.keep)]
+	if col.texts != nil && c.Type == model.MatchEqual {
+		is := col.texts.equal(c.Value)
+		for i, code := range codes {
+			m.keep[i] = m.keep[i] && is(code)
+		}
+		return
+	}
 	if len(col.dict) > len(codes) { // than rows, so each is looked at once
 		for i, code := range codes {
 			m.keep[i] = m.keep[i] && c.Matches(value(code))

@@ -121,7 +121,7 @@ func (s *Store) takeBuilders() *builders {
 // giveBuilders keeps b for the next part, without what it holds of entries.
 func (s *Store) giveBuilders(b *builders) {
 	clear(b.block.metas[:cap(b.block.metas)])
-	b.meta = metaBuilder{}
+	b.meta.release()
 	s.builders.Put(b)
 }
 

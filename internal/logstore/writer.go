@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/zeebo/xxh3"
-
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/engine/part"
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -95,7 +93,6 @@ func (p *partWriter) endBlock() error {
 		return nil
 	}
 	p.meta.build(b.metas)
-	p.noteFields()
 	var info blockInfo
 	for c := range numCols {
 		p.buf = p.buf[:0]
@@ -117,6 +114,7 @@ func (p *partWriter) endBlock() error {
 			return err
 		}
 	}
+	p.noteFields()
 	p.addBlock(info, b.segs)
 	b.reset()
 	return nil
@@ -133,7 +131,8 @@ func (p *partWriter) addBlock(info blockInfo, segs []segment) {
 	p.blocks = append(p.blocks, info)
 }
 
-// noteFields enters the metadata fields of the block's streams, their values and sizes.
+// noteFields enters the metadata fields of the block's streams, their values and sizes,
+// once the block is encoded.
 func (p *partWriter) noteFields() {
 	m := &p.meta
 	for i := range p.block.segs {
@@ -147,11 +146,8 @@ func (p *partWriter) noteFields() {
 	for col, name := range m.names {
 		id := p.field(name)
 		values := m.values[col]
-		seed := fieldSeed(name)
-		for i, v := range values {
-			if v != "" && (i == 0 || v != values[i-1]) {
-				p.values[id].add(xxh3.HashStringSeed(v, seed))
-			}
+		for _, key := range m.keysOf(col) {
+			p.values[id].add(key)
 		}
 		for i := range p.block.segs {
 			s := &p.block.segs[i]

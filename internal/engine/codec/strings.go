@@ -19,10 +19,22 @@ const maxDict = 1 << 16
 func AppendStrings[T ~string | ~[]byte](dst []byte, vs []T, z *Zstd) []byte {
 	checkCount(len(vs))
 	if distinct, codes, ok := dictionary(vs); ok {
-		dst = append(dst, stringDict)
-		dst = appendPlain(dst, distinct, z)
-		return AppendInts(dst, codes)
+		return AppendDict(dst, distinct, codes, z)
 	}
+	return AppendPlain(dst, vs, z)
+}
+
+// AppendDict appends the encoding of distinct[codes[0]], distinct[codes[1]] and so on, for
+// who knows the dictionary of a column.
+func AppendDict(dst []byte, distinct []string, codes []int64, z *Zstd) []byte {
+	checkCount(len(codes))
+	dst = appendPlain(append(dst, stringDict), distinct, z)
+	return AppendInts(dst, codes)
+}
+
+// AppendPlain appends the encoding of vs, for who knows that no dictionary pays.
+func AppendPlain[T ~string | ~[]byte](dst []byte, vs []T, z *Zstd) []byte {
+	checkCount(len(vs))
 	return appendPlain(append(dst, stringPlain), vs, z)
 }
 

@@ -112,7 +112,7 @@ func (x *Splitter) SplitLike(p *Pattern, s string) bool {
 			var v int64
 			v, n = parseDecimal(s)
 			padded := n > 1 && s[0] == '0'
-			if n == 0 || n > maxDigits || padded != (kind != varNumber) || padded && n != int(kind-varPadded) || mayBeUUID(n, s[n:]) {
+			if n == 0 || !x.takes(n, v, s[0]) || padded != (kind != varNumber) || padded && n != int(kind-varPadded) || mayBeUUID(n, s[n:]) {
 				return false
 			}
 			x.Nums = append(x.Nums, v)

@@ -22,7 +22,7 @@ import (
 
 // In a pattern a variable is varMark and a byte that says how its value is written:
 //
-//	varNumber       a decimal number without leading zeros, up to 18 digits
+//	varNumber       a decimal number without leading zeros, up to 18 digits (see Long)
 //	varUUID         a UUID in lower case: two words
 //	varPadded + n   a decimal number of n digits with leading zeros
 //	varHex + n      n hexadecimal digits in lower case, up to 16: one word
@@ -69,6 +69,10 @@ func classOf(c byte) int {
 
 // Splitter splits texts. What it found in the last one stays until the next.
 type Splitter struct {
+	// Long makes numbers of 19 digits variables if they are int64, as Unix times in
+	// nanoseconds are. It has to be the same wherever patterns are compared.
+	Long bool
+
 	Text  []byte  // of the pattern
 	Nums  []int64 // numbers, in order
 	Words []int64 // ids, in order
@@ -134,13 +138,13 @@ func (x *Splitter) run(s string) {
 		}
 		end, v := i, int64(0)
 		for ; end < len(s) && classOf(s[end]) == classDigit; end++ {
-			if end-i < maxDigits {
-				v = v*10 + int64(s[end]-'0')
+			if end-i <= maxDigits {
+				v = v*10 + int64(s[end]-'0') // of 19 digits it may be negative
 			}
 		}
 		n := end - i
 		switch {
-		case n > maxDigits || len(x.Nums) == MaxNums:
+		case !x.takes(n, v, s[i]) || len(x.Nums) == MaxNums:
 			x.Text = append(x.Text, s[i:end]...)
 		case s[i] == '0' && n > 1:
 			x.variable(varPadded+byte(n), &x.Nums, v)
@@ -149,6 +153,11 @@ func (x *Splitter) run(s string) {
 		}
 		i = end
 	}
+}
+
+// takes reports whether n digits that begin with first, of the value v, are a variable.
+func (x *Splitter) takes(n int, v int64, first byte) bool {
+	return n <= maxDigits || x.Long && n == maxDigits+1 && first != '0' && v > 0
 }
 
 // uuid splits the UUID that s, which begins with a run of 8 digits, begins with.

@@ -36,10 +36,36 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// TestLong splits numbers of 19 digits.
+func TestLong(t *testing.T) {
+	for s, want := range map[string]string{
+		"t=1764079651000000000":   "t=\xff\x01",
+		"t=9223372036854775807":   "t=\xff\x01",
+		"t=9223372036854775808":   "t=9223372036854775808",
+		"t=0764079651000000000":   "t=0764079651000000000",
+		"t=17640796510000000001":  "t=17640796510000000001",
+		"t=176407965100000000012": "t=176407965100000000012",
+	} {
+		x := Splitter{Long: true}
+		if !x.Split(s) || string(x.Text) != want {
+			t.Errorf("%q has pattern %q, want %q", s, x.Text, want)
+		}
+		checkSplit(t, s)
+		checkLike(t, "t=1", s)
+		checkLike(t, "t=1764079651000000000", s)
+	}
+}
+
 // checkSplit puts a text together again, and asks its pattern for parts of the text.
 func checkSplit(t *testing.T, s string) {
 	t.Helper()
-	var x Splitter
+	for _, long := range []bool{false, true} {
+		checkSplitter(t, s, Splitter{Long: long})
+	}
+}
+
+func checkSplitter(t *testing.T, s string, x Splitter) {
+	t.Helper()
 	if !x.Split(s) {
 		return
 	}
@@ -71,7 +97,14 @@ func FuzzSplit(f *testing.F) {
 // checkLike splits b like the pattern of a, and compares that with what Split says.
 func checkLike(t *testing.T, a, b string) {
 	t.Helper()
-	var x, like Splitter
+	for _, long := range []bool{false, true} {
+		checkLikeOf(t, a, b, Splitter{Long: long})
+	}
+}
+
+func checkLikeOf(t *testing.T, a, b string, x Splitter) {
+	t.Helper()
+	like := Splitter{Long: x.Long}
 	if !x.Split(a) {
 		return
 	}
@@ -135,6 +168,7 @@ func FuzzSplitLike(f *testing.F) {
 	f.Add("9f86d081884c7d659a2feaa0", "9f86d081884c7d659a2feaa1")
 	f.Add("3f2504e0-4f89-11d3-9a0c-0305e82c3301", "3f2504e0-4f89-11d3-9a0c-0305e82c3302")
 	f.Add("12345678-1", "12345678-2")
+	f.Add("1764079651000000000", "9223372036854775808")
 	f.Fuzz(func(t *testing.T, a, b string) {
 		checkLike(t, a, b)
 		checkLike(t, a, a)

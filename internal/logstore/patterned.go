@@ -1,0 +1,341 @@
+package logstore
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"slices"
+
+	"github.com/pharos-o11y/pharos/internal/engine/codec"
+	"github.com/pharos-o11y/pharos/internal/engine/pattern"
+)
+
+// Values of metadata that differ by numbers and ids are written in patterns
+// (engine/pattern): the patterns, which of them each value has, and the variables as
+// columns of integers, one for the first number of each value, one for its second and so
+// on; the same for ids. A trace id takes 16 bytes, a number the bits of its range, and a
+// time that goes along with those of the rows nearly none.
+//
+//	patterns uvarint; a text block: each with its length
+//	pattern of each value: ints
+//	for numbers, then for ids:
+//	  columns uvarint, each its length and ints
+
+// Bounds of values in patterns: how many a column has, and the bytes of one.
+const (
+	minPatterned = 16
+	maxPatterned = 512
+)
+
+// maxKnown bounds the patterns that are remembered from block to block.
+const maxKnown = 4096
+
+// patternWriter writes texts in patterns, reusing its memory.
+type patternWriter struct {
+	split pattern.Splitter
+	known map[string]*knownPattern // by text of the pattern
+
+	// Of the current column:
+	column uint64          // counts columns
+	used   []*knownPattern // in order of first use
+	size   int             // bytes of the texts of used
+	of     []int64         // for each text, index in used
+	vars   []int64         // of all texts: numbers, then words
+	at     []int32         // where those of each text begin, and the end
+
+	nums  [pattern.MaxNums][]int64
+	words [pattern.MaxWords][]int64
+	codes []int64
+	buf   []byte
+}
+
+// knownPattern is a pattern that occurred.
+type knownPattern struct {
+	pattern.Pattern
+	regular bool
+	column  uint64 // the last one that had it
+	number  int64  // in used of that column
+}
+
+// gather splits texts; false if they have too little in common for patterns.
+func (w *patternWriter) gather(texts []string) bool {
+	w.column++
+	w.split.Long = true
+	w.used, w.of, w.vars, w.at, w.size = w.used[:0], w.of[:0], w.vars[:0], w.at[:0], 0
+	most := 16 + len(texts)/16
+	var last *knownPattern
+	for _, s := range texts {
+		if len(s) > maxPatterned {
+			return false
+		}
+		if last == nil || !last.regular || !w.split.SplitLike(&last.Pattern, s) {
+			if last = w.patternOf(s); last == nil || len(w.used) > most {
+				return false
+			}
+		}
+		w.of = append(w.of, last.number)
+		w.at = append(w.at, int32(len(w.vars)))
+		w.vars = append(append(w.vars, w.split.Nums...), w.split.Words...)
+	}
+	w.at = append(w.at, int32(len(w.vars)))
+	return true
+}
+
+// patternOf splits s, whose pattern is not that of the text before.
+func (w *patternWriter) patternOf(s string) *knownPattern {
+	for _, p := range w.used[:min(len(w.used), 16)] {
+		if p.regular && w.split.SplitLike(&p.Pattern, s) {
+			return p
+		}
+	}
+	if !w.split.Split(s) {
+		return nil
+	}
+	p := w.known[string(w.split.Text)]
+	if p == nil {
+		if len(w.known) >= maxKnown || w.known == nil {
+			w.known = map[string]*knownPattern{}
+		}
+		parsed, ok := pattern.Parse(string(w.split.Text))
+		if !ok {
+			return nil
+		}
+		p = &knownPattern{Pattern: parsed, regular: parsed.Regular()}
+		w.known[p.Text] = p
+	}
+	if p.column != w.column {
+		p.column, p.number = w.column, int64(len(w.used))
+		w.used = append(w.used, p)
+		w.size += len(p.Text)
+	}
+	return p
+}
+
+// encode appends the texts that were gathered, in the order of codes; nil means that of
+// texts.
+func (w *patternWriter) encode(dst []byte, codes []int64, z *codec.Zstd) []byte {
+	w.buf = w.buf[:0]
+	for _, p := range w.used {
+		w.buf = codec.AppendBytes(w.buf, p.Text)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(w.used)))
+	dst = smallZstd(z, len(w.buf)).Append(dst, w.buf)
+	of := w.transpose(codes)
+	dst = codec.AppendInts(dst, of)
+	dst = w.columns(dst, w.nums[:])
+	return w.columns(dst, w.words[:])
+}
+
+// transpose makes columns of the variables, and returns the pattern of each value.
+func (w *patternWriter) transpose(codes []int64) []int64 {
+	for k := range w.nums {
+		w.nums[k] = w.nums[k][:0]
+	}
+	for k := range w.words {
+		w.words[k] = w.words[k][:0]
+	}
+	if codes == nil {
+		for i, number := range w.of {
+			w.row(w.used[number].Nums, w.vars[w.at[i]:w.at[i+1]])
+		}
+		return w.of
+	}
+	w.codes = w.codes[:0]
+	for _, i := range codes {
+		number := w.of[i]
+		w.codes = append(w.codes, number)
+		w.row(w.used[number].Nums, w.vars[w.at[i]:w.at[i+1]])
+	}
+	return w.codes
+}
+
+// row adds the variables of a value, of which the first are numbers.
+func (w *patternWriter) row(nums int, vars []int64) {
+	for k, v := range vars[:nums] {
+		w.nums[k] = append(w.nums[k], v)
+	}
+	for k, v := range vars[nums:] {
+		w.words[k] = append(w.words[k], v)
+	}
+}
+
+// columns appends the columns of one sort of variables.
+func (w *patternWriter) columns(dst []byte, columns [][]int64) []byte {
+	n := 0
+	for n < len(columns) && len(columns[n]) > 0 {
+		n++
+	}
+	dst = binary.AppendUvarint(dst, uint64(n))
+	for _, vs := range columns[:n] {
+		w.buf = codec.AppendInts(w.buf[:0], vs)
+		dst = codec.AppendBytes(dst, w.buf)
+	}
+	return dst
+}
+
+// once reports whether n values are better written as the distinct texts, which take size
+// bytes, and a code for each, than as they are.
+func once(distinct, n, size int) bool {
+	codes := n * bits.Len(uint(distinct-1)) / 8
+	return size+codes < size*n/max(distinct, 1)
+}
+
+// minZstd is the bytes from which text that is there once in a block is compressed. For
+// less it takes longer than all the rest of a column.
+const minZstd = 512
+
+// smallZstd returns z if a text of size bytes is worth compressing.
+func smallZstd(z *codec.Zstd, size int) *codec.Zstd {
+	if size < minZstd {
+		return nil
+	}
+	return z
+}
+
+// patternTexts is values in patterns as they are read. The variables are decoded, texts
+// are made when they are asked for.
+type patternTexts struct {
+	patterns []pattern.Pattern
+	of       []int64 // pattern of each value
+	nums     []textVars
+	words    []textVars
+	arena    []byte // memory of texts
+}
+
+// textVars is the k-th number or word of the values that have one.
+type textVars struct {
+	vals  []int64
+	index []uint32 // of each value's; nil if every value has one
+}
+
+func (c *textVars) at(i int) int64 {
+	if c.index != nil {
+		i = int(c.index[i])
+	}
+	return c.vals[i]
+}
+
+// readPatterned reads values in patterns.
+func readPatterned(r *codec.Reader, z *codec.Zstd) *patternTexts {
+	t := &patternTexts{}
+	count := r.Count(codec.MaxCount)
+	block, _, rest, err := z.Decode(nil, r.Rest())
+	if err != nil {
+		r.Fail("patterns: %v", err)
+		return t
+	}
+	r.Take(r.Len() - len(rest))
+	in := codec.NewReader(block)
+	for range count {
+		p, ok := pattern.Parse(text(in.Bytes()))
+		if in.Err() != nil || !ok {
+			r.Fail("no pattern of a value")
+			return t
+		}
+		t.patterns = append(t.patterns, p)
+	}
+	t.of = r.Ints(nil)
+	for _, k := range t.of {
+		if uint64(k) >= uint64(len(t.patterns)) {
+			r.Fail("pattern %d of %d", k, len(t.patterns))
+			return t
+		}
+	}
+	uses := make([]int, len(t.patterns))
+	for _, k := range t.of {
+		uses[k]++
+	}
+	t.nums = t.readVars(r, uses, pattern.MaxNums, func(p *pattern.Pattern) int { return p.Nums })
+	t.words = t.readVars(r, uses, pattern.MaxWords, func(p *pattern.Pattern) int { return p.Words })
+	return t
+}
+
+// readVars reads the columns of one sort of variables; of tells how many a pattern has,
+// uses how many values have a pattern.
+func (t *patternTexts) readVars(r *codec.Reader, uses []int, most int, of func(*pattern.Pattern) int) []textVars {
+	columns := make([]textVars, r.Count(most))
+	for i := range t.patterns {
+		if n := of(&t.patterns[i]); n > len(columns) {
+			r.Fail("pattern with %d variables, there are %d", n, len(columns))
+		}
+	}
+	for k := range columns {
+		c := &columns[k]
+		in := codec.NewReader(r.Bytes())
+		c.vals = in.Ints(nil)
+		want := 0
+		for i := range t.patterns {
+			if of(&t.patterns[i]) > k {
+				want += uses[i]
+			}
+		}
+		if r.Err() != nil || in.Err() != nil || len(c.vals) != want || in.Len() > 0 {
+			r.Fail("%d variables, want %d: %v", len(c.vals), want, in.Err())
+			return nil
+		}
+		if want == len(t.of) {
+			continue
+		}
+		c.index = make([]uint32, len(t.of))
+		next := uint32(0)
+		for i, number := range t.of {
+			c.index[i] = next
+			if of(&t.patterns[number]) > k {
+				next++
+			}
+		}
+	}
+	return columns
+}
+
+// append appends value i.
+func (t *patternTexts) append(dst []byte, i int) []byte {
+	p := &t.patterns[t.of[i]]
+	var nums [pattern.MaxNums]int64
+	var words [pattern.MaxWords]int64
+	for k := range p.Nums {
+		nums[k] = t.nums[k].at(i)
+	}
+	for k := range p.Words {
+		words[k] = t.words[k].at(i)
+	}
+	return p.Append(dst, nums[:], words[:])
+}
+
+// textChunk is the memory that texts are made in.
+const textChunk = 4 << 10
+
+// text makes value i, which stays valid.
+func (t *patternTexts) text(i int) string {
+	at := len(t.arena)
+	t.arena = t.append(t.arena, i)
+	s := text(t.arena[at:])
+	if cap(t.arena)-len(t.arena) < maxPatterned {
+		t.arena = make([]byte, 0, textChunk)
+	}
+	return s
+}
+
+// equal returns what tells which values equal s.
+func (t *patternTexts) equal(s string) func(i int64) bool {
+	x := &pattern.Splitter{Long: true}
+	code := int64(-1)
+	if x.Split(s) {
+		code = int64(slices.IndexFunc(t.patterns, func(p pattern.Pattern) bool { return p.Text == string(x.Text) }))
+	}
+	return func(i int64) bool { return t.of[i] == code && t.has(int(i), x) }
+}
+
+// has reports whether the variables of value i are those of x. Words differ most.
+func (t *patternTexts) has(i int, x *pattern.Splitter) bool {
+	for k, v := range x.Words {
+		if t.words[k].at(i) != v {
+			return false
+		}
+	}
+	for k, v := range x.Nums {
+		if t.nums[k].at(i) != v {
+			return false
+		}
+	}
+	return true
+}
