@@ -94,6 +94,9 @@ func (d *pushdown) fields(nodes []stageNode) ([]stageNode, error) {
 		switch n := out[i].(type) {
 		case *lineFilterNode, *lineFormatNode, *decolorizeNode:
 		case *labelFilterNode:
+			if err := d.numbers(n.cond); err != nil {
+				return nil, err
+			}
 			m, ok := n.cond.(*labelMatcher)
 			if !ok || !ordinary(m.name) {
 				continue
@@ -121,6 +124,34 @@ func (d *pushdown) fields(nodes []stageNode) ([]stageNode, error) {
 		}
 	}
 	return out, nil
+}
+
+// numbers makes predicates of what c, a filter before any parser, compares numbers with. The
+// filter stays: values that are no numbers pass, with an error.
+func (d *pushdown) numbers(c condition) error {
+	switch c := c.(type) {
+	case *binaryCond:
+		if c.or {
+			return nil
+		}
+		if err := d.numbers(c.left); err != nil {
+			return err
+		}
+		return d.numbers(c.right)
+	case *numCond:
+		if !ordinary(c.name) {
+			return nil
+		}
+		known, err := d.isStreamLabel(c.name)
+		if err != nil || known {
+			return err
+		}
+		d.preds = append(d.preds, store.FieldPredicate{Name: c.name, Text: c.String(), Test: func(value string) bool {
+			v, err := c.convert(value)
+			return value != "" && (err != nil || compare(c.op, v, c.value))
+		}})
+	}
+	return nil
 }
 
 // shapes asks the store for what the parsers of s find in shapes of lines, and for entries

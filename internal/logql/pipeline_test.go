@@ -189,6 +189,9 @@ func TestPushdown(t *testing.T) {
 		{query: `{service="api"} |= ip("10.0.0.1")`},
 		{query: `{service="api"} | user="u1"`, fields: `user="u1"`},
 		{query: `{service="api"} | user=~"u." | service="api"`, fields: `user=~"(?-s:u.)"`, stages: 1},
+		{query: `{service="api"} | status >= 500`, fields: `status >= 500`, stages: 1},
+		{query: `{service="api"} | status > 2 and (took < 5s and service > 1)`, fields: `status > 2 took < 5s`, stages: 1},
+		{query: `{service="api"} | status > 2 or user="u1" | json | status > 3`, stages: 3},
 		{query: `{service="api"} | json | user="u1"`, stages: 2},
 		{query: `{service="api"} | json | trace="t-1" |= "x"`, lines: `[x] [t-1 \u]`, stages: 2},
 		{query: `{service="api"} | json | trace=~"t1|t2" | other="a b"`, lines: `[t1 t2 \u]`, stages: 3},
@@ -218,7 +221,7 @@ func TestPushdown(t *testing.T) {
 				lines = append(lines, fmt.Sprintf("%s%v", prefix, f.Patterns))
 			}
 			for _, f := range src.sel.Fields {
-				fields = append(fields, f.Matcher.String())
+				fields = append(fields, f.String())
 			}
 			if got := strings.Join(lines, " "); got != tt.lines {
 				t.Errorf("lines %s, want %s", got, tt.lines)

@@ -15,6 +15,9 @@ type metaTable struct {
 	byKey map[string]*model.LineMeta // guarded by mu; by the encoded metadata
 }
 
+// maxCells is the number of different codes that are not counted to see how many occur.
+const maxCells = 256
+
 // maxMetas bounds what a metaTable keeps. Rows of further blocks are not counted.
 const maxMetas = 1 << 16
 
@@ -34,15 +37,17 @@ func (w *wants) alike(m *metaColumns) *alikeRows {
 		return nil
 	}
 	a := &alikeRows{table: w.metas, cols: m.cols, of: m.cols[0].codes, n: len(m.cols[0].dict)}
-	most := max(16, len(a.of)/4)
-	for i := range a.cols[1:] {
+	most := max(maxCells, len(a.of)/4)
+	for i := range a.cols {
+		if len(a.cols[i].dict) > most {
+			return nil
+		}
+		if i > 0 {
+			a.join(&a.cols[i])
+		}
 		if a.n > most {
 			return nil
 		}
-		a.join(&a.cols[i+1])
-	}
-	if a.n > most {
-		return nil
 	}
 	a.metas = make([]*model.LineMeta, a.n)
 	return a
@@ -50,13 +55,16 @@ func (w *wants) alike(m *metaColumns) *alikeRows {
 
 // join tells rows apart by c as well.
 func (a *alikeRows) join(c *metaColumn) {
-	if len(c.dict) == 1 {
+	of := make([]int64, len(a.of))
+	for i, k := range a.of {
+		of[i] = k*int64(len(c.dict)) + c.codes[i]
+	}
+	a.of, a.n = of, a.n*len(c.dict)
+	if a.n <= maxCells {
 		return
 	}
 	seen := map[int64]int64{}
-	of := make([]int64, len(a.of))
-	for i, k := range a.of {
-		both := k*int64(len(c.dict)) + c.codes[i]
+	for i, both := range of {
 		id, ok := seen[both]
 		if !ok {
 			id = int64(len(seen))
@@ -64,7 +72,7 @@ func (a *alikeRows) join(c *metaColumn) {
 		}
 		of[i] = id
 	}
-	a.of, a.n = of, len(seen)
+	a.n = len(seen)
 }
 
 // meta returns the metadata number i, which a row has; nil if that is none.

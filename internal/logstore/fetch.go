@@ -275,13 +275,13 @@ func (f *fetcher) mayMatch(b *fetched, buf *buffer) (bool, error) {
 // or the field may be absent.
 func fieldValues(fields []store.FieldPredicate) [][]string {
 	out := make([][]string, len(fields))
-	for i, p := range fields {
-		switch m := p.Matcher; m.Type {
-		case model.MatchEqual:
-			out[i] = []string{m.Value}
-		case model.MatchRegexp:
-			out[i], _ = textmatch.Texts(m.Value)
-		default:
+	for i := range fields {
+		switch p := &fields[i]; {
+		case p.Test != nil:
+		case p.Matcher.Type == model.MatchEqual:
+			out[i] = []string{p.Matcher.Value}
+		case p.Matcher.Type == model.MatchRegexp:
+			out[i], _ = textmatch.Texts(p.Matcher.Value)
 		}
 		if slices.Contains(out[i], "") {
 			out[i] = nil

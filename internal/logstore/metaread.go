@@ -3,7 +3,7 @@ package logstore
 import (
 	"slices"
 
-	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store"
 )
 
 // A query looks at few of the metadata fields of a block, and at most of these only in rows
@@ -19,7 +19,7 @@ func (w *wants) output(name string) bool {
 // reads reports whether the metadata field name is looked at.
 func (w *wants) reads(name string) bool {
 	for i := range w.fields {
-		if w.fields[i].Matcher.Name == name {
+		if w.fields[i].Field() == name {
 			return true
 		}
 	}
@@ -54,8 +54,8 @@ func (f *fetcher) testFields(b *fetched, keep *mask) (int64, error) {
 		}
 	}
 	for i := range w.fields {
-		m := w.fields[i].Matcher
-		col := b.meta.find(m.Name)
+		p := &w.fields[i]
+		col := b.meta.find(p.Field())
 		if col == nil {
 			col = b.meta.rest
 		}
@@ -64,7 +64,7 @@ func (f *fetcher) testFields(b *fetched, keep *mask) (int64, error) {
 				return 0, err
 			}
 		}
-		if keep.field(col, m); keep.empty() {
+		if keep.field(col, p); keep.empty() {
 			break
 		}
 	}
@@ -91,19 +91,19 @@ func (f *fetcher) answerMeta(b *fetched, keep *mask) error {
 	return b.meta.decodeAll(b.info.rows, f.s.zstd)
 }
 
-// field keeps the rows whose field satisfies c. col is the column of the field, or the rest
+// field keeps the rows whose field satisfies p. col is the column of the field, or the rest
 // of the metadata, or nil.
-func (m *mask) field(col *metaColumn, c *model.Matcher) {
+func (m *mask) field(col *metaColumn, p *store.FieldPredicate) {
 	m.open()
 	if col == nil {
-		if !c.Matches("") {
+		if !p.Holds("") {
 			clear(m.keep)
 		}
 		return
 	}
 	value := col.text
 	if col.name == "" {
-		value = func(code int64) string { return metaGet(col.dict[code], c.Name) }
+		value = func(code int64) string { return metaGet(col.dict[code], p.Field()) }
 	}
 	codes := col.codes[m.from : m.from+len(m.keep)]
 	if col.texts != nil && c.Type == model.MatchEqual {
@@ -115,13 +115,13 @@ func (m *mask) field(col *metaColumn, c *model.Matcher) {
 	}
 	if len(col.dict) > len(codes) { // than rows, so each is looked at once
 		for i, code := range codes {
-			m.keep[i] = m.keep[i] && c.Matches(value(code))
+			m.keep[i] = m.keep[i] && p.Holds(value(code))
 		}
 		return
 	}
 	ok := make([]bool, len(col.dict))
 	for i := range ok {
-		ok[i] = c.Matches(value(int64(i)))
+		ok[i] = p.Holds(value(int64(i)))
 	}
 	for i, code := range codes {
 		m.keep[i] = m.keep[i] && ok[code]

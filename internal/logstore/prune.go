@@ -159,7 +159,7 @@ func (w *wants) mayHold(bf *blockFilter) bool {
 		}
 	}
 	for i, vs := range w.values {
-		name := w.fields[i].Matcher.Name
+		name := w.fields[i].Field()
 		if len(vs) > 0 && !slices.ContainsFunc(vs, func(v string) bool { return bf.field(name, v) }) {
 			return false
 		}

@@ -50,8 +50,8 @@ func (s *Store) selectRows(ctx context.Context, tenant model.Tenant, sel store.L
 		return err
 	}
 	for _, f := range sel.Fields {
-		if f.Matcher == nil {
-			return fmt.Errorf("select logs: %w: a field predicate without a matcher", store.ErrUnsupported)
+		if f.Matcher == nil && f.Test == nil {
+			return fmt.Errorf("select logs: %w: a field predicate without a condition", store.ErrUnsupported)
 		}
 	}
 	q.wants.judge = &judge{filters: q.wants.lines, parser: sel.Parser, tests: sel.Tests, number: sel.Number, byKey: map[string]*judgement{}}
@@ -177,7 +177,7 @@ func (q *query) headRows(h *run, w *wants) ([]row, error) {
 	var out []row
 	for i := range rows {
 		r := &rows[i]
-		if slices.ContainsFunc(w.fields, func(p store.FieldPredicate) bool { return !p.Matcher.Matches(metaGet(r.meta, p.Matcher.Name)) }) {
+		if slices.ContainsFunc(w.fields, func(p store.FieldPredicate) bool { return !p.Holds(metaGet(r.meta, p.Field())) }) {
 			continue
 		}
 		ok := true

@@ -53,7 +53,38 @@ type LineFilter struct {
 
 // FieldPredicate is a condition on one structured metadata field. An absent field has
 // the value "".
-type FieldPredicate struct{ Matcher *model.Matcher }
+type FieldPredicate struct {
+	Matcher *model.Matcher
+
+	// Test, if not nil, is the condition on the field called Name instead of Matcher. It is
+	// safe for concurrent use. Text says what it is, for people.
+	Test       func(value string) bool
+	Name, Text string
+}
+
+// Field returns the name of the field.
+func (p *FieldPredicate) Field() string {
+	if p.Test != nil {
+		return p.Name
+	}
+	return p.Matcher.Name
+}
+
+// Holds reports whether the predicate holds for value.
+func (p *FieldPredicate) Holds(value string) bool {
+	if p.Test != nil {
+		return p.Test(value)
+	}
+	return p.Matcher.Matches(value)
+}
+
+// String says what the predicate is.
+func (p *FieldPredicate) String() string {
+	if p.Test != nil {
+		return p.Text
+	}
+	return p.Matcher.String()
+}
 
 // LogSelector says which entries to read.
 type LogSelector struct {

@@ -46,7 +46,7 @@ func (a *API) explain(w http.ResponseWriter, r *http.Request, src *source, text 
 			ex.Pushed = append(ex.Pushed, lineFilterText(f))
 		}
 		for _, f := range x.Fields {
-			ex.Pushed = append(ex.Pushed, "metadata "+f.Matcher.String())
+			ex.Pushed = append(ex.Pushed, "metadata "+f.String())
 		}
 		out.Reads = append(out.Reads, ex)
 		out.Bytes += x.Bytes

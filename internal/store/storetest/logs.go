@@ -158,7 +158,7 @@ func (l *Logs) selected(tenant model.Tenant, sel store.LogSelector) (map[*refStr
 				return true
 			}
 			return !keep(e.Line) || slices.ContainsFunc(sel.Fields, func(f store.FieldPredicate) bool {
-				return !f.Matcher.Matches(e.Meta.Get(f.Matcher.Name))
+				return !f.Holds(e.Meta.Get(f.Field()))
 			})
 		})
 		if sel.Direction == store.Backward {

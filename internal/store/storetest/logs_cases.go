@@ -350,6 +350,9 @@ func randomLogSelector(rng *rand.Rand) store.LogSelector {
 	if rng.IntN(3) == 0 {
 		m := pick(rng, eq("level", "error"), neq("level", "info"), eq("level", ""), re("trace_id", "0+.*"), eq("trace_id", fmt.Sprintf("%032x", 7)), eq("k3", "v"))
 		sel.Fields = []store.FieldPredicate{{Matcher: m}}
+		if rng.IntN(4) == 0 {
+			sel.Fields = append(sel.Fields, store.FieldPredicate{Name: m.Name, Text: "short", Test: func(v string) bool { return len(v) < 6 }})
+		}
 	}
 	if rng.IntN(3) == 0 {
 		sel.MetaNames = []string{pick(rng, "level", "k1"), "trace_id"}

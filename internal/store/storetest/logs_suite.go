@@ -235,7 +235,7 @@ func within(caps store.LogCaps, sel store.LogSelector) store.LogSelector {
 func logSelText(sel store.LogSelector) string {
 	var fields []string
 	for _, f := range sel.Fields {
-		fields = append(fields, f.Matcher.String())
+		fields = append(fields, f.String())
 	}
 	return fmt.Sprintf("%v lines %+v fields %v in %v direction %d limit %d", sel.Matchers, sel.Lines, fields, sel.Range, sel.Direction, sel.Limit)
 }
