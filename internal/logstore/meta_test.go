@@ -111,7 +111,7 @@ func TestMetaColumns(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					keep.field(&again.cols[0], matcher)
+					keep.field(&again.cols[0], &store.FieldPredicate{Matcher: matcher})
 					for i, got := range keep.keep {
 						if got != matcher.Matches(values[i]) {
 							t.Fatalf("%v of %q: %v", matcher, values[i], got)

@@ -3,6 +3,7 @@ package logstore
 import (
 	"slices"
 
+	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
 
@@ -106,8 +107,8 @@ func (m *mask) field(col *metaColumn, p *store.FieldPredicate) {
 		value = func(code int64) string { return metaGet(col.dict[code], p.Field()) }
 	}
 	codes := col.codes[m.from : m.from+len(m.keep)]
-	if col.texts != nil && c.Type == model.MatchEqual {
-		is := col.texts.equal(c.Value)
+	if col.texts != nil && p.Test == nil && p.Matcher.Type == model.MatchEqual {
+		is := col.texts.equal(p.Matcher.Value)
 		for i, code := range codes {
 			m.keep[i] = m.keep[i] && is(code)
 		}
