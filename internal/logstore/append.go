@@ -90,7 +90,7 @@ func (s *Store) write(ctx context.Context, tenant model.Tenant, gs []group, lim 
 	}
 	s.reg.mu.Lock()
 	s.reg.apply(tenant, gs, text(record), s.opts.Now())
-	full := s.reg.active.bytes >= s.opts.HeadSize
+	full := s.reg.active.full(&s.opts)
 	s.reg.mu.Unlock()
 	if full {
 		s.wakeFlush()

@@ -106,7 +106,7 @@ func fill(t testing.TB, o *opened, size, n int) (f filled) {
 		if err := o.Append(context.Background(), "bench", b); err != nil {
 			t.Fatal(err)
 		}
-		if o.reg.active.bytes >= o.opts.HeadSize {
+		if o.reg.active.full(&o.opts) {
 			if err := o.Flush(context.Background()); err != nil {
 				t.Fatal(err)
 			}

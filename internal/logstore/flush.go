@@ -20,12 +20,21 @@ const (
 	quietText  = 8 * minBlockText // of each tenant
 )
 
+// A part costs something for each of its streams, whatever it has of them, and merges pay that
+// again. So a head of many streams is filled more, by streamRoom for each, up to twice the size.
+const streamRoom = 256
+
+// full reports whether h has grown enough to be flushed.
+func (h *head) full(opts *Options) bool {
+	return h.bytes >= opts.HeadSize+min(opts.HeadSize, streamRoom*h.streams)
+}
+
 // due reports whether h has to be flushed.
 func (h *head) due(now time.Time, opts *Options) bool {
 	switch {
 	case h.since.IsZero():
 		return false
-	case h.bytes >= opts.HeadSize, now.Sub(h.since) >= opts.HeadAge:
+	case h.full(opts), now.Sub(h.since) >= opts.HeadAge:
 		return true
 	}
 	return now.Sub(h.last) >= quietAfter && h.bytes >= max(quietText*len(h.tenants), minSegmentText*h.streams)

@@ -15,7 +15,7 @@ import (
 
 // Options configures a Store. The zero value is ready to use.
 type Options struct {
-	HeadSize int           // bytes in memory after which entries are flushed to disk; 0 means 16 MiB
+	HeadSize int           // bytes in memory after which entries are flushed to disk, up to twice as many if they are of many streams; 0 means 16 MiB
 	HeadAge  time.Duration // longest an entry waits in memory to be flushed; 0 means 1 minute
 	Limits   Limits        // of every tenant that TenantLimits does not know
 
