@@ -10,11 +10,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/snappy"
-	"golang.org/x/sync/errgroup"
 )
 
 // logLoad is what an agent pushes: streams labelled job, service and instance; 70% of the
@@ -95,48 +93,43 @@ func (l *logLoad) send(ctx context.Context, c config, p *proc) (int, int64, erro
 		l.first = l.last.Add(-time.Hour)
 	}
 	l.senders = min(c.senders, l.streams)
-	var sent, raw atomic.Int64
 	pushes := (l.lines + linesAPush - 1) / linesAPush
-	g, ctx := errgroup.WithContext(ctx)
-	for w := range l.senders {
-		g.Go(func() error {
-			var body, line, stream, packed []byte
-			mine := make([][]byte, 0, 8) // streams of this push: entries encoded
-			var names []int
-			for n := w; n < pushes; n += l.senders {
-				// By push: the same for any number of senders. A push is a few streams of
-				// consecutive lines; streams belong to one sender, so each is in order.
-				rng := rand.New(rand.NewPCG(uint64(n), 2))
-				count := min(linesAPush, l.lines-n*linesAPush)
-				at := l.first.Add(time.Duration(float64(n) / float64(pushes) * float64(l.last.Sub(l.first))))
-				step := l.last.Sub(l.first) / time.Duration(l.lines+1)
-				names = l.pick(rng, w)
-				mine = append(mine[:0], make([][]byte, len(names))...)
-				for i := range count {
-					t := at.Add(time.Duration(i) * step)
-					line = appendLine(line[:0], rng, t)
-					raw.Add(int64(len(line)))
-					k := i % len(mine)
-					mine[k] = appendEntry(mine[k], t, line)
-				}
-				body = body[:0]
-				for k, entries := range mine {
-					stream = appendString(stream[:0], 1, streamLabels(names[k]))
-					body = append(body, 1<<3|2)
-					body = binary.AppendUvarint(body, uint64(len(stream)+len(entries)))
-					body = append(append(body, stream...), entries...)
-				}
-				packed = snappy.Encode(packed[:cap(packed)], body)
-				if err := post(ctx, p.base+p.pushPath, packed, "application/x-protobuf", nil); err != nil {
-					return err
-				}
-				sent.Add(int64(count))
+	return spread(ctx, l.senders, func(ctx context.Context, w int, sent *progress) error {
+		var body, line, stream, packed []byte
+		mine := make([][]byte, 0, 8) // streams of this push: entries encoded
+		var names []int
+		for n := w; n < pushes; n += l.senders {
+			// By push: the same for any number of senders. A push is a few streams of
+			// consecutive lines; streams belong to one sender, so each is in order.
+			rng := rand.New(rand.NewPCG(uint64(n), 2))
+			count := min(linesAPush, l.lines-n*linesAPush)
+			at := l.first.Add(time.Duration(float64(n) / float64(pushes) * float64(l.last.Sub(l.first))))
+			step := l.last.Sub(l.first) / time.Duration(l.lines+1)
+			names = l.pick(rng, w)
+			mine = append(mine[:0], make([][]byte, len(names))...)
+			size := 0
+			for i := range count {
+				t := at.Add(time.Duration(i) * step)
+				line = appendLine(line[:0], rng, t)
+				size += len(line)
+				k := i % len(mine)
+				mine[k] = appendEntry(mine[k], t, line)
 			}
-			return nil
-		})
-	}
-	err := g.Wait()
-	return int(sent.Load()), raw.Load(), err
+			body = body[:0]
+			for k, entries := range mine {
+				stream = appendString(stream[:0], 1, streamLabels(names[k]))
+				body = append(body, 1<<3|2)
+				body = binary.AppendUvarint(body, uint64(len(stream)+len(entries)))
+				body = append(append(body, stream...), entries...)
+			}
+			packed = snappy.Encode(packed[:cap(packed)], body)
+			if err := post(ctx, p.base+p.pushPath, packed, "application/x-protobuf", nil); err != nil {
+				return err
+			}
+			sent.add(count, size)
+		}
+		return nil
+	})
 }
 
 // appendEntry appends an EntryAdapter to a StreamAdapter.

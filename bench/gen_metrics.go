@@ -13,10 +13,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // workload is one kind of data: how it is made, sent, checked and asked for.
@@ -185,44 +182,38 @@ func (l *metricLoad) send(ctx context.Context, c config, p *proc) (int, int64, e
 		l.last = time.Now().Truncate(l.every)
 		l.first = l.last.Add(-time.Duration(l.scrapes-1) * l.every)
 	}
-	var sent, raw atomic.Int64
-	g, ctx := errgroup.WithContext(ctx)
-	for w := range c.senders {
-		g.Go(func() error {
-			var series []seriesState
-			var rngs []*rand.Rand
-			for t := w; t < l.targets; t += c.senders {
-				trng := rand.New(rand.NewPCG(uint64(t), 1)) // by target: the same for any number of senders
-				for _, s := range l.target(t, trng) {
-					series, rngs = append(series, s), append(rngs, trng)
-				}
+	return spread(ctx, c.senders, func(ctx context.Context, w int, sent *progress) error {
+		var series []seriesState
+		var rngs []*rand.Rand
+		for t := w; t < l.targets; t += c.senders {
+			trng := rand.New(rand.NewPCG(uint64(t), 1)) // by target: the same for any number of senders
+			for _, s := range l.target(t, trng) {
+				series, rngs = append(series, s), append(rngs, trng)
 			}
-			req := writeRequest{v2: c.write2}
-			flush := func() error {
-				sent.Add(int64(req.n))
-				size, err := req.post(ctx, p.base+p.writePath)
-				raw.Add(int64(size))
-				return err
-			}
-			for k := range l.scrapes {
-				ms := l.first.Add(time.Duration(k) * l.every).UnixMilli()
-				for i := range series {
-					req.add(series[i].labels, series[i].next(rngs[i]), ms)
-					if req.n == samplesAWrite {
-						if err := flush(); err != nil {
-							return err
-						}
+		}
+		req := writeRequest{v2: c.write2}
+		flush := func() error {
+			n := req.n
+			size, err := req.post(ctx, p.base+p.writePath)
+			sent.add(n, size)
+			return err
+		}
+		for k := range l.scrapes {
+			ms := l.first.Add(time.Duration(k) * l.every).UnixMilli()
+			for i := range series {
+				req.add(series[i].labels, series[i].next(rngs[i]), ms)
+				if req.n == samplesAWrite {
+					if err := flush(); err != nil {
+						return err
 					}
 				}
 			}
-			if req.n > 0 {
-				return flush()
-			}
-			return nil
-		})
-	}
-	err := g.Wait()
-	return int(sent.Load()), raw.Load(), err
+		}
+		if req.n > 0 {
+			return flush()
+		}
+		return nil
+	})
 }
 
 // post sends a body and wants a 2xx.

@@ -7,13 +7,11 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
-	"golang.org/x/sync/errgroup"
 )
 
 // otelLogLoad is log records as OpenTelemetry SDKs export them, over HTTP and not
@@ -39,12 +37,7 @@ func (l *otelLogLoad) export(n, count int) plog.Logs {
 	for k := range resourcesARun {
 		i := (n*resourcesARun + k) % l.instances
 		rl := ld.ResourceLogs().AppendEmpty()
-		a := rl.Resource().Attributes()
-		a.PutStr("service.name", fmt.Sprintf("service-%02d", i%25))
-		a.PutStr("service.instance.id", fmt.Sprintf("instance-%05d", i))
-		a.PutStr("service.version", "1.4.2")
-		a.PutStr("host.name", fmt.Sprintf("node-%d", i%50))
-		a.PutStr("deployment.environment.name", "production")
+		putResource(rl.Resource().Attributes(), fmt.Sprintf("service-%02d", i%25), fmt.Sprintf("instance-%05d", i), fmt.Sprintf("node-%d", i%50))
 		sl := rl.ScopeLogs().AppendEmpty()
 		sl.Scope().SetName("app.http")
 		to = append(to, sl.LogRecords())
@@ -91,28 +84,16 @@ func (l *otelLogLoad) send(ctx context.Context, c config, p *proc) (int, int64, 
 		l.last = time.Now().Truncate(time.Second)
 		l.first = l.last.Add(-time.Hour)
 	}
-	var sent, raw atomic.Int64
 	exports := (l.records + recordsAnExport - 1) / recordsAnExport
-	g, ctx := errgroup.WithContext(ctx)
-	for w := range c.senders {
-		g.Go(func() error {
-			for n := w; n < exports; n += c.senders {
-				count := min(recordsAnExport, l.records-n*recordsAnExport)
-				body, err := plogotlp.NewExportRequestFromLogs(l.export(n, count)).MarshalProto()
-				if err != nil {
-					return err
-				}
-				if err := post(ctx, p.otlpLogs, body, "application/x-protobuf", nil); err != nil {
-					return err
-				}
-				sent.Add(int64(count))
-				raw.Add(int64(len(body)))
-			}
-			return nil
-		})
-	}
-	err := g.Wait()
-	return int(sent.Load()), raw.Load(), err
+	return exportEach(ctx, c, exports, func(ctx context.Context, n int, sent *progress) error {
+		count := min(recordsAnExport, l.records-n*recordsAnExport)
+		body, err := plogotlp.NewExportRequestFromLogs(l.export(n, count)).MarshalProto()
+		if err != nil {
+			return err
+		}
+		sent.add(count, len(body))
+		return post(ctx, p.otlpLogs, body, "application/x-protobuf", nil)
+	})
 }
 
 func (l *otelLogLoad) verify(ctx context.Context, p *proc, items int) error {

@@ -6,13 +6,11 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
-	"golang.org/x/sync/errgroup"
 )
 
 // otlpLoad is metrics as OpenTelemetry SDKs export them, over HTTP and not compressed:
@@ -37,12 +35,7 @@ func (l *otlpLoad) export(from, to int, at time.Time, rng *rand.Rand) pmetric.Me
 	start := pcommon.NewTimestampFromTime(l.first)
 	for i := from; i < to; i++ {
 		rm := md.ResourceMetrics().AppendEmpty()
-		a := rm.Resource().Attributes()
-		a.PutStr("service.name", fmt.Sprintf("service-%02d", i%25))
-		a.PutStr("service.instance.id", fmt.Sprintf("instance-%05d", i))
-		a.PutStr("service.version", "1.4.2")
-		a.PutStr("host.name", fmt.Sprintf("node-%d", i%50))
-		a.PutStr("deployment.environment.name", "production")
+		putResource(rm.Resource().Attributes(), fmt.Sprintf("service-%02d", i%25), fmt.Sprintf("instance-%05d", i), fmt.Sprintf("node-%d", i%50))
 		sm := rm.ScopeMetrics().AppendEmpty()
 		sm.Scope().SetName("app")
 		for n := range seriesAnInstance / 10 {
@@ -81,31 +74,24 @@ func (l *otlpLoad) send(ctx context.Context, c config, p *proc) (int, int64, err
 		l.last = time.Now().Truncate(scrapeEvery)
 		l.first = l.last.Add(-time.Duration(l.scrapes-1) * scrapeEvery)
 	}
-	var sent, raw atomic.Int64
-	g, ctx := errgroup.WithContext(ctx)
-	for w := range c.senders {
-		g.Go(func() error {
-			rng := rand.New(rand.NewPCG(uint64(w), 7))
-			for k := range l.scrapes {
-				at := l.first.Add(time.Duration(k) * scrapeEvery)
-				for from := w * instancesARun; from < l.instances; from += c.senders * instancesARun {
-					to := min(from+instancesARun, l.instances)
-					body, err := pmetricotlp.NewExportRequestFromMetrics(l.export(from, to, at, rng)).MarshalProto()
-					if err != nil {
-						return err
-					}
-					if err := post(ctx, p.otlp, body, "application/x-protobuf", nil); err != nil {
-						return err
-					}
-					sent.Add(int64((to - from) * seriesAnInstance))
-					raw.Add(int64(len(body)))
+	return spread(ctx, c.senders, func(ctx context.Context, w int, sent *progress) error {
+		rng := rand.New(rand.NewPCG(uint64(w), 7))
+		for k := range l.scrapes {
+			at := l.first.Add(time.Duration(k) * scrapeEvery)
+			for from := w * instancesARun; from < l.instances; from += c.senders * instancesARun {
+				to := min(from+instancesARun, l.instances)
+				body, err := pmetricotlp.NewExportRequestFromMetrics(l.export(from, to, at, rng)).MarshalProto()
+				if err != nil {
+					return err
 				}
+				if err := post(ctx, p.otlp, body, "application/x-protobuf", nil); err != nil {
+					return err
+				}
+				sent.add((to-from)*seriesAnInstance, len(body))
 			}
-			return nil
-		})
-	}
-	err := g.Wait()
-	return int(sent.Load()), raw.Load(), err
+		}
+		return nil
+	})
 }
 
 func (l *otlpLoad) verify(ctx context.Context, p *proc, items int) error {

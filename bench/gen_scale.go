@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // seriesLoad is about the number of series rather than of samples: series of pods, eight
@@ -46,39 +43,33 @@ func (l *seriesLoad) send(ctx context.Context, c config, p *proc) (int, int64, e
 		l.last = time.Now().Truncate(scrapeEvery)
 		l.first = l.last.Add(-time.Duration(l.scrapes*l.generations-1) * scrapeEvery)
 	}
-	var sent, raw atomic.Int64
 	pods := l.series / seriesAPod
-	g, ctx := errgroup.WithContext(ctx)
-	for w := range c.senders {
-		g.Go(func() error {
-			req := writeRequest{v2: c.write2}
-			flush := func() error {
-				sent.Add(int64(req.n))
-				size, err := req.post(ctx, p.base+p.writePath)
-				raw.Add(int64(size))
-				return err
-			}
-			for k := range l.scrapes * l.generations {
-				ms := l.first.Add(time.Duration(k) * scrapeEvery).UnixMilli()
-				for pod := w; pod < pods; pod += c.senders {
-					for i := range seriesAPod {
-						req.add(podSeries(k/l.scrapes, pod, i), float64(1000*i+k*i), ms)
-						if req.n == samplesAWrite {
-							if err := flush(); err != nil {
-								return err
-							}
+	return spread(ctx, c.senders, func(ctx context.Context, w int, sent *progress) error {
+		req := writeRequest{v2: c.write2}
+		flush := func() error {
+			n := req.n
+			size, err := req.post(ctx, p.base+p.writePath)
+			sent.add(n, size)
+			return err
+		}
+		for k := range l.scrapes * l.generations {
+			ms := l.first.Add(time.Duration(k) * scrapeEvery).UnixMilli()
+			for pod := w; pod < pods; pod += c.senders {
+				for i := range seriesAPod {
+					req.add(podSeries(k/l.scrapes, pod, i), float64(1000*i+k*i), ms)
+					if req.n == samplesAWrite {
+						if err := flush(); err != nil {
+							return err
 						}
 					}
 				}
 			}
-			if req.n > 0 {
-				return flush()
-			}
-			return nil
-		})
-	}
-	err := g.Wait()
-	return int(sent.Load()), raw.Load(), err
+		}
+		if req.n > 0 {
+			return flush()
+		}
+		return nil
+	})
 }
 
 func (l *seriesLoad) verify(ctx context.Context, p *proc, items int) error {

@@ -7,13 +7,11 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 )
@@ -52,12 +50,8 @@ func (l *spanLoad) export(n, count int) ptrace.Traces {
 		spans, ok := byService[svc]
 		if !ok {
 			rs := td.ResourceSpans().AppendEmpty()
-			a := rs.Resource().Attributes()
-			a.PutStr("service.name", fmt.Sprintf("service-%02d", svc))
-			a.PutStr("service.version", "1.4.2")
-			a.PutStr("service.instance.id", fmt.Sprintf("service-%02d-%d", svc, n%3))
-			a.PutStr("host.name", fmt.Sprintf("node-%d", svc%5))
-			a.PutStr("deployment.environment.name", "production")
+			name := fmt.Sprintf("service-%02d", svc)
+			putResource(rs.Resource().Attributes(), name, fmt.Sprintf("%s-%d", name, n%3), fmt.Sprintf("node-%d", svc%5))
 			ss := rs.ScopeSpans().AppendEmpty()
 			ss.Scope().SetName("bench/instrumentation")
 			ss.Scope().SetVersion("0.54.0")
@@ -152,35 +146,22 @@ func (l *spanLoad) send(ctx context.Context, c config, p *proc) (int, int64, err
 	defer conn.Close()
 	client := ptraceotlp.NewGRPCClient(conn)
 	sizer := ptrace.ProtoMarshaler{}
-	var sent, raw atomic.Int64
 	requests := (l.spans + spansAExport - 1) / spansAExport
-	g, ctx := errgroup.WithContext(ctx)
-	for w := range c.senders {
-		g.Go(func() error {
-			for n := w; n < requests; n += c.senders {
-				td := l.export(n, min(spansAExport, l.spans-n*spansAExport))
-				raw.Add(int64(sizer.TracesSize(td)))
-				if p.lang == "logsql" {
-					if err := postRows(ctx, p, td); err != nil {
-						return err
-					}
-					sent.Add(int64(td.SpanCount()))
-					continue
-				}
-				resp, err := client.Export(ctx, ptraceotlp.NewExportRequestFromTraces(td))
-				if err != nil {
-					return err
-				}
-				if no := resp.PartialSuccess().RejectedSpans(); no > 0 {
-					return fmt.Errorf("%d spans refused: %s", no, resp.PartialSuccess().ErrorMessage())
-				}
-				sent.Add(int64(td.SpanCount()))
-			}
-			return nil
-		})
-	}
-	err = g.Wait()
-	return int(sent.Load()), raw.Load(), err
+	return exportEach(ctx, c, requests, func(ctx context.Context, n int, sent *progress) error {
+		td := l.export(n, min(spansAExport, l.spans-n*spansAExport))
+		sent.add(td.SpanCount(), sizer.TracesSize(td))
+		if p.lang == "logsql" {
+			return postRows(ctx, p, td)
+		}
+		resp, err := client.Export(ctx, ptraceotlp.NewExportRequestFromTraces(td))
+		if err != nil {
+			return err
+		}
+		if no := resp.PartialSuccess().RejectedSpans(); no > 0 {
+			return fmt.Errorf("%d spans refused: %s", no, resp.PartialSuccess().ErrorMessage())
+		}
+		return nil
+	})
 }
 
 func (l *spanLoad) verify(ctx context.Context, p *proc, items int) error {
