@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -34,6 +35,13 @@ type logsCmd struct {
 	Step    string `help:"Evaluate a metric query every STEP instead of once, at the end of the range."`
 	Output  string `help:"default, json (an object a line) or raw (lines only)." enum:"default,json,raw" default:"default" short:"o"`
 	Stats   bool   `help:"Print on standard error what the query cost."`
+
+	NoLabels bool          `help:"Print times and lines without labels."`
+	Include  []string      `name:"include-label" help:"Print only these labels." placeholder:"LABEL"`
+	Exclude  []string      `name:"exclude-label" help:"Do not print these labels." placeholder:"LABEL"`
+	Quiet    bool          `help:"Do not print on standard error which labels all entries share." short:"q"`
+	Interval time.Duration `help:"Skip entries that are less than this apart."`
+	UTC      bool          `help:"Print times in UTC instead of local time."`
 }
 
 // Help is the long help.
@@ -46,7 +54,8 @@ func (*logsCmd) Help() string {
   pharos logs 'sum by (service_name) (count_over_time({service_name=~".+"}[5m]))'
   pharos logs --step 1m 'sum(rate({service_name="checkout"}[1m]))'
 
-Labels that all entries share are printed once, on standard error.`
+Labels that all entries share are printed once, on standard error; --include-label, --exclude-label and --no-labels
+leave out more.`
 }
 
 // logEntry is one entry of an answer.
@@ -76,7 +85,7 @@ func logEntries(streams []logStream, forward bool) ([]logEntry, error) {
 			if err != nil {
 				return nil, fmt.Errorf("read answer: %w", err)
 			}
-			out = append(out, logEntry{Time: ns, Stamp: time.Unix(0, ns).Format(time.RFC3339Nano), Labels: s.Stream, Line: line})
+			out = append(out, logEntry{Time: ns, Labels: s.Stream, Line: line})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b logEntry) int {
@@ -90,16 +99,26 @@ func logEntries(streams []logStream, forward bool) ([]logEntry, error) {
 
 // logPrinter prints entries.
 type logPrinter struct {
-	w      io.Writer
-	output string
-	hide   map[string]string // labels that were printed once for all
+	w    io.Writer
+	cmd  *logsCmd
+	hide map[string]string // labels that were printed once for all
+}
+
+// shows reports whether a label is printed at all.
+func (c *logsCmd) shows(label string) bool {
+	return !c.NoLabels && (len(c.Include) == 0 || slices.Contains(c.Include, label)) && !slices.Contains(c.Exclude, label)
 }
 
 func (p *logPrinter) print(es []logEntry) error {
 	for i := range es {
 		e := &es[i]
+		at := time.Unix(0, e.Time)
+		if p.cmd.UTC {
+			at = at.UTC()
+		}
+		e.Stamp = at.Format(time.RFC3339Nano)
 		var err error
-		switch p.output {
+		switch p.cmd.Output {
 		case "raw":
 			_, err = fmt.Fprintln(p.w, e.Line)
 		case "json":
@@ -108,13 +127,13 @@ func (p *logPrinter) print(es []logEntry) error {
 				_, err = fmt.Fprintf(p.w, "%s\n", b)
 			}
 		default:
-			own := map[string]string{}
-			for k, v := range e.Labels {
-				if have, ok := p.hide[k]; !ok || have != v {
-					own[k] = v
-				}
+			own := maps.Clone(e.Labels)
+			maps.DeleteFunc(own, func(k, v string) bool { return !p.cmd.shows(k) || p.hide[k] == v })
+			text := labels(own) + " "
+			if p.cmd.NoLabels {
+				text = ""
 			}
-			_, err = fmt.Fprintf(p.w, "%s %s %s\n", e.Stamp, labels(own), e.Line)
+			_, err = fmt.Fprintf(p.w, "%s %s%s\n", e.Stamp, text, e.Line)
 		}
 		if err != nil {
 			return err
@@ -235,7 +254,7 @@ func (c *logsCmd) cost(w io.Writer, body []byte) {
 
 // entries prints the answer to a log query, piece by piece.
 func (c *logsCmd) entries(ctx context.Context, s streams, from, to time.Time) error {
-	p := &logPrinter{w: s.out, output: c.Output}
+	p := &logPrinter{w: s.out, cmd: c}
 	direction := "backward"
 	if c.Forward {
 		direction = "forward"
@@ -246,9 +265,11 @@ func (c *logsCmd) entries(ctx context.Context, s streams, from, to time.Time) er
 		if c.Limit > 0 {
 			n = min(c.Batch, left) + len(edge)
 		}
-		body, err := c.get(ctx, "/loki/api/v1/query_range", url.Values{
-			"query": {c.Query}, "start": {nanoText(from)}, "end": {nanoText(to)}, "limit": {strconv.Itoa(n)}, "direction": {direction},
-		})
+		params := url.Values{"query": {c.Query}, "start": {nanoText(from)}, "end": {nanoText(to)}, "limit": {strconv.Itoa(n)}, "direction": {direction}}
+		if c.Interval > 0 {
+			params.Set("interval", strconv.FormatFloat(c.Interval.Seconds(), 'f', -1, 64))
+		}
+		body, err := c.get(ctx, "/loki/api/v1/query_range", params)
 		if err != nil {
 			return err
 		}
@@ -268,11 +289,11 @@ func (c *logsCmd) entries(ctx context.Context, s streams, from, to time.Time) er
 			return err
 		}
 		news := slices.DeleteFunc(slices.Clone(got), func(e logEntry) bool { return edge[e.key()] })
-		if first && c.Output == "default" {
-			if p.hide = common(got); len(p.hide) > 0 && len(got) < n {
-				fmt.Fprintln(s.err, "Common labels:", labels(p.hide))
-			} else {
-				p.hide = nil // the next pieces may have others
+		if alone := len(got) < n || n == c.Limit; first && alone && c.Output == "default" { // later pieces may have others
+			if p.hide = common(got); len(p.hide) > 0 && !c.NoLabels && !c.Quiet {
+				shown := maps.Clone(p.hide)
+				maps.DeleteFunc(shown, func(k, _ string) bool { return !c.shows(k) })
+				fmt.Fprintln(s.err, "Common labels:", labels(shown))
 			}
 		}
 		if err := p.print(news); err != nil {
@@ -303,7 +324,7 @@ func (e *logEntry) key() string { return labels(e.Labels) + e.Line }
 // tail prints new entries until ctx is done. When the server ends a tail because it has
 // lasted long enough, it goes on with a new one.
 func (c *logsCmd) tail(ctx context.Context, s streams, from time.Time) error {
-	p := &logPrinter{w: s.out, output: c.Output}
+	p := &logPrinter{w: s.out, cmd: c}
 	for {
 		last, err := c.tailOnce(ctx, s, p, from)
 		switch {
