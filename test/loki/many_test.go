@@ -78,7 +78,7 @@ func TestManyStreams(t *testing.T) {
 	if os.Getenv("PHAROS_LONG") == "" {
 		t.Skip("set PHAROS_LONG=1")
 	}
-	r := start(t, "memory: {limit: 1GiB}\n")
+	r := startAlone(t, "memory: {limit: 1GiB}\n")
 	const streams, each, times = 100_000, 1000, 10
 	next := 0
 	sent := r.pushLines(times*streams/each, func(b *strings.Builder, round int) {
@@ -99,7 +99,7 @@ func TestLongStream(t *testing.T) {
 	if os.Getenv("PHAROS_LONG") == "" {
 		t.Skip("set PHAROS_LONG=1")
 	}
-	r := start(t, "memory: {limit: 1GiB}\n")
+	r := startAlone(t, "memory: {limit: 1GiB}\n")
 	const lines, each = 5_000_000, 5000
 	sent := r.pushLines(lines/each, func(b *strings.Builder, round int) {
 		b.WriteString(`{"stream":{"app":"one"},"values":[`)

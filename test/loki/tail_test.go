@@ -88,7 +88,7 @@ func (r *runner) write(n, size int, wait time.Duration) {
 
 // TestTailKeepsUp follows 5,000 lines a second. Not one is dropped.
 func TestTailKeepsUp(t *testing.T) {
-	r := start(t, "")
+	r := startAlone(t, "")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	r.push("", push(`{"app":"tail"}`, "+0", "line before"))
@@ -108,7 +108,7 @@ func TestTailKeepsUp(t *testing.T) {
 // TestSlowTailClient reads nothing while more is written than anything in between holds.
 // What it gets afterwards and what it is told to have missed is all there was.
 func TestSlowTailClient(t *testing.T) {
-	r := start(t, "")
+	r := startAlone(t, "")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	r.push("", push(`{"app":"tail"}`, "+0", "line before"))
