@@ -1,24 +1,14 @@
 // The pages of operators, with data, without, and when the server does not answer.
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-import { axe, demo, openBrowser, openPage, shot } from './lib.mjs';
+import { describe, it } from 'node:test';
+import { axe, demo, inBrowser, shot } from './lib.mjs';
 
 let server;
-let browser;
 let tab;
 let page;
 
 describe('admin', { timeout: 600_000 }, () => {
-  before(async () => {
-    server = await demo();
-    browser = await openBrowser();
-    tab = await openPage(browser, server.url);
-    page = tab.page;
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-  });
+  inBrowser(demo, (s) => ({ server, tab, page } = s));
 
   it('Cardinality goes from a metric to its labels to their values', async () => {
     await page.goto('/admin');

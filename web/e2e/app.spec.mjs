@@ -1,7 +1,7 @@
 // Every page of the interface against the demo shop.
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-import { axe, delay, demo, openBrowser, openPage, shot, until } from './lib.mjs';
+import { describe, it } from 'node:test';
+import { axe, delay, demo, inBrowser, openPage, shot, until } from './lib.mjs';
 
 let server;
 let browser;
@@ -13,16 +13,7 @@ const p95 = 'histogram_quantile(0.95, sum by (le, job) (rate(http_server_request
 const json = (path) => fetch(server.url + path).then((r) => r.json());
 
 describe('the interface', { timeout: 900_000 }, () => {
-  before(async () => {
-    server = await demo();
-    browser = await openBrowser();
-    tab = await openPage(browser, server.url);
-    page = tab.page;
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-  });
+  inBrowser(demo, (s) => ({ server, browser, tab, page } = s));
 
   it('is built into the binary', async () => {
     const html = await fetch(`${server.url}/`).then((r) => r.text());

@@ -1,7 +1,7 @@
 // Editing a dashboard: nothing is lost by leaving it, and the forms for repetition, time and transformations.
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-import { axe, demo, openBrowser, openPage, shot, until } from './lib.mjs';
+import { describe, it } from 'node:test';
+import { axe, demo, inBrowser, shot, until } from './lib.mjs';
 
 let server;
 let browser;
@@ -43,16 +43,7 @@ async function save() {
 }
 
 describe('editing a dashboard', { timeout: 300_000 }, () => {
-  before(async () => {
-    server = await demo();
-    browser = await openBrowser();
-    tab = await openPage(browser, server.url);
-    page = tab.page;
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-  });
+  inBrowser(demo, (s) => ({ server, browser, tab, page } = s));
 
   it('asks before unsaved edits are lost', async () => {
     await open();

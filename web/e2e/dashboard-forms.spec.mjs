@@ -1,11 +1,10 @@
 // The forms of dashboards: settings, variables, annotations, links, overrides, mappings and the whole JSON; and that
 // saving leaves alone what no form touched.
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-import { axe, demo, openBrowser, openPage, shot, until } from './lib.mjs';
+import { describe, it } from 'node:test';
+import { axe, demo, inBrowser, shot, until } from './lib.mjs';
 
 let server;
-let browser;
 let tab;
 let page;
 
@@ -52,16 +51,7 @@ async function typeQuery(text) {
 }
 
 describe('the forms of dashboards', { timeout: 600_000 }, () => {
-  before(async () => {
-    server = await demo();
-    browser = await openBrowser();
-    tab = await openPage(browser, server.url);
-    page = tab.page;
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-  });
+  inBrowser(demo, (s) => ({ server, tab, page } = s));
 
   it('settings, variables, annotations and links are made without any JSON', async () => {
     await post(source);

@@ -1,13 +1,12 @@
 // Dashboards: those that are shipped, one of each feature, import, editing, history and the seed's link to the logs.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { axe, openBrowser, openPage, shot, startServer, until } from './lib.mjs';
+import { axe, demo, inBrowser, shot, until } from './lib.mjs';
 
 const testdata = fileURLToPath(new URL('../src/grafana/testdata/', import.meta.url));
 let server;
-let browser;
 let tab;
 let page;
 
@@ -32,18 +31,7 @@ async function panels() {
 }
 
 describe('dashboards', { timeout: 900_000 }, () => {
-  before(async () => {
-    server = await startServer('demo');
-    browser = await openBrowser();
-    tab = await openPage(browser, server.url);
-    page = tab.page;
-    const lag = encodeURIComponent('time() - max(timestamp(http_server_request_duration_seconds_count))');
-    await until('metrics of this moment', async () => Number((await fetch(`${server.url}/api/v1/query?query=${lag}`).then((r) => r.json())).data?.result?.[0]?.value?.[1] ?? Infinity) < 20, 120_000);
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-  });
+  inBrowser(demo, (s) => ({ server, tab, page } = s));
 
   it('are listed, searched and starred', async () => {
     await page.goto('/d');

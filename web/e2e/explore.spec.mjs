@@ -1,10 +1,9 @@
 // Asking questions: forms, menus, tables, patterns, comparisons, and what travels between pages.
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-import { axe, demo, openBrowser, openPage, shot, until } from './lib.mjs';
+import { describe, it } from 'node:test';
+import { axe, demo, inBrowser, shot, until } from './lib.mjs';
 
 let server;
-let browser;
 let tab;
 let page;
 
@@ -13,16 +12,7 @@ const p95 = 'histogram_quantile(0.95, sum by (le, job) (rate(http_server_request
 const address = () => decodeURIComponent(page.url()).replaceAll('+', ' ');
 
 describe('exploring', { timeout: 600_000 }, () => {
-  before(async () => {
-    server = await demo();
-    browser = await openBrowser();
-    tab = await openPage(browser, server.url);
-    page = tab.page;
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-  });
+  inBrowser(demo, (s) => ({ server, tab, page } = s));
 
   it('Metrics: the form writes the query', async () => {
     await page.goto(`/explore/metrics?q=${q(p95)}`);

@@ -1,23 +1,14 @@
 // The first minutes with an empty server: the lights turn green as data arrives.
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-import { openBrowser, openPage, shot, startServer } from './lib.mjs';
+import { describe, it } from 'node:test';
+import { inBrowser, shot, startServer } from './lib.mjs';
 
 const skip = process.env.PHAROS_BIN ? false : 'needs PHAROS_BIN';
 
 describe('the first run', { timeout: 180_000, skip }, () => {
   let server;
-  let browser;
   let tab;
-  before(async () => {
-    server = await startServer('serve');
-    browser = await openBrowser();
-    tab = await openPage(browser, server.url);
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-  });
+  inBrowser(() => startServer('serve'), (s) => ({ server, tab } = s));
 
   it('waits for data and turns green', async () => {
     const { page } = tab;

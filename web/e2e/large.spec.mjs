@@ -1,7 +1,7 @@
 // Large data and the budget of the first chart. Times are printed; what is asserted has room for a busy machine.
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-import { openBrowser, openPage, startServer, until } from './lib.mjs';
+import { describe, it } from 'node:test';
+import { inBrowser, openPage, startServer, until } from './lib.mjs';
 
 let server;
 let browser;
@@ -55,16 +55,7 @@ async function smoothness(p, act) {
 
 describe('large data', { timeout: 600_000 }, () => {
   const now = Date.now();
-  before(async () => {
-    server = await startServer('serve');
-    browser = await openBrowser();
-    tab = await openPage(browser, server.url);
-    page = tab.page;
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-  });
+  inBrowser(() => startServer('serve'), (s) => ({ server, browser, tab, page } = s));
 
   it('the first chart costs little', async () => {
     const metrics = Array.from({ length: 20 }, (_, s) => ({

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
@@ -161,6 +162,22 @@ export async function openPage(browser, base, { theme = 'dark', width = 1440, he
     },
     close: () => context.close(),
   };
+}
+
+/** For the tests of a file: starts a server, hands it over with a browser and a page on it, and ends them after the last test. */
+export function inBrowser(start, use) {
+  let server;
+  let browser;
+  before(async () => {
+    server = await start();
+    browser = await openBrowser();
+    const tab = await openPage(browser, server.url);
+    use({ server, browser, tab, page: tab.page });
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.stop();
+  });
 }
 
 /** Serious accessibility violations as text. */

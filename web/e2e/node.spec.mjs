@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { axe, debian, openBrowser, openPage, shot, startExporter, startServer, until } from './lib.mjs';
+import { axe, debian, inBrowser, shot, startExporter, startServer, until } from './lib.mjs';
 
 const file = fileURLToPath(new URL('../src/grafana/testdata/linux-host-full.json', import.meta.url));
 const bin = debian('prometheus-node-exporter', 'usr/bin/prometheus-node-exporter');
@@ -13,7 +13,6 @@ if (!bin) console.log("SKIPPED: cannot get Debian's package prometheus-node-expo
 
 let node;
 let server;
-let browser;
 let tab;
 let page;
 
@@ -29,10 +28,11 @@ const value = async (title) => {
 const near = (a, b, share, what) => assert.ok(Math.abs(a - b) <= Math.abs(b) * share, `${what}: ${a}, not about ${b}`);
 
 describe('the dashboard of a host', { timeout: 600_000, skip: !bin }, () => {
-  before(async () => {
-    node = await startExporter(bin, (address) => [`--web.listen-address=${address}`]);
-    server = await startServer('serve', {
-      config: `pipeline:
+  inBrowser(
+    async () => {
+      node = await startExporter(bin, (address) => [`--web.listen-address=${address}`]);
+      return startServer('serve', {
+        config: `pipeline:
   receivers:
     prometheus:
       config:
@@ -46,19 +46,16 @@ describe('the dashboard of a host', { timeout: 600_000, skip: !bin }, () => {
     pipelines:
       metrics: {receivers: [prometheus], exporters: [pharos]}
 `,
-    });
-    browser = await openBrowser();
-    tab = await openPage(browser, server.url);
-    page = tab.page;
+      });
+    },
+    (s) => ({ server, tab, page } = s),
+  );
+  before(async () => {
     await until('twenty scrapes', async () => (await query('max(count_over_time(up{job="node"}[5m]))')) >= 20, 90_000);
     const res = await fetch(`${server.url}/api/dashboards/db`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: `{"dashboard":${readFileSync(file, 'utf8')},"overwrite":true}` });
     assert.equal(res.status, 200, await res.clone().text());
   });
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-    node?.stop();
-  });
+  after(() => node?.stop());
 
   it('chooses job, host and instance from the data', async () => {
     await page.goto('/d/linux-host-full?from=now-2m&to=now&refresh=');

@@ -1,25 +1,15 @@
 // The service map, the page of a service, and the way from "checkout is slow" to the reason.
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-import { axe, demo, openBrowser, openPage, shot, until } from './lib.mjs';
+import { after, describe, it } from 'node:test';
+import { axe, demo, inBrowser, shot, until } from './lib.mjs';
 
 let server;
-let browser;
 let tab;
 let page;
 
 describe('services', { timeout: 600_000 }, () => {
-  before(async () => {
-    server = await demo();
-    browser = await openBrowser();
-    tab = await openPage(browser, server.url);
-    page = tab.page;
-  });
-  after(async () => {
-    await fetch(`${server.url}/api/pharos/v1/demo/fault`, { method: 'POST', body: '{"active": false}' }).catch(() => undefined);
-    await browser?.close();
-    await server?.stop();
-  });
+  after(() => fetch(`${server.url}/api/pharos/v1/demo/fault`, { method: 'POST', body: '{"active": false}' }).catch(() => undefined));
+  inBrowser(demo, (s) => ({ server, tab, page } = s));
 
   it('Map shows who calls whom, narrows, groups and explains a node', async () => {
     await page.goto('/services?view=map&refresh=5s');

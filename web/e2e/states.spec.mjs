@@ -1,26 +1,16 @@
 // The four states of data on every page: loading keeps what was there, empty, partial and error are said plainly.
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-import { axe, demo, openBrowser, openPage, until } from './lib.mjs';
+import { describe, it } from 'node:test';
+import { axe, demo, inBrowser, until } from './lib.mjs';
 
 let server;
-let browser;
 let tab;
 let page;
 
 const q = (text) => encodeURIComponent(text);
 
 describe('states', { timeout: 600_000 }, () => {
-  before(async () => {
-    server = await demo();
-    browser = await openBrowser();
-    tab = await openPage(browser, server.url);
-    page = tab.page;
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-  });
+  inBrowser(demo, (s) => ({ server, tab, page } = s));
 
   const failing = [
     ['/explore/metrics?q=up', /\/api\/v1\/query_range/],
