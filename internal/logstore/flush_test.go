@@ -54,7 +54,7 @@ func TestHeadDue(t *testing.T) {
 	}{
 		{name: "empty"},
 		{"small and busy", 1 << 20, 10, 1, 30 * time.Second, 0, false},
-		{"big", 16 << 20, 10, 1, time.Second, 0, true},
+		{"big", 17 << 20, 10, 1, time.Second, 0, true},
 		{"big, of many streams", 17 << 20, 10_000, 1, time.Second, 0, false},
 		{"bigger, of many streams", 19 << 20, 10_000, 1, time.Second, 0, true},
 		{"twice the size, of more streams", 32 << 20, 1_000_000, 1, time.Second, 0, true},
