@@ -243,7 +243,7 @@ func (d *pushdown) conjuncts(c condition) error {
 				return err
 			}
 		}
-		d.lines = append(d.lines, store.LineFilter{Patterns: append(texts, `\u`)})
+		d.lines = append(d.lines, store.LineFilter{Hint: true, Patterns: append(texts, `\u`)})
 	}
 	return nil
 }

@@ -405,6 +405,8 @@ func (f *fetcher) decodeText(b *fetched, keep *mask, buf *buffer) (int64, error)
 		if open, err = keep.narrow(w.lines, enc.sk, of, plan, ids, f.s.zstd, &f.s.pool); err != nil {
 			return lines.size, err
 		}
+		// Lines are not printed for the sake of a hint.
+		open = slices.DeleteFunc(open, func(f *lineFilter) bool { return f.hint })
 	}
 	b.bare = w.noLine && (!w.sizes || b.sizes != nil)
 	if w.judge.parses() {

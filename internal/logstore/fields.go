@@ -230,15 +230,12 @@ func (r *shapeReader) shared(l *rowShape) *model.LineFields {
 	t := &l.found
 	f := t.one.Load()
 	if len(l.vars) > 0 || f == nil {
-		if t.full.Load() && !r.passes(l) {
+		if !r.passes(l) {
 			return nil
 		}
 		if f = r.lookUp(l); f == nil {
 			f = r.make(l)
 		}
-	}
-	if f == &r.judge.denied {
-		return nil
 	}
 	return f
 }
@@ -266,20 +263,13 @@ func (r *shapeReader) passes(l *rowShape) bool {
 	return true
 }
 
-// make makes the fields of the current row, whose key is in r.buf, for others to share
-// unless there are too many.
+// make makes the fields of the current row, which passes and whose key is in r.buf, for others
+// to share unless there are too many.
 func (r *shapeReader) make(l *rowShape) *model.LineFields {
-	key := string(r.buf)
-	full := l.found.full.Load()
-	switch {
-	case !r.passes(l):
-		if full {
-			return nil
-		}
-		return l.found.enter(key, &r.judge.denied)
-	case full:
+	if l.found.full.Load() {
 		return r.lone(l)
 	}
+	key := string(r.buf)
 	f := &model.LineFields{Shape: l.LineShape, Values: make([]string, 0, len(l.shape.fields))}
 	for i := range l.shape.fields {
 		r.buf = r.value(r.buf[:0], &l.shape.fields[i], l.slots)

@@ -13,6 +13,7 @@ import (
 // lineFilter is a compiled [store.LineFilter].
 type lineFilter struct {
 	negate   bool
+	hint     bool          // it follows from what is known of fields
 	patterns []linePattern // any of them
 }
 
@@ -34,7 +35,7 @@ func compileLines(fs []store.LineFilter) ([]lineFilter, error) {
 		if len(f.Patterns) == 0 {
 			return nil, fmt.Errorf("compile line filter: %w: it has no pattern", store.ErrUnsupported)
 		}
-		c := lineFilter{negate: f.Negate}
+		c := lineFilter{negate: f.Negate, hint: f.Hint}
 		for _, p := range f.Patterns {
 			ps := []linePattern{{literal: p}}
 			if f.Regexp {

@@ -116,11 +116,12 @@ type needle struct {
 	spots []spot
 	sure  bool // a line that has one satisfies the filter; else it has to be looked at
 	keep  bool // lines that have one, rather than those that have none
+	hint  bool // it is good for dropping blocks and templates; tests on fields decide about rows
 }
 
 // needle returns what f means to lines of tp, nil if all have to be looked at.
 func (f *lineFilter) needle(tp *template) *needle {
-	n := &needle{sure: true, keep: !f.negate}
+	n := &needle{sure: true, keep: !f.negate, hint: f.hint}
 	for i := range f.patterns {
 		p := &f.patterns[i]
 		texts := []string{p.literal}
@@ -165,7 +166,7 @@ func planNeedles(p *varPlan, list []*template, of []*judgement) {
 			continue
 		}
 		for i, n := range v.needles {
-			if v.verdicts[i] != maybe || n == nil {
+			if v.verdicts[i] != maybe || n == nil || n.hint {
 				continue
 			}
 			for _, s := range n.spots {
@@ -192,7 +193,7 @@ func (m *mask) narrow(fs []lineFilter, sk *skeletons, of []*judgement, plan *var
 			continue
 		}
 		for i, v := range of[id].verdicts {
-			if n := of[id].needles[i]; v == maybe && n != nil {
+			if n := of[id].needles[i]; v == maybe && n != nil && !n.hint {
 				run[id], some = append(run[id], n), true
 			}
 		}

@@ -288,7 +288,7 @@ func (r *shapeReader) alike(l *rowShape) (f *model.LineFields, ok bool) {
 	case !r.passes(l):
 		return nil, true
 	default:
-		if f = r.lookUp(l); f == nil || f == &r.judge.denied {
+		if f = r.lookUp(l); f == nil {
 			return nil, false
 		}
 	}

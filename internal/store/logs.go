@@ -44,9 +44,11 @@ const (
 )
 
 // LineFilter is a condition on the whole line. Any of its patterns must match, or, if
-// Negate is set, none may.
+// Negate is set, none may. A hint follows from other conditions: rows that do not satisfy it
+// are not wanted, but may be yielded.
 type LineFilter struct {
 	Negate   bool
+	Hint     bool
 	Regexp   bool     // patterns are RE2, unanchored, else they are substrings
 	Patterns []string // at least one
 }
