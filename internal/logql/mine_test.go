@@ -8,6 +8,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
@@ -19,7 +20,7 @@ func minePatterns(t testing.TB, step time.Duration, level string, lines ...strin
 	for i, l := range lines {
 		e := store.LogEntry{Time: int64(i) * 1e9, Line: l}
 		if level != "" {
-			e.Meta = model.Labels{{Name: detectedName, Value: level}}
+			e.Meta = logmeta.New(model.Label{Name: detectedName, Value: level})
 		}
 		st.Entries = append(st.Entries, e)
 	}

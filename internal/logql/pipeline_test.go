@@ -14,6 +14,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
@@ -125,7 +126,7 @@ func TestTailer(t *testing.T) {
 	}
 	b := &store.LogBatch{Streams: []store.LogStream{
 		{Labels: model.Labels{{Name: "app", Value: "x"}}, Entries: []store.LogEntry{
-			{Time: 2, Line: `{"n":2}`}, {Time: 1, Line: `{"n":1}`}, {Time: 3, Line: `{"n":2}`, Meta: model.Labels{{Name: "m", Value: "1"}}},
+			{Time: 2, Line: `{"n":2}`}, {Time: 1, Line: `{"n":1}`}, {Time: 3, Line: `{"n":2}`, Meta: logmeta.New(model.Label{Name: "m", Value: "1"})},
 		}},
 		{Labels: model.Labels{{Name: "app", Value: "y"}}, Entries: []store.LogEntry{{Time: 2, Line: `{"n":2}`}}},
 	}}
@@ -175,7 +176,7 @@ func TestPushdown(t *testing.T) {
 	logs := storetest.NewLogs()
 	err := logs.Append(t.Context(), "t", &store.LogBatch{Streams: []store.LogStream{{
 		Labels:  model.Labels{{Name: "service", Value: "api"}},
-		Entries: []store.LogEntry{{Time: 1, Line: "x", Meta: model.Labels{{Name: "user", Value: "u1"}}}},
+		Entries: []store.LogEntry{{Time: 1, Line: "x", Meta: logmeta.New(model.Label{Name: "user", Value: "u1"})}},
 	}}})
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
@@ -147,14 +148,15 @@ func (s *scriptRunner) load(head string, body []string) {
 	for _, l := range body {
 		at, rest := cutToken(l)
 		e := store.LogEntry{Time: s.seconds(at)}
+		var meta []model.Label
 		e.Line, rest = cutToken(rest)
 		for strings.TrimSpace(rest) != "" {
 			name, after, _ := strings.Cut(strings.TrimSpace(rest), "=")
 			var v string
 			v, rest = cutToken(after)
-			e.Meta = append(e.Meta, model.Label{Name: name, Value: v})
+			meta = append(meta, model.Label{Name: name, Value: v})
 		}
-		e.Meta = model.NewLabels(e.Meta...)
+		e.Meta = logmeta.New(meta...)
 		stream.Entries = append(stream.Entries, e)
 	}
 	err := s.logs.Append(s.t.Context(), model.DefaultTenant, &store.LogBatch{Streams: []store.LogStream{stream}})

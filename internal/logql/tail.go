@@ -38,9 +38,7 @@ func (t *Tailer) Apply(b *store.LogBatch) []Stream {
 				continue
 			}
 			t.pipe.row.begin(e.Time, e.Line, s.Labels)
-			for _, m := range e.Meta {
-				t.pipe.row.addMeta(m.Name, m.Value)
-			}
+			e.Meta.Each(t.pipe.row.addMeta)
 			if t.pipe.run() {
 				_ = k.add(&t.pipe.row) // it can fail only on a budget, and there is none
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
@@ -21,7 +22,7 @@ func TestTraceFilters(t *testing.T) {
 	for i, id := range []string{"e1", "s1", "s2", "o1", ""} {
 		e := store.LogEntry{Time: int64(i+1) * 1e9, Line: fmt.Sprintf("id=%s n=%d", id, i)}
 		if id != "" {
-			e.Meta = model.Labels{{Name: "trace_id", Value: id}}
+			e.Meta = logmeta.New(model.Label{Name: "trace_id", Value: id})
 		}
 		st.Entries = append(st.Entries, e)
 	}

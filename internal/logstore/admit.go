@@ -9,6 +9,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 )
 
 // group is the admitted entries of one stream of a batch. Strings are the sender's.
@@ -198,26 +199,18 @@ func (c *entryCheck) one(e *store.LogEntry) (ok, changed bool) {
 		e.Line = cutLine(e.Line, c.lim.MaxLineSize)
 		changed = true
 	}
-	if len(e.Meta) == 0 {
+	if e.Meta.Fields == nil {
 		return true, changed
 	}
 	if c.lim.NoMetadata {
-		if len(e.Meta) > 1 || e.Meta[0].Name != detectedLevel {
+		if names := e.Meta.Fields.Names.All(); len(names) > 1 || names[0] != detectedLevel {
 			refuse(reasonNoMetadata, "stream '%s' includes structured metadata, but this feature is disallowed; see allow_structured_metadata", c.labels)
 			return false, false
 		}
-		e.Meta = nil // Pharos' own
+		e.Meta = logmeta.Meta{} // Pharos' own
 		return true, true
 	}
-	size, count, tidy := 0, 0, true
-	for i := range e.Meta {
-		m := &e.Meta[i]
-		if m.Name != detectedLevel {
-			size += len(m.Name) + len(m.Value)
-			count++
-		}
-		tidy = tidy && m.Value != "" && (i == 0 || e.Meta[i-1].Name < m.Name)
-	}
+	size, count := c.lim.sizeOf(&e.Meta)
 	if c.lim.MaxMetadataSize > 0 && size > c.lim.MaxMetadataSize {
 		refuse(store.ReasonMetaTooLarge, "stream '%s' has structured metadata too large: '%d' bytes, limit: '%d' bytes", c.labels, size, c.lim.MaxMetadataSize)
 		return false, false
@@ -226,11 +219,22 @@ func (c *entryCheck) one(e *store.LogEntry) (ok, changed bool) {
 		refuse(store.ReasonMetaTooMany, "stream '%s' has too many structured metadata labels: '%d', limit: '%d'", c.labels, count, c.lim.MaxMetadataCount)
 		return false, false
 	}
-	if !tidy {
-		e.Meta = model.NewLabels(slices.Clone(e.Meta)...)
-		changed = true
-	}
 	return true, changed
+}
+
+// sizeOf returns the bytes of names and values of m, and the number of its fields, without
+// the level that is added on the way in. If they are well within the limits it returns 0.
+func (l *Limits) sizeOf(m *logmeta.Meta) (size, count int) {
+	if (l.MaxMetadataSize <= 0 || m.Size() <= l.MaxMetadataSize) && (l.MaxMetadataCount <= 0 || m.Len() <= l.MaxMetadataCount) {
+		return 0, 0
+	}
+	m.Each(func(name, value string) {
+		if name != detectedLevel {
+			size += len(name) + len(value)
+			count++
+		}
+	})
+	return size, count
 }
 
 // cutLine cuts line to at most n bytes, not within a rune.

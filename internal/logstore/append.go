@@ -42,7 +42,7 @@ func split(gs []group, limit int) (first, rest []group) {
 	for i := range gs {
 		es := gs[i].entries
 		for j := range es {
-			size += rowSize + len(es[j].Line) + metaLen(es[j].Meta)
+			size += rowSize + len(es[j].Line) + es[j].Meta.Size()
 			if size <= limit || i+j == 0 {
 				continue
 			}
@@ -85,11 +85,11 @@ func (s *Store) write(ctx context.Context, tenant model.Tenant, gs []group, lim 
 		gs[i].stream.defined.Store(epoch)
 		entries += len(gs[i].rows)
 		for j := range gs[i].rows {
-			bytes += len(gs[i].rows[j].line) + len(gs[i].rows[j].meta)
+			bytes += len(gs[i].rows[j].line) + gs[i].rows[j].meta.Size()
 		}
 	}
 	s.reg.mu.Lock()
-	s.reg.apply(tenant, gs, text(record), s.opts.Now())
+	s.reg.apply(tenant, gs, record, s.opts.Now())
 	full := s.reg.active.full(&s.opts)
 	s.reg.mu.Unlock()
 	if full {
@@ -103,7 +103,7 @@ func (s *Store) write(ctx context.Context, tenant model.Tenant, gs []group, lim 
 }
 
 // writeWAL buffers the record of text in the wal.
-func (s *Store) writeWAL(tenant model.Tenant, text []byte) (wal.Pos, error) {
+func (s *Store) writeWAL(tenant model.Tenant, text string) (wal.Pos, error) {
 	buf := s.pool.get()
 	defer s.pool.put(buf)
 	buf.b = compressRecord(buf.b[:0], text)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 )
 
 // A block is cut when its text reaches blockText, or at the end of a stream when it has
@@ -23,7 +24,7 @@ type rowBlock struct {
 	text  []byte // lines, each followed by a newline
 	lens  []int64
 	multi bool // a line holds a newline
-	metas []string
+	metas []logmeta.Meta
 	segs  []segment
 	size  int // bytes of lines and encoded metadata
 }
@@ -42,7 +43,7 @@ func (b *rowBlock) add(r *row) {
 	b.text = append(b.text, '\n')
 	b.lens = append(b.lens, int64(len(r.line)))
 	b.metas = append(b.metas, r.meta)
-	b.size += len(r.line) + len(r.meta)
+	b.size += len(r.line) + r.meta.Size()
 	s := &b.segs[len(b.segs)-1]
 	s.rows++
 	s.bytes += int64(len(r.line))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
@@ -27,7 +28,7 @@ func appLabels(app string) model.Labels { return model.Labels{{Name: "app", Valu
 func put(t testing.TB, s store.LogWriter, app string, at int64, line string, meta ...model.Label) {
 	t.Helper()
 	err := s.Append(context.Background(), tenant, &store.LogBatch{Streams: []store.LogStream{
-		{Labels: appLabels(app), Entries: []store.LogEntry{{Time: at, Line: line, Meta: meta}}},
+		{Labels: appLabels(app), Entries: []store.LogEntry{{Time: at, Line: line, Meta: logmeta.New(meta...)}}},
 	}})
 	if err != nil {
 		t.Fatalf("append: %v", err)

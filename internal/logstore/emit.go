@@ -231,7 +231,7 @@ func (b *batch) addHead(rows []row, q *query) {
 			b.rows.Sizes = append(b.rows.Sizes, int32(len(r.line)))
 		}
 		if !q.wants.noMeta {
-			b.addMeta(r.meta, len(b.rows.Times), q)
+			r.meta.Each(func(name, value string) { b.addField(name, value, len(b.rows.Times), q) })
 		}
 		b.rows.Times = append(b.rows.Times, r.time)
 	})
@@ -243,10 +243,15 @@ func (b *batch) addMeta(meta string, i int, q *query) {
 	for meta != "" {
 		var name, value string
 		name, value, meta = nextMeta(meta)
-		if q.wants.output(name) {
-			values := b.column(name, i)
-			*values = append(*values, value)
-		}
+		b.addField(name, value, i, q)
+	}
+}
+
+// addField sets a field of row i.
+func (b *batch) addField(name, value string, i int, q *query) {
+	if q.wants.output(name) {
+		values := b.column(name, i)
+		*values = append(*values, value)
 	}
 }
 

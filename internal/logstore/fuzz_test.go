@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/engine/wal"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
@@ -47,7 +49,7 @@ func FuzzSelect(f *testing.F) {
 		for i, line := range strings.Split(texts, "\x01") {
 			b := &store.LogBatch{Streams: []store.LogStream{{
 				Labels:  appLabels(fmt.Sprint(i % 3)),
-				Entries: []store.LogEntry{{Time: base + int64(i%10), Line: line, Meta: model.Labels{{Name: "m", Value: line}}}},
+				Entries: []store.LogEntry{{Time: base + int64(i%10), Line: line, Meta: logmeta.New(model.Label{Name: "m", Value: line})}},
 			}}}
 			if err := errors.Join(o.Append(t.Context(), tenant, b), ref.Append(t.Context(), tenant, b)); err != nil {
 				t.Fatal(err)
@@ -76,7 +78,7 @@ func FuzzFilter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line string, from, n int) {
 		var b filterBuilder
 		var m metaBuilder
-		m.build([]string{text(appendMeta(nil, model.Labels{{Name: "k", Value: line}}))})
+		m.build([]logmeta.Meta{logmeta.New(model.Label{Name: "k", Value: line})})
 		m.encode(nil, nil)
 		b.tokens([]byte(line + "\n"))
 		bf, err := openFilter(b.build(nil, &m), true)
@@ -307,8 +309,13 @@ func TestHugeLengths(t *testing.T) {
 
 // FuzzDecode feeds arbitrary bytes to everything that reads files.
 func FuzzDecode(f *testing.F) {
-	gs := []group{{labels: appLabels("x"), stream: &stream{id: 1, key: "key"}, entries: []store.LogEntry{{Time: 5, Line: "line", Meta: appLabels("y")}}}}
+	gs := []group{{labels: appLabels("x"), stream: &stream{id: 1, key: "key"}, entries: []store.LogEntry{{Time: 5, Line: "line", Meta: logmeta.New(appLabels("y")...)}}}}
 	f.Add(compressRecord(nil, encodeRecord(gs, func(*stream) bool { return true })))
+	old, err := os.ReadFile("testdata/record-v1.bin")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(old)
 	z := testZstd(f)
 	f.Add((&partIndex{fields: [][]uint32{nil}, fieldOf: []uint32{0}, templates: newTemplateTable()}).encode([]model.Labels{appLabels("x")}, z))
 	d := directory{}
@@ -357,8 +364,16 @@ func TestRecordRoundTrip(t *testing.T) {
 			g := group{labels: appLabels(fmt.Sprint(i)), stream: &stream{id: uint64(i + 1), key: "0123456789"}}
 			for range rng.IntN(5) {
 				e := store.LogEntry{Time: rng.Int64() - rng.Int64(), Line: strings.Repeat("x\n", rng.IntN(200))}
+				var meta model.Labels
 				for k := range rng.IntN(3) {
-					e.Meta = append(e.Meta, model.Label{Name: fmt.Sprint("k", k), Value: strings.Repeat("v", rng.IntN(300))})
+					meta = append(meta, model.Label{Name: fmt.Sprint("k", k), Value: strings.Repeat("v", rng.IntN(300))})
+				}
+				if e.Meta = logmeta.New(meta...); meta.Get("k1") != "" {
+					e.Meta.Fields = logmeta.NewFields(e.Meta.Fields.Names, append(make([]string, e.Meta.Len()-1), "shared"))
+					e.Meta.Values = string(logmeta.AppendValue(nil, meta[0].Value))
+					if meta[0].Value == "" {
+						e.Meta.Values = ""
+					}
 				}
 				g.entries = append(g.entries, e)
 			}
@@ -379,12 +394,45 @@ func TestRecordRoundTrip(t *testing.T) {
 				t.Fatalf("labels %v of %v", labels[i], gs[i].labels)
 			}
 			for j, r := range got[i].rows {
-				e := gs[i].entries[j]
-				if r.time != e.Time || r.line != e.Line || !metaLabels(nil, r.meta).Equal(e.Meta) || gs[i].rows[j] != r {
+				e, own := gs[i].entries[j], gs[i].rows[j]
+				if own.time != r.time || own.line != r.line || !own.meta.Equal(r.meta) {
+					t.Fatalf("row %+v, read back as %+v", own, r)
+				}
+				if r.time != e.Time || r.line != e.Line || !r.meta.Equal(e.Meta) {
 					t.Fatalf("row %+v, want %+v", r, e)
 				}
 			}
 		}
+	}
+}
+
+// TestReadsRecordsOfVersion1 reads a record that an older program wrote.
+func TestReadsRecordsOfVersion1(t *testing.T) {
+	data, err := os.ReadFile("testdata/record-v1.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	gs, _, err := decodeRecord(data, func(id uint64, ls model.Labels) *stream { return &stream{id: id, labels: ls} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range gs {
+		for _, r := range g.rows {
+			got = append(got, fmt.Sprintf("%s %d %q %s", g.stream.labels, r.time, r.line, r.meta.Labels()))
+		}
+	}
+	want := []string{
+		`{app="x"} 5 "first" {level="info", user="u1"}`,
+		`{app="x"} 7 "second" {}`,
+		`{app="x"} 6 "third" {user="u2"}`,
+		`{app="y"} 8 "" {level="warn", user="u3"}`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+	if gs[0].rows[0].meta.Fields != gs[1].rows[0].meta.Fields {
+		t.Error("rows with the same names do not share them")
 	}
 }
 

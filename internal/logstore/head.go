@@ -347,22 +347,29 @@ func dedupe(rows []row) []row {
 	return out
 }
 
+// content is what tells apart rows of one stream and time.
+type content struct{ line, meta string }
+
 // markEqual adds to drop the rows of rows[from:to], which have one time, that are equal
 // to an earlier one of them.
 func markEqual(rows []row, from, to int, drop map[int]bool) map[int]bool {
-	type content struct{ line, meta string }
 	var seen map[content]struct{}
+	alike := !slices.ContainsFunc(rows[from:to], func(x row) bool { return x.meta.Fields != rows[from].meta.Fields })
 	if to-from > 8 {
 		seen = make(map[content]struct{}, to-from)
 	}
 	for i := from; i < to; i++ {
-		c := content{rows[i].line, rows[i].meta}
+		r := &rows[i]
 		dup := false
 		if seen != nil {
+			c := content{line: r.line, meta: r.meta.Values}
+			if !alike {
+				c.meta = encodeMeta(r.meta)
+			}
 			_, dup = seen[c]
 			seen[c] = struct{}{}
 		} else {
-			dup = slices.ContainsFunc(rows[from:i], func(x row) bool { return x.line == c.line && x.meta == c.meta })
+			dup = slices.ContainsFunc(rows[from:i], func(x row) bool { return x.line == r.line && x.meta.Equal(r.meta) })
 		}
 		if dup {
 			if drop == nil {

@@ -64,7 +64,7 @@ func TestHeadSearch(t *testing.T) {
 			g.entries = append(g.entries, store.LogEntry{Time: int64(i), Line: l})
 		}
 		gs := []group{g}
-		record := text(encodeRecord(gs, func(*stream) bool { return true }))
+		record := encodeRecord(gs, func(*stream) bool { return true })
 		reg.apply("t", gs, record, time.Unix(1, 0))
 	}
 	push("alpha took=15ms", "beta trace=4bf92f3577b34da6")

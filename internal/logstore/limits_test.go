@@ -11,6 +11,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
@@ -41,14 +42,14 @@ func TestLimits(t *testing.T) {
 		{"twice", model.Labels{{Name: "a", Value: "1"}, {Name: "a", Value: "2"}}, store.LogEntry{Time: now}, store.ReasonInvalidLabels},
 		{"line of the limit", appLabels("x"), store.LogEntry{Time: now, Line: long[:200]}, ""},
 		{"long line", appLabels("x"), store.LogEntry{Time: now, Line: long[:201]}, store.ReasonLineTooLong},
-		{"big metadata", appLabels("x"), store.LogEntry{Time: now, Meta: appLabels(long)}, store.ReasonMetaTooLarge},
-		{"many fields", appLabels("x"), store.LogEntry{Time: now, Meta: manyLabels(4)}, store.ReasonMetaTooMany},
+		{"big metadata", appLabels("x"), store.LogEntry{Time: now, Meta: logmeta.New(appLabels(long)...)}, store.ReasonMetaTooLarge},
+		{"many fields", appLabels("x"), store.LogEntry{Time: now, Meta: logmeta.New(manyLabels(4)...)}, store.ReasonMetaTooMany},
 		{"future", appLabels("x"), store.LogEntry{Time: now + int64(11*time.Minute)}, store.ReasonTooNew},
 		{"slightly in the future", appLabels("x"), store.LogEntry{Time: now + int64(9*time.Minute)}, ""},
 		{"behind the retention", appLabels("x"), store.LogEntry{Time: now - int64(101*time.Hour)}, store.ReasonTooOld},
 		{"zero time", appLabels("x"), store.LogEntry{}, store.ReasonTooOld},
 		{"lowest time", appLabels("x"), store.LogEntry{Time: -1 << 63}, store.ReasonTooOld},
-		{"128 fields and the level", appLabels("x"), store.LogEntry{Time: now, Meta: append(manyLabels(3), model.Label{Name: detectedLevel, Value: "info"})}, ""},
+		{"128 fields and the level", appLabels("x"), store.LogEntry{Time: now, Meta: logmeta.New(append(manyLabels(3), model.Label{Name: detectedLevel, Value: "info"})...)}, ""},
 		{"highest time", appLabels("x"), store.LogEntry{Time: 1<<63 - 1}, store.ReasonTooNew},
 	}
 	for _, tt := range tests {
@@ -135,9 +136,9 @@ func TestRules(t *testing.T) {
 		reason string
 		meta   string // of the entry as it is stored
 	}{
-		{"metadata", Limits{}, appLabels("x"), store.LogEntry{Time: now, Meta: level}, "", `{detected_level="info"}`},
-		{"no metadata", Limits{NoMetadata: true}, appLabels("x"), store.LogEntry{Time: now, Meta: appLabels("y")}, "disallowed_structured_metadata", ""},
-		{"the level is not the sender's", Limits{NoMetadata: true}, appLabels("x"), store.LogEntry{Time: now, Meta: level}, "", "{}"},
+		{"metadata", Limits{}, appLabels("x"), store.LogEntry{Time: now, Meta: logmeta.New(level...)}, "", `{detected_level="info"}`},
+		{"no metadata", Limits{NoMetadata: true}, appLabels("x"), store.LogEntry{Time: now, Meta: logmeta.New(appLabels("y")...)}, "disallowed_structured_metadata", ""},
+		{"the level is not the sender's", Limits{NoMetadata: true}, appLabels("x"), store.LogEntry{Time: now, Meta: logmeta.New(level...)}, "", "{}"},
 		{"a label that must be", Limits{RequiredLabels: []string{"app", "team"}}, appLabels("x"), store.LogEntry{Time: now}, "missing_enforced_labels", ""},
 		{"a label that is", Limits{RequiredLabels: []string{"app"}}, appLabels("x"), store.LogEntry{Time: now}, "", "{}"},
 	} {
@@ -150,7 +151,7 @@ func TestRules(t *testing.T) {
 				}
 				return
 			}
-			if len(groups) != 1 || groups[0].entries[0].Meta.String() != tt.meta {
+			if len(groups) != 1 || groups[0].entries[0].Meta.Labels().String() != tt.meta {
 				t.Errorf("kept %v, refused %v", groups, refused)
 			}
 		})
@@ -216,9 +217,9 @@ func TestBigEntries(t *testing.T) {
 	}{
 		{tenant, store.LogEntry{Time: now, Line: line}, ""},
 		{tenant, store.LogEntry{Time: now + 1, Line: line + "x"}, store.ReasonLineTooLong},
-		{tenant, store.LogEntry{Time: now + 2, Line: "fields", Meta: fields}, store.ReasonMetaTooMany},
+		{tenant, store.LogEntry{Time: now + 2, Line: "fields", Meta: logmeta.New(fields...)}, store.ReasonMetaTooMany},
 		{"big", store.LogEntry{Time: now, Line: "x" + line}, ""},
-		{"big", store.LogEntry{Time: now + 2, Line: "fields", Meta: fields}, ""},
+		{"big", store.LogEntry{Time: now + 2, Line: "fields", Meta: logmeta.New(fields...)}, ""},
 	} {
 		var refused *store.Refused
 		err := o.Append(t.Context(), tt.tenant, batch(tt.entry))

@@ -10,6 +10,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/engine/part"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 )
 
 // minSegmentText is the average text of a block's streams from which a merge copies it.
@@ -227,6 +228,7 @@ func (s *Store) rewrite(ctx context.Context, pl *plan, c *cutter, p *partWriter)
 	q := &query{s: s, alive: ctx.Err, sel: sel}
 	var err error
 	var rows []row
+	var packer metaPacker
 	last := uint64(0)
 	q.out = newEmitter(q, func(r *store.LogRows) bool {
 		if r.StreamID != last {
@@ -240,7 +242,7 @@ func (s *Store) rewrite(ctx context.Context, pl *plan, c *cutter, p *partWriter)
 			return true
 		}
 		for i := range r.Times {
-			rows = append(rows, row{time: r.Times[i], line: r.Lines[i], meta: text(appendRowMeta(nil, r, i))})
+			rows = append(rows, row{time: r.Times[i], line: r.Lines[i], meta: packRow(&packer, r, i)})
 		}
 		err = p.addRows(uint32(r.StreamID), rows)
 		return err == nil
@@ -255,12 +257,10 @@ func (s *Store) rewrite(ctx context.Context, pl *plan, c *cutter, p *partWriter)
 	return err
 }
 
-// appendRowMeta appends the encoded metadata of row i of r.
-func appendRowMeta(dst []byte, r *store.LogRows, i int) []byte {
+// packRow returns the metadata of row i of r.
+func packRow(p *metaPacker, r *store.LogRows, i int) logmeta.Meta {
 	for k := range r.Meta {
-		if v := r.Meta[k].Values[i]; v != "" {
-			dst = appendMeta(dst, model.Labels{{Name: r.Meta[k].Name, Value: v}})
-		}
+		p.add(r.Meta[k].Name, r.Meta[k].Values[i])
 	}
-	return dst
+	return p.take()
 }

@@ -219,14 +219,13 @@ func (m *rowMerge) ties(at int64) error {
 		for i := from; i < from+n; i++ {
 			r := tiedRow{c: c, i: i}
 			if c.block == nil {
-				r.line, r.meta = c.rows[i].line, c.rows[i].meta
+				r.line, r.meta = c.rows[i].line, encodeMeta(c.rows[i].meta)
 			} else if err := m.content(&r); err != nil {
 				return err
 			}
 			rows = append(rows, r)
 		}
 	}
-	type content struct{ line, meta string }
 	seen := make(map[content]bool, len(rows))
 	rows = slices.DeleteFunc(rows, func(r tiedRow) bool {
 		k := content{r.line, r.meta}

@@ -9,6 +9,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 )
 
 // The metadata column of a block is a directory and one section for each field:
@@ -37,12 +38,12 @@ const maxMetaColumns = 256
 
 // metaBuilder turns encoded metadata into columns.
 type metaBuilder struct {
-	byName map[string]int
-	names  []string
-	values [][]string // for each name, one for each row
-	last   []int      // columns of the fields of the row before, in order
-	rest   []string
-	sizes  []int32 // bytes of names and values, for each row; nil if there are no fields
+	byName  map[string]int
+	byNames map[*logmeta.Names]*namedColumns
+	names   []string
+	values  [][]string // for each name, one for each row
+	rest    []string
+	sizes   []int32 // bytes of names and values, for each row; nil if there are no fields
 
 	// Of encode:
 	keys     []uint64 // of the distinct values, column by column
@@ -58,41 +59,60 @@ type metaBuilder struct {
 	spareSizes []int32
 }
 
+// namedColumns is where the fields of rows with the same names go.
+type namedColumns struct {
+	names *logmeta.Names
+	cols  []int // of each, -1 if there are too many
+	bytes int   // of names
+}
+
 // build splits metas into columns.
-func (m *metaBuilder) build(metas []string) {
+func (m *metaBuilder) build(metas []logmeta.Meta) {
 	if m.byName == nil {
-		m.byName = map[string]int{}
+		m.byName, m.byNames = map[string]int{}, map[*logmeta.Names]*namedColumns{}
 	}
 	clear(m.byName)
+	clear(m.byNames)
 	m.spare = append(m.spare, m.values...)
 	if m.sizes != nil {
 		m.spareSizes = m.sizes
 	}
-	m.names, m.values, m.last, m.rest, m.sizes = m.names[:0], m.values[:0], m.last[:0], nil, nil
-	n := len(metas)
-	for i, meta := range metas {
-		if meta != "" {
-			m.row(i, n, meta)
+	m.names, m.values, m.rest, m.sizes = m.names[:0], m.values[:0], nil, nil
+	n, to := len(metas), &namedColumns{}
+	for i := range metas {
+		if f := metas[i].Fields; f != nil {
+			if f.Names != to.names {
+				to = m.columnsOf(f.Names, n)
+			}
+			m.row(i, n, &metas[i], to)
 		}
 	}
 }
 
-func (m *metaBuilder) row(i, n int, meta string) {
-	var rest []byte
+// row enters the fields of row i, whose names are those of to.
+func (m *metaBuilder) row(i, n int, meta *logmeta.Meta, to *namedColumns) {
 	if m.sizes == nil {
 		m.sizes = slices.Grow(m.spareSizes[:0], n)[:n]
 		clear(m.sizes)
 	}
-	for k := 0; meta != ""; k++ {
-		var name, value string
-		name, value, meta = nextMeta(meta)
-		m.sizes[i] += int32(len(name) + len(value))
-		if col := m.column(k, n, name); col >= 0 {
-			m.values[col][i] = value
+	var rest []byte
+	shared, values, size := meta.Fields.Shared, meta.Values, to.bytes
+	for k, col := range to.cols {
+		v := ""
+		if shared != nil {
+			v = shared[k]
+		}
+		if v == "" {
+			v, values = logmeta.NextValue(values)
+		}
+		size += len(v)
+		if col >= 0 {
+			m.values[col][i] = v
 		} else {
-			rest = appendMeta(rest, model.Labels{{Name: name, Value: value}})
+			rest = appendMeta(rest, model.Labels{{Name: to.names.All()[k], Value: v}})
 		}
 	}
+	m.sizes[i] = int32(size)
 	if rest != nil {
 		if m.rest == nil {
 			m.rest = make([]string, n)
@@ -101,26 +121,33 @@ func (m *metaBuilder) row(i, n int, meta string) {
 	}
 }
 
-// column returns the column of name, the k-th field of its row, or -1 if there are too
-// many. Rows mostly have the fields of the row before.
-func (m *metaBuilder) column(k, n int, name string) int {
-	if k < len(m.last) && m.last[k] >= 0 && m.names[m.last[k]] == name {
-		return m.last[k]
-	}
-	col, ok := m.byName[name]
-	if !ok {
-		if col = len(m.names); col == maxMetaColumns || name == "" {
-			col = -1
-		} else {
-			m.byName[name] = col
-			m.names = append(m.names, name)
-			m.values = append(m.values, m.newColumn(n))
+// columnsOf returns where fields with these names go in a block of n rows.
+func (m *metaBuilder) columnsOf(names *logmeta.Names, n int) *namedColumns {
+	to := m.byNames[names]
+	if to == nil {
+		to = &namedColumns{names: names, cols: make([]int, len(names.All()))}
+		for k, name := range names.All() {
+			to.bytes += len(name)
+			to.cols[k] = m.column(name, n)
 		}
+		m.byNames[names] = to
 	}
-	for len(m.last) <= k {
-		m.last = append(m.last, -1)
+	return to
+}
+
+// column returns the column of name, -1 if there are too many.
+func (m *metaBuilder) column(name string, n int) int {
+	col, ok := m.byName[name]
+	switch {
+	case ok:
+	case len(m.names) == maxMetaColumns || name == "":
+		return -1
+	default:
+		col = len(m.names)
+		m.byName[name] = col
+		m.names = append(m.names, name)
+		m.values = append(m.values, m.newColumn(n))
 	}
-	m.last[k] = col
 	return col
 }
 

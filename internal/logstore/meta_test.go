@@ -10,6 +10,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 )
 
 // metaMakes makes values of metadata fields as they occur, with the kind of section that
@@ -47,11 +48,9 @@ func metaMakes(rng *rand.Rand) map[string]struct {
 
 // fieldColumn returns the encoded metadata column of rows with one field.
 func fieldColumn(m *metaBuilder, values []string) []byte {
-	metas := make([]string, len(values))
+	metas := make([]logmeta.Meta, len(values))
 	for i, v := range values {
-		if v != "" {
-			metas[i] = text(appendMeta(nil, model.Labels{{Name: "k", Value: v}}))
-		}
+		metas[i] = logmeta.New(model.Label{Name: "k", Value: v})
 	}
 	m.build(metas)
 	return m.encode(nil, nil)

@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pharos-o11y/pharos/internal/model"
-	"github.com/pharos-o11y/pharos/internal/store"
 )
 
 // Options configures a Store. The zero value is ready to use.
@@ -38,7 +37,7 @@ type EntryFilter struct {
 	Matchers []*model.Matcher // of the streams
 	// New returns a function that reports whether an entry of such a stream is meant. It is
 	// for one goroutine. nil means that every entry is.
-	New func() func(stream model.Labels, e *store.LogEntry) bool
+	New func() func(stream model.Labels, at int64, line string, meta model.Labels) bool
 }
 
 // Limits bounds what a tenant may store. Names in comments are those of Loki's

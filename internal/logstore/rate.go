@@ -14,7 +14,7 @@ const reasonStreamRate = "per_stream_rate_limit"
 // size returns the entries and bytes of a group.
 func (g *group) size() (entries, bytes int) {
 	for i := range g.entries {
-		bytes += len(g.entries[i].Line) + metaLen(g.entries[i].Meta)
+		bytes += len(g.entries[i].Line) + g.entries[i].Meta.Size()
 	}
 	return len(g.entries), bytes
 }

@@ -10,105 +10,194 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 )
 
 // A wal record is a version byte and an s2 block of
 //
+//	field lists uvarint, then for each:
+//	  fields uvarint, then for each: name, value that its entries share, each with its length
 //	groups uvarint, then for each group:
 //	  stream id * 2 + 1 if its labels follow   uvarint
 //	  [labels: count uvarint, then name and value, each with its length]
 //	  entries uvarint, then for each entry:
 //	    time, as the difference to the entry before   varint
-//	    line, metadata                                each with its length
+//	    line                                          with its length
+//	    fields of its metadata: 0 for none, else the number of the list   uvarint
+//	    [values of fields without a shared one, each with its length: together with their length]
 //
-// Metadata is name and value strings, each with its length, sorted by name.
+// In version 1 there are no lists of fields; metadata is names and values, each with its
+// length, together with their length.
 //
 // Labels follow the first time that a stream occurs after the head was cut, and again
 // every few MiB: a replay, which begins at a cut, knows all streams, and a damaged record
 // takes the labels of few others with it.
-const recordVersion = 1
+const recordVersion = 2
 
 // row is one entry in memory. Its strings point into the text of its record, which never
 // changes.
 type row struct {
 	time int64
 	line string
-	meta string // encoded metadata, "" for none
+	meta logmeta.Meta
 }
 
-const rowSize = 40 // bytes of a row without its strings
+const rowSize = 48 // bytes of a row without its strings
+
+// fieldLists numbers the lists of fields of a record.
+type fieldLists struct {
+	given, own []*logmeta.Fields // the sender's, and the same in the memory of the record
+	numbers    map[*logmeta.Fields]int
+	last       *logmeta.Fields
+	number     int // of last
+}
+
+// of returns the number of fields, from 1.
+func (t *fieldLists) of(fields *logmeta.Fields) int {
+	if fields == t.last {
+		return t.number
+	}
+	if t.numbers == nil {
+		t.numbers = map[*logmeta.Fields]int{}
+	}
+	n, ok := t.numbers[fields]
+	if !ok {
+		t.given = append(t.given, fields)
+		n = len(t.given)
+		t.numbers[fields] = n
+	}
+	t.last, t.number = fields, n
+	return n
+}
+
+// encode writes the lists.
+func (t *fieldLists) encode(b *recordBuilder) {
+	b.uvarint(len(t.given))
+	for _, f := range t.given {
+		names, own := f.Names.All(), f
+		b.uvarint(len(names))
+		var shared []string
+		if f.Shared != nil {
+			shared = make([]string, len(names))
+		}
+		for i, name := range names {
+			b.text(name)
+			if shared == nil {
+				b.text("")
+			} else {
+				shared[i] = b.text(f.Shared[i])
+			}
+		}
+		if shared != nil {
+			own = logmeta.NewFields(f.Names, shared)
+		}
+		t.own = append(t.own, own)
+	}
+}
 
 // encodeRecord returns the text of a record that holds gs, and sets their rows to point
 // into it. define tells whether the labels of a stream must be in it.
-func encodeRecord(gs []group, define func(*stream) bool) []byte {
-	size, entries := binary.MaxVarintLen64, 0
-	for i := range gs {
-		entries += len(gs[i].entries)
-	}
-	metas := make([]int32, 0, entries) // lengths
+func encodeRecord(gs []group, define func(*stream) bool) string {
+	var lists fieldLists
+	size, entries := 2*binary.MaxVarintLen64, 0
 	for i := range gs {
 		size += 3*binary.MaxVarintLen64 + len(gs[i].stream.key) + 2*binary.MaxVarintLen32*len(gs[i].labels)
+		entries += len(gs[i].entries)
 		for j := range gs[i].entries {
 			e := &gs[i].entries[j]
-			metas = append(metas, int32(metaLen(e.Meta)))
-			size += binary.MaxVarintLen64 + 2*binary.MaxVarintLen32 + len(e.Line) + int(metas[len(metas)-1])
+			if e.Meta.Fields != nil {
+				lists.of(e.Meta.Fields)
+			}
+			size += binary.MaxVarintLen64 + 3*binary.MaxVarintLen32 + len(e.Line) + len(e.Meta.Values)
 		}
 	}
-	b := make([]byte, 0, size) // never grows: rows point into it
-	b = binary.AppendUvarint(b, uint64(len(gs)))
+	for _, f := range lists.given {
+		size += binary.MaxVarintLen32 + logmeta.Meta{Fields: f}.Size() + len(f.Names.All())
+	}
+	var b recordBuilder
+	b.Grow(size) // it never grows again: rows point into it
+	lists.encode(&b)
+	b.uvarint(len(gs))
 	rows := make([]row, entries) // of all groups: many have one
 	for i := range gs {
 		g := &gs[i]
 		if define(g.stream) {
-			b = binary.AppendUvarint(b, g.stream.id<<1|1)
-			b = binary.AppendUvarint(b, uint64(len(g.labels)))
-			b = appendMeta(b, g.labels)
+			b.uvarint(int(g.stream.id<<1 | 1))
+			b.uvarint(len(g.labels))
+			for _, l := range g.labels {
+				b.text(l.Name)
+				b.text(l.Value)
+			}
 		} else {
-			b = binary.AppendUvarint(b, g.stream.id<<1)
+			b.uvarint(int(g.stream.id << 1))
 		}
-		b = binary.AppendUvarint(b, uint64(len(g.entries)))
+		b.uvarint(len(g.entries))
 		g.rows, rows = rows[:len(g.entries):len(g.entries)], rows[len(g.entries):]
 		last := int64(0)
 		for j := range g.entries {
 			e, r := &g.entries[j], &g.rows[j]
-			b = binary.AppendVarint(b, e.Time-last)
+			b.varint(e.Time - last)
 			last = e.Time
 			r.time = e.Time
-			b = binary.AppendUvarint(b, uint64(len(e.Line)))
-			b = append(b, e.Line...)
-			r.line = text(b[len(b)-len(e.Line):])
-			b = binary.AppendUvarint(b, uint64(metas[0]))
-			metas = metas[1:]
-			at := len(b)
-			b = appendMeta(b, e.Meta)
-			r.meta = text(b[at:])
+			r.line = b.text(e.Line)
+			if e.Meta.Fields == nil {
+				b.uvarint(0)
+				continue
+			}
+			n := lists.of(e.Meta.Fields)
+			b.uvarint(n)
+			r.meta = logmeta.Meta{Fields: lists.own[n-1], Values: b.text(e.Meta.Values)}
 		}
 	}
-	if len(b) > size {
-		model.Bug("log record of %d bytes, expected at most %d", len(b), size)
+	if b.Len() > size {
+		model.Bug("log record of %d bytes, expected at most %d", b.Len(), size)
 	}
-	return b
+	return b.String()
+}
+
+// recordBuilder builds the text of a record, in memory that is not cleared before.
+type recordBuilder struct{ strings.Builder }
+
+func (b *recordBuilder) uvarint(v int) {
+	u := uint64(v)
+	for ; u >= 0x80; u >>= 7 {
+		b.WriteByte(byte(u) | 0x80)
+	}
+	b.WriteByte(byte(u))
+}
+
+func (b *recordBuilder) varint(v int64) { b.uvarint(int(v<<1 ^ v>>63)) }
+
+// text writes s with its length, and returns it where it was written.
+func (b *recordBuilder) text(s string) string {
+	b.uvarint(len(s))
+	at := b.Len()
+	b.WriteString(s)
+	return b.String()[at:]
 }
 
 // compressRecord returns the wal form of a record's text, appended to dst.
-func compressRecord(dst, b []byte) []byte {
+func compressRecord(dst []byte, text string) []byte {
 	dst = append(dst, recordVersion)
 	n := len(dst)
-	dst = slices.Grow(dst, max(0, s2.MaxEncodedLen(len(b))))
-	return dst[:n+len(s2.Encode(dst[n:cap(dst)], b))]
+	dst = slices.Grow(dst, max(0, s2.MaxEncodedLen(len(text))))
+	return dst[:n+len(s2.Encode(dst[n:cap(dst)], bytesOf(text)))]
 }
 
 // decodeRecord reverses both, and returns the text as well. lookup returns the stream of an id
 // and, if they follow, its labels, which it may keep.
 func decodeRecord(data []byte, lookup func(id uint64, labels model.Labels) *stream) ([]group, string, error) {
-	if len(data) == 0 || data[0] != recordVersion {
+	if len(data) == 0 || data[0] < 1 || data[0] > recordVersion {
 		return nil, "", fmt.Errorf("%w: log record of unknown version", store.ErrCorrupt)
 	}
 	b, err := s2.Decode(nil, data[1:])
 	if err != nil {
 		return nil, "", fmt.Errorf("%w: log record: %w", store.ErrCorrupt, err)
 	}
-	r := scanner{b: text(b)}
+	r := recordReader{scanner: scanner{b: text(b)}, version: data[0]}
+	if r.version > 1 {
+		r.fields()
+	}
 	gs := make([]group, 0, r.count(2))
 	for range cap(gs) {
 		ref := r.uvarint()
@@ -123,7 +212,7 @@ func decodeRecord(data []byte, lookup func(id uint64, labels model.Labels) *stre
 		last := int64(0)
 		for i := range rows {
 			last += r.varint()
-			rows[i] = row{time: last, line: r.str(), meta: r.str()}
+			rows[i] = row{time: last, line: r.str(), meta: r.meta()}
 		}
 		if r.bad {
 			break
@@ -134,6 +223,95 @@ func decodeRecord(data []byte, lookup func(id uint64, labels model.Labels) *stre
 		return nil, "", fmt.Errorf("%w: log record has a wrong length", store.ErrCorrupt)
 	}
 	return gs, text(b), nil
+}
+
+// recordReader reads the text of a record.
+type recordReader struct {
+	scanner
+	version byte
+	lists   []*logmeta.Fields
+	packer  metaPacker // of metadata of version 1
+}
+
+// fields reads the lists of fields.
+func (r *recordReader) fields() {
+	r.lists = make([]*logmeta.Fields, r.count(3))
+	var names []string
+	for i := range r.lists {
+		names = names[:0]
+		n, some := r.count(2), false
+		shared := make([]string, n)
+		for k := range n {
+			names = append(names, r.str())
+			shared[k] = r.str()
+			some = some || shared[k] != ""
+			r.bad = r.bad || k > 0 && names[k-1] >= names[k]
+		}
+		if r.bad = r.bad || n == 0; !some {
+			shared = nil
+		}
+		r.lists[i] = logmeta.NewFields(logmeta.NewNames(names), shared)
+	}
+}
+
+// meta reads the metadata of an entry.
+func (r *recordReader) meta() logmeta.Meta {
+	if r.version == 1 {
+		for meta := r.str(); meta != ""; {
+			var name, value string
+			name, value, meta = nextMeta(meta)
+			r.packer.add(name, value)
+		}
+		return r.packer.take()
+	}
+	list := r.uvarint()
+	switch {
+	case list == 0:
+		return logmeta.Meta{}
+	case list > uint64(len(r.lists)):
+		r.bad = true
+		return logmeta.Meta{}
+	}
+	m := logmeta.Meta{Fields: r.lists[list-1], Values: r.str()}
+	r.bad = r.bad || !m.Valid()
+	return m
+}
+
+// metaPacker makes metadata of fields that come in order. Rows with the same names share
+// them.
+type metaPacker struct {
+	known  []*logmeta.Fields // the last few
+	names  []string          // of the fields since take
+	values []byte
+}
+
+// maxPackedNames bounds how many lists of names a metaPacker looks through.
+const maxPackedNames = 8
+
+// add adds a field; one without a value is none.
+func (p *metaPacker) add(name, value string) {
+	if value != "" {
+		p.names, p.values = append(p.names, name), logmeta.AppendValue(p.values, value)
+	}
+}
+
+// take returns the fields since the last call, in memory of their own.
+func (p *metaPacker) take() logmeta.Meta {
+	if len(p.names) == 0 {
+		return logmeta.Meta{}
+	}
+	i := slices.IndexFunc(p.known, func(f *logmeta.Fields) bool { return slices.Equal(f.Names.All(), p.names) })
+	if i < 0 {
+		if i = len(p.known); i < maxPackedNames {
+			p.known = append(p.known, nil)
+		} else {
+			i = 0
+		}
+		p.known[i] = logmeta.NewFields(logmeta.NewNames(p.names), nil)
+	}
+	m := logmeta.Meta{Fields: p.known[i], Values: string(p.values)}
+	p.names, p.values = p.names[:0], p.values[:0]
+	return m
 }
 
 // scanner reads varints and strings from a text. After an error bad is set and results
@@ -194,22 +372,8 @@ func appendMeta(b []byte, ls model.Labels) []byte {
 	return b
 }
 
-// metaLen returns the length of the encoding of ls.
-func metaLen(ls model.Labels) int {
-	n := 0
-	for i := range ls {
-		n += varintLen(len(ls[i].Name)) + len(ls[i].Name) + varintLen(len(ls[i].Value)) + len(ls[i].Value)
-	}
-	return n
-}
-
-func varintLen(v int) int {
-	n := 1
-	for ; v >= 0x80; v >>= 7 {
-		n++
-	}
-	return n
-}
+// encodeMeta returns the fields of meta encoded.
+func encodeMeta(meta logmeta.Meta) string { return text(appendMeta(nil, meta.Labels())) }
 
 // nextMeta splits the first field off encoded metadata. The encoding was checked when it
 // was read; a broken one ends early.

@@ -140,12 +140,12 @@ func (sr *streamRemovals) touches(first, last int64) bool {
 type cutter struct {
 	rm      *removals
 	streams map[uint64]*cutStream
-	entry   store.LogEntry
+	meta    model.Labels
 }
 
 type cutStream struct {
 	streamRemovals
-	meant []func(model.Labels, *store.LogEntry) bool // for each delete; nil: every entry
+	meant []func(model.Labels, int64, string, model.Labels) bool // for each delete; nil: every entry
 }
 
 func newCutter(rm *removals) *cutter { return &cutter{rm: rm, streams: map[uint64]*cutStream{}} }
@@ -155,7 +155,7 @@ func (c *cutter) stream(r *store.LogRows) *cutStream {
 	if s == nil {
 		s = &cutStream{streamRemovals: c.rm.of(r.Stream)}
 		for _, d := range s.deletes {
-			var f func(model.Labels, *store.LogEntry) bool
+			var f func(model.Labels, int64, string, model.Labels) bool
 			if d.filter.New != nil {
 				f = d.filter.New()
 			}
@@ -179,8 +179,8 @@ func (c *cutter) gone(s *cutStream, r *store.LogRows, i int) bool {
 		if s.meant[k] == nil {
 			return true
 		}
-		c.entry = store.LogEntry{Time: at, Line: r.Lines[i], Meta: r.Row(i, c.entry.Meta[:0])}
-		if s.meant[k](r.Stream, &c.entry) {
+		c.meta = r.Row(i, c.meta[:0])
+		if s.meant[k](r.Stream, at, r.Lines[i], c.meta) {
 			return true
 		}
 	}

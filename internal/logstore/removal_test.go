@@ -17,6 +17,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/engine/part"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
@@ -27,9 +28,9 @@ func testFilter(query string) (EntryFilter, error) {
 	m, err := model.NewMatcher(model.MatchRegexp, "app", app)
 	f := EntryFilter{Matchers: []*model.Matcher{m}}
 	if text != "" {
-		f.New = func() func(model.Labels, *store.LogEntry) bool {
-			return func(_ model.Labels, e *store.LogEntry) bool {
-				return strings.Contains(e.Line, text) || strings.Contains(e.Meta.Get("user"), text)
+		f.New = func() func(model.Labels, int64, string, model.Labels) bool {
+			return func(_ model.Labels, _ int64, line string, meta model.Labels) bool {
+				return strings.Contains(line, text) || strings.Contains(meta.Get("user"), text)
 			}
 		}
 	}
@@ -85,7 +86,7 @@ func (rt *removalTest) forget(query string, r model.TimeRange) {
 		if !r.Contains(e.at) || !model.MatchesLabels(appLabels(e.app), f.Matchers) {
 			return false
 		}
-		return f.New == nil || f.New()(appLabels(e.app), &store.LogEntry{Line: e.line, Meta: model.Labels{{Name: "user", Value: e.user}}})
+		return f.New == nil || f.New()(appLabels(e.app), 0, e.line, model.Labels{{Name: "user", Value: e.user}})
 	})
 }
 
@@ -480,7 +481,7 @@ func TestRandomRemovals(t *testing.T) {
 					n++
 					e := removalEntry{fmt.Sprint("app", rnd.IntN(3)), fmt.Sprintf("line %d word%d", n, rnd.IntN(6)), fmt.Sprint("user", rnd.IntN(3)), base + rnd.Int64N(int64(60*time.Hour))}
 					rt.entries = append(rt.entries, e)
-					b.Streams = append(b.Streams, store.LogStream{Labels: appLabels(e.app), Entries: []store.LogEntry{{Time: e.at, Line: e.line, Meta: model.Labels{{Name: "user", Value: e.user}}}}})
+					b.Streams = append(b.Streams, store.LogStream{Labels: appLabels(e.app), Entries: []store.LogEntry{{Time: e.at, Line: e.line, Meta: logmeta.New(model.Label{Name: "user", Value: e.user})}}})
 				}
 				if err := rt.Append(t.Context(), tenant, b); err != nil {
 					t.Fatal(err)

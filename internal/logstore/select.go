@@ -163,7 +163,7 @@ func (q *query) headRows(h *run, w *wants) ([]row, error) {
 	}
 	size := int64(0)
 	for i := range rows {
-		size += int64(len(rows[i].line) + len(rows[i].meta))
+		size += int64(len(rows[i].line) + rows[i].meta.Size())
 	}
 	if len(rows) == 0 {
 		return nil, nil
@@ -177,7 +177,7 @@ func (q *query) headRows(h *run, w *wants) ([]row, error) {
 	var out []row
 	for i := range rows {
 		r := &rows[i]
-		if slices.ContainsFunc(w.fields, func(p store.FieldPredicate) bool { return !p.Holds(metaGet(r.meta, p.Field())) }) {
+		if slices.ContainsFunc(w.fields, func(p store.FieldPredicate) bool { return !p.Holds(r.meta.Get(p.Field())) }) {
 			continue
 		}
 		ok := true

@@ -8,6 +8,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/engine/index"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 )
 
 // foundStreams returns what a selector of [store.LogIndex] matches: streams with sources
@@ -217,14 +218,10 @@ func (src *source) volume(r model.TimeRange, st *store.StreamStats) {
 	st.Bytes += int64(share*float64(src.bytes) + 0.5)
 }
 
-// metaBytes returns the bytes of names and values in encoded metadata.
-func metaBytes(meta string) int {
+// metaBytes returns the bytes of names and values of metadata.
+func metaBytes(meta logmeta.Meta) int {
 	n := 0
-	for meta != "" {
-		var name, value string
-		name, value, meta = nextMeta(meta)
-		n += len(name) + len(value)
-	}
+	meta.Each(func(name, value string) { n += len(name) + len(value) })
 	return n
 }
 
@@ -270,11 +267,7 @@ func (s *Store) FieldNames(ctx context.Context, tenant model.Tenant, sel store.L
 		for i := range h.runs {
 			sr := rm.of(h.runs[i].stream.labels)
 			for _, row := range h.runs[i].in(sr.visible(r)) {
-				for meta := row.meta; meta != ""; {
-					var name, value string
-					name, value, meta = nextMeta(meta)
-					of(name).add(fieldKey(name, value))
-				}
+				row.meta.Each(func(name, value string) { of(name).add(fieldKey(name, value)) })
 			}
 		}
 	}

@@ -60,7 +60,7 @@ func (sub *tail) offer(gs []group, m *metrics) {
 		b.groups = append(b.groups, group{stream: gs[i].stream, rows: gs[i].rows})
 		entries += int64(len(gs[i].rows))
 		for j := range gs[i].rows {
-			b.bytes += rowSize + int64(len(gs[i].rows[j].line)+len(gs[i].rows[j].meta))
+			b.bytes += rowSize + int64(len(gs[i].rows[j].line)+gs[i].rows[j].meta.Size())
 		}
 	}
 	if entries == 0 {
@@ -117,7 +117,7 @@ func (b *tailBatch) batch() *store.LogBatch {
 	for i, g := range b.groups {
 		entries := make([]store.LogEntry, len(g.rows))
 		for j, r := range g.rows {
-			entries[j] = store.LogEntry{Time: r.time, Line: r.line, Meta: metaLabels(nil, r.meta)}
+			entries[j] = store.LogEntry{Time: r.time, Line: r.line, Meta: r.meta}
 		}
 		out.Streams[i] = store.LogStream{Labels: g.stream.labels, Entries: entries}
 	}

@@ -3,14 +3,13 @@ package logstore
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
@@ -53,15 +52,16 @@ func TestTallies(t *testing.T) {
 					line = "neither"
 				}
 				e := store.LogEntry{Time: base + int64(part*(300+100*k)+i)*1e8, Line: line}
+				var meta []model.Label
 				for _, name := range []string{"level", "code", "id"} {
 					if n := rng.IntN(8); n < 3 {
-						e.Meta = append(e.Meta, model.Label{Name: name, Value: fmt.Sprint(n)})
+						meta = append(meta, model.Label{Name: name, Value: fmt.Sprint(n)})
 					}
 				}
 				if k == 2 {
-					e.Meta = model.NewLabels(append(e.Meta, model.Label{Name: "id", Value: fmt.Sprint(i)})...)
+					meta = append(meta, model.Label{Name: "id", Value: fmt.Sprint(i)})
 				}
-				slices.SortFunc(e.Meta, func(a, b model.Label) int { return strings.Compare(a.Name, b.Name) })
+				e.Meta = logmeta.New(meta...)
 				st.Entries = append(st.Entries, e)
 			}
 			b.Streams = append(b.Streams, st)

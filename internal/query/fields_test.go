@@ -17,6 +17,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/logstore"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
@@ -75,7 +76,7 @@ func TestFieldsOfLines(t *testing.T) {
 					e = last[k][350+i]
 				}
 				if k == 3 && i%100 == 7 {
-					e.Meta = model.NewLabels(model.Label{Name: "status", Value: "600"})
+					e.Meta = logmeta.New(model.Label{Name: "status", Value: "600"})
 				}
 				st.Entries = append(st.Entries, e)
 			}

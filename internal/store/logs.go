@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 )
 
 // LogBatch is what a [LogWriter] takes. Senders reuse one.
@@ -21,7 +22,7 @@ type LogStream struct {
 type LogEntry struct {
 	Time int64 // Unix nanoseconds
 	Line string
-	Meta model.Labels // structured metadata
+	Meta logmeta.Meta // structured metadata
 }
 
 // LogWriter stores log entries.

@@ -12,6 +12,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/logstore"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 )
 
 // BenchmarkEngine runs queries on 200,000 lines in the embedded log engine.
@@ -86,7 +87,7 @@ func benchStore(b *testing.B) *logstore.Store {
 				default:
 					l = fmt.Sprintf(`2026-01-01T00:00:00Z %s 10.0.%d.%d GET /api/v1/items/%d %d %dms served by worker %d`, level, user%250, ms%250, user, status, ms, user%16)
 				}
-				str.Entries = append(str.Entries, store.LogEntry{Time: t, Line: l, Meta: model.Labels{{Name: "detected_level", Value: level}}})
+				str.Entries = append(str.Entries, store.LogEntry{Time: t, Line: l, Meta: logmeta.New(model.Label{Name: "detected_level", Value: level})})
 			}
 			bt.Streams = append(bt.Streams, str)
 		}

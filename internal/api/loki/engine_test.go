@@ -19,6 +19,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/logstore"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
@@ -75,12 +76,13 @@ func entry(s string) (store.LogEntry, bool) {
 	}
 	e := store.LogEntry{Time: base*int64(time.Second) + int64(sec*float64(time.Second))}
 	e.Line, _ = strconv.Unquote(quoted)
+	var meta []model.Label
 	for _, pair := range strings.Fields(rest[len(quoted):]) {
 		if name, value, ok := strings.Cut(pair, "="); ok {
-			e.Meta = append(e.Meta, model.Label{Name: name, Value: value})
+			meta = append(meta, model.Label{Name: name, Value: value})
 		}
 	}
-	e.Meta = model.NewLabels(e.Meta...)
+	e.Meta = logmeta.New(meta...)
 	return e, true
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/query"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
@@ -67,7 +68,7 @@ func (s *testServer) push(tenant model.Tenant, labels string, entries ...any) {
 	st := store.LogStream{Labels: model.NewLabels(ls...)}
 	for i := 0; i < len(entries); i += 2 {
 		at := (base + int64(entries[i].(int))) * int64(time.Second)
-		st.Entries = append(st.Entries, store.LogEntry{Time: at, Line: entries[i+1].(string), Meta: model.Labels{{Name: "user", Value: "u1"}}})
+		st.Entries = append(st.Entries, store.LogEntry{Time: at, Line: entries[i+1].(string), Meta: logmeta.New(model.Label{Name: "user", Value: "u1"})})
 	}
 	if err := s.logs.Append(s.t.Context(), tenant, &store.LogBatch{Streams: []store.LogStream{st}}); err != nil {
 		s.t.Fatal(err)

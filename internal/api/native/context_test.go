@@ -12,13 +12,14 @@ import (
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/query"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
 func TestLogContext(t *testing.T) {
 	logs := storetest.NewLogs()
 	put := func(labels model.Labels, at int64, line string, meta ...model.Label) {
-		b := &store.LogBatch{Streams: []store.LogStream{{Labels: labels, Entries: []store.LogEntry{{Time: at, Line: line, Meta: meta}}}}}
+		b := &store.LogBatch{Streams: []store.LogStream{{Labels: labels, Entries: []store.LogEntry{{Time: at, Line: line, Meta: logmeta.New(meta...)}}}}}
 		if err := logs.Append(t.Context(), model.DefaultTenant, b); err != nil {
 			t.Fatal(err)
 		}

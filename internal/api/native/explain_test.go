@@ -18,6 +18,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/query"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
@@ -44,7 +45,7 @@ func explainServer(t *testing.T) (base string, now time.Time) {
 		if i%5 == 0 {
 			took, zone = 2*time.Second, "b"
 			meta := model.LabelsFromMap(map[string]string{"trace_id": model.TraceID(id).String(), "detected_level": "warn"})
-			slow := store.LogEntry{Time: start.UnixNano(), Line: fmt.Sprintf("lock wait of %dms", i), Meta: meta}
+			slow := store.LogEntry{Time: start.UnixNano(), Line: fmt.Sprintf("lock wait of %dms", i), Meta: logmeta.New(meta...)}
 			lines.Streams = append(lines.Streams, store.LogStream{Labels: model.LabelsFromMap(map[string]string{"service_name": "db"}), Entries: []store.LogEntry{slow}})
 		}
 		sp.SetStartTimestamp(pcommon.NewTimestampFromTime(start))

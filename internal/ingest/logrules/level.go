@@ -10,6 +10,7 @@ import (
 
 const (
 	detectedLevel   = "detected_level"
+	severityNumber  = "severity_number"
 	levelUnknown    = "unknown"
 	levelFieldCount = 14
 )

@@ -8,7 +8,9 @@
 //	b.Reset(now, rules)
 //	s, err := rules.NewStream(labels)     // cacheable
 //	b.Stream(s)                           // or b.RefuseStream(n, err)
-//	b.Entry(time, line, meta...)
+//	b.ShareMeta(name, value)              // metadata of all entries that follow
+//	b.Meta(name, value)                   // of the next entry
+//	b.Entry(time, line)
 //	writer.Append(ctx, tenant, b.Batch())
 //
 // and gets a batch, with b.Refused counting the entries whose labels are not valid. The
@@ -24,8 +26,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/pharos-o11y/pharos/internal/ingest/wire"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 )
 
 // LabelError is a label set that is refused, and for which of the store's reasons.
@@ -108,58 +112,52 @@ func validName(s string) bool {
 type Builder struct {
 	Refused store.Refused
 
-	rules    *Rules
-	batch    store.LogBatch
-	entries  []store.LogEntry
-	meta     []model.Label
-	now      int64
-	total    int
-	stream   *Stream
-	first    int // where the entries of the stream begin
+	rules   *Rules
+	batch   store.LogBatch
+	entries []store.LogEntry
+	values  []byte // of the metadata of entries
+	now     int64
+	total   int
+	stream  *Stream
+	first   int // where the entries of the stream begin
+
+	entry    // the one at hand
+	forms    // of those before
 	replaced strings.Builder
-	names    map[string]string // what normalise made of names; they repeat in every entry
-	places   []renamed         // of the names of the entry before, which mostly has the same
-	place    int               // of the next name of the entry
-	order    order
-}
-
-// renamed is a name and what normalise made of it.
-type renamed struct{ in, out string }
-
-// order is how the pairs of the entry before were sorted.
-type order struct {
-	names []string // as they came
-	from  []int32  // for each that was kept, in order, which it was
-	pairs []model.Label
+	names    map[string]string // what replace made of names; they repeat in every entry
 }
 
 // Bounds of the names that a Builder remembers.
 const (
 	maxNames     = 5_000
 	maxNameBytes = 200
-	maxPlaces    = 128
 )
+
+// maxKeptValues bounds the memory of values that a Builder keeps.
+const maxKeptValues = 4 << 20
 
 // Reset empties b for the next batch, of a tenant with the given rules. now is when it was
 // received.
 func (b *Builder) Reset(now time.Time, rules *Rules) {
-	b.rules = rules
 	clear(b.batch.Streams)
 	clear(b.entries)
-	clear(b.meta)
-	b.batch.Streams, b.entries, b.meta = b.batch.Streams[:0], b.entries[:0], b.meta[:0]
-	if cap(b.entries) > 1<<16 || cap(b.meta) > 1<<18 {
-		b.entries, b.meta = nil, nil
+	b.batch.Streams, b.entries, b.values = b.batch.Streams[:0], b.entries[:0], b.values[:0]
+	if cap(b.entries) > 1<<16 {
+		b.entries = nil
+	}
+	if cap(b.values) > maxKeptValues {
+		b.values = nil
 	}
 	if len(b.names) > maxNames {
 		b.names = nil
 	}
-	clear(b.places) // like order it shares the memory of the request
-	clear(b.order.names)
-	clear(b.order.pairs)
-	b.places, b.place, b.order.names = b.places[:0], 0, b.order.names[:0]
+	if rules != b.rules {
+		b.form, b.forms = nil, forms{}
+	}
+	b.entry.reset()
+	b.forms.reset()
 	b.Refused, b.stream, b.total = store.Refused{}, nil, 0
-	b.now = now.UnixNano()
+	b.rules, b.now = rules, now.UnixNano()
 }
 
 // Rules returns the rules given to Reset.
@@ -205,135 +203,94 @@ func (b *Builder) end() {
 	b.stream = nil
 }
 
-// Meta appends a pair of structured metadata for the next Entry, with its name
-// normalised.
+// Meta adds a field of structured metadata to the next Entry, with its name normalised. Of
+// fields with one name the first counts.
 func (b *Builder) Meta(name, value string) {
 	if value == "" {
 		return
 	}
-	if name = b.normalise(name); name == "" {
+	if f, k := b.form, len(b.own); f == nil || k >= len(f.given) || f.given[k] != name {
+		b.turn(name)
+	}
+	b.own = append(b.own, value)
+}
+
+// ShareMeta adds a field to all entries that follow. Their own fields count before it.
+func (b *Builder) ShareMeta(name, value string) {
+	if value == "" {
 		return
 	}
-	b.meta = append(b.meta, model.Label{Name: name, Value: cleanValue(value)})
+	if name = b.lookUp(name); name != "" {
+		b.shared = append(b.shared, model.Label{Name: name, Value: cleanValue(value)})
+		b.stale = true
+	}
 }
 
-// MetaMark returns where the metadata of the next Entry begins. Pass it to [Builder.Entry].
-func (b *Builder) MetaMark() int { return len(b.meta) }
+// Shared returns how many fields are shared.
+func (b *Builder) Shared() int { return len(b.shared) }
 
-// TakeMeta moves the pairs appended since mark to dst: what many entries share is
-// normalised once, and given to each of them with [Builder.ShareMeta].
-func (b *Builder) TakeMeta(mark int, dst []model.Label) []model.Label {
-	dst = append(dst, b.meta[mark:]...)
-	b.meta, b.place = b.meta[:mark], 0
-	return dst
+// Unshare takes back all but the first of the fields that are shared.
+func (b *Builder) Unshare(keep int) {
+	if keep < len(b.shared) {
+		b.shared, b.stale = b.shared[:keep], true
+	}
 }
 
-// ShareMeta appends pairs from [Builder.TakeMeta] for the next Entry.
-func (b *Builder) ShareMeta(pairs []model.Label) { b.meta = append(b.meta, pairs...) }
-
-// Entry adds an entry of the current stream with the metadata appended since mark.
-func (b *Builder) Entry(mark int, ts int64, line string) {
+// Entry adds an entry of the current stream with the fields added since the one before.
+func (b *Builder) Entry(ts int64, line string) {
 	b.total++
-	if b.rules == nil || !b.rules.NoLevels {
-		b.detectLevel(mark, line)
+	f := b.formOf()
+	from, fields := len(b.values), len(b.own)
+	b.pack(f, line)
+	if !plain(b.values[from:]) {
+		b.values, b.own = b.values[:from], b.own[:fields]
+		for i, v := range b.own {
+			b.own[i] = cleanValue(v)
+		}
+		b.pack(f, line)
 	}
-	n := b.order.sortUnique(b.meta[mark:])
-	b.meta, b.place = b.meta[:mark+n], 0
-	b.entries = append(b.entries, store.LogEntry{Time: ts, Line: line, Meta: b.meta[mark : mark+n : mark+n]})
+	b.own = b.own[:0]
+	e := store.LogEntry{Time: ts, Line: line}
+	if f.names != nil {
+		e.Meta = logmeta.Meta{Fields: b.fieldsOf(f), Values: wire.AsString(b.values[from:len(b.values):len(b.values)])}
+	}
+	b.entries = append(b.entries, e)
 }
 
-// detectLevel adds detected_level to the metadata since mark, or brings its value in order.
-func (b *Builder) detectLevel(mark int, line string) {
-	meta := b.meta[mark:]
-	level := b.stream.level
-	detected := -1
-	for i := range meta {
-		if meta[i].Name == detectedLevel {
-			detected = i
-			break
-		}
+// pack appends the values of the entry at hand in the order of the names of its form, and
+// with them its level.
+func (b *Builder) pack(f *form, line string) {
+	switch {
+	case f.detected == f.level():
+		b.own = append(b.own, b.levelOf(f, line))
+	case f.detected >= 0 && f.detected < f.level():
+		b.own[f.detected] = normaliseLevel(b.own[f.detected])
 	}
-	if detected >= 0 {
-		meta[detected].Value = normaliseLevel(meta[detected].Value)
-	} else {
-		if level == "" {
-			level = b.rules.levelOf(meta)
-		}
-		if level == "" {
-			level = severityLevel(meta)
-		}
-		if level == "" {
-			level = b.rules.Level(line)
-		}
-		b.meta = append(b.meta, model.Label{Name: detectedLevel, Value: level})
+	values := b.values
+	for _, k := range f.order {
+		values = logmeta.AppendValue(values, b.own[k])
 	}
+	b.values = values
 }
 
-// sortUnique sorts pairs by name, keeps the first of equal names, and returns how many
-// are left. Pairs with the names of those before are put in the same order.
-func (o *order) sortUnique(ls []model.Label) int {
-	if len(ls) < 2 {
-		return len(ls)
+// levelOf returns the level of an entry that comes without detected_level.
+func (b *Builder) levelOf(f *form, line string) string {
+	if b.stream.level != "" {
+		return b.stream.level
 	}
-	if o.same(ls) {
-		o.pairs = append(o.pairs[:0], ls...)
-		for i, k := range o.from {
-			ls[i] = o.pairs[k]
-		}
-		return len(o.from)
+	if f.stated >= 0 {
+		return normaliseLevel(b.value(f, f.stated))
 	}
-	o.names, o.from = o.names[:0], o.from[:0]
-	for i := range ls {
-		o.names, o.from = append(o.names, ls[i].Name), append(o.from, int32(i))
-	}
-	for i := 1; i < len(ls); i++ { // pairs are few and often sorted, so insertion sort it is
-		for j := i; j > 0 && ls[j].Name < ls[j-1].Name; j-- {
-			ls[j], ls[j-1] = ls[j-1], ls[j]
-			o.from[j], o.from[j-1] = o.from[j-1], o.from[j]
+	if f.severity >= 0 {
+		if level := severityLevel(b.value(f, f.severity)); level != "" {
+			return level
 		}
 	}
-	n := 0
-	for i := range ls {
-		if n == 0 || ls[n-1].Name != ls[i].Name {
-			ls[n], o.from[n] = ls[i], o.from[i]
-			n++
-		}
-	}
-	o.from = o.from[:n]
-	return n
+	return b.rules.Level(line)
 }
 
-// same reports whether ls have the names of the pairs before.
-func (o *order) same(ls []model.Label) bool {
-	if len(ls) != len(o.names) {
-		return false
-	}
-	for i := range ls {
-		if ls[i].Name != o.names[i] {
-			return false
-		}
-	}
-	return true
-}
-
-// normalise makes a structured metadata name of letters, digits and single underscores.
-// Names like __x__ stay. It returns "" for a name of which nothing is left.
-func (b *Builder) normalise(name string) string {
-	at := b.place
-	b.place++
-	if at < len(b.places) && b.places[at].in == name {
-		return b.places[at].out
-	}
-	out := b.lookUp(name)
-	if at < len(b.places) {
-		b.places[at] = renamed{name, out}
-	} else if at == len(b.places) && at < maxPlaces {
-		b.places = append(b.places, renamed{name, out})
-	}
-	return out
-}
-
-// lookUp normalises a name that is not the one in its place of the entry before.
+// lookUp makes a structured metadata name of letters, digits and single underscores. Names
+// like __x__ stay. It returns "" for a name of which nothing is left.
 func (b *Builder) lookUp(name string) string {
 	if normal(name) {
 		return name
@@ -398,14 +355,7 @@ func normal(s string) bool {
 
 // cleanValue replaces what is not UTF-8 by spaces.
 func cleanValue(v string) string {
-	all := byte(0)
-	for i := range len(v) {
-		all |= v[i]
-	}
-	if all < utf8.RuneSelf {
-		return v
-	}
-	if utf8.ValidString(v) && !strings.ContainsRune(v, utf8.RuneError) {
+	if plain(v) || utf8.ValidString(v) && !strings.ContainsRune(v, utf8.RuneError) {
 		return v
 	}
 	return strings.Map(func(r rune) rune {
@@ -416,17 +366,20 @@ func cleanValue(v string) string {
 	}, v)
 }
 
-// severityLevel returns the level of a severity_number of OpenTelemetry's scale.
-func severityLevel(meta []model.Label) string {
-	for i := range meta {
-		if meta[i].Name != "severity_number" {
-			continue
-		}
-		n, err := strconv.Atoi(meta[i].Value)
-		if err != nil || n < 0 || n > 24 {
-			return ""
-		}
-		return [...]string{levelUnknown, "trace", "debug", "info", "warn", "error", "fatal"}[(n+3)/4]
+// plain reports whether v is ASCII.
+func plain[T string | []byte](v T) bool {
+	all := byte(0)
+	for i := range len(v) {
+		all |= v[i]
 	}
-	return ""
+	return all < utf8.RuneSelf
+}
+
+// severityLevel returns the level of a severity_number of OpenTelemetry's scale.
+func severityLevel(number string) string {
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 0 || n > 24 {
+		return ""
+	}
+	return [...]string{levelUnknown, "trace", "debug", "info", "warn", "error", "fatal"}[(n+3)/4]
 }

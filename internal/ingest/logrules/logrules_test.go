@@ -104,11 +104,10 @@ func build(t *testing.T, labels string, ts time.Time, line string, meta ...strin
 		t.Fatal(err)
 	}
 	b.Stream(s)
-	mark := b.MetaMark()
 	for i := 0; i < len(meta); i += 2 {
 		b.Meta(meta[i], meta[i+1])
 	}
-	b.Entry(mark, ts.UnixNano(), line)
+	b.Entry(ts.UnixNano(), line)
 	if batch := b.Batch(); len(batch.Streams) == 1 {
 		return &batch.Streams[0].Entries[0], &b.Refused
 	}
@@ -158,7 +157,7 @@ func TestEntryMeta(t *testing.T) {
 		{Name: "detected_level", Value: "unknown"},
 		{Name: "key_1x", Value: "3"},
 	}
-	if diff := cmp.Diff(want, e.Meta); diff != "" {
+	if diff := cmp.Diff(want, e.Meta.Labels()); diff != "" {
 		t.Errorf("metadata (-want +got):\n%s", diff)
 	}
 }

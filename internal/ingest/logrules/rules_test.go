@@ -76,11 +76,10 @@ func TestRulesOfLevels(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.Stream(s)
-			mark := b.MetaMark()
 			for i := 0; i < len(tt.meta); i += 2 {
 				b.Meta(tt.meta[i], tt.meta[i+1])
 			}
-			b.Entry(mark, 1, tt.line)
+			b.Entry(1, tt.line)
 			if got := b.Batch().Streams[0].Entries[0].Meta.Get("detected_level"); got != tt.want {
 				t.Errorf("level %q, want %q", got, tt.want)
 			}

@@ -160,13 +160,12 @@ func jsonEntry(v *fastjson.Value, i, j int, b *logrules.Builder) error {
 		}
 		line = str(parts[1])
 	}
-	mark := b.MetaMark()
 	if len(parts) > 2 {
 		if err := jsonMeta(parts[2], i, j, b); err != nil {
 			return err
 		}
 	}
-	b.Entry(mark, ts, line)
+	b.Entry(ts, line)
 	return nil
 }
 
@@ -199,6 +198,6 @@ func jsonLegacyEntry(v *fastjson.Value, i, j int, b *logrules.Builder) error {
 	if line == nil || line.Type() != fastjson.TypeString {
 		return badJSON("line of streams[%d].entries[%d] is not a string", i, j)
 	}
-	b.Entry(b.MetaMark(), ts.UnixNano(), str(line))
+	b.Entry(ts.UnixNano(), str(line))
 	return nil
 }

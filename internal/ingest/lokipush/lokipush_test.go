@@ -34,7 +34,7 @@ func (r *recorder) Append(_ context.Context, tenant model.Tenant, b *store.LogBa
 	r.tenant = tenant
 	for _, s := range b.Streams {
 		for _, e := range s.Entries {
-			r.got = append(r.got, strings.Clone(fmt.Sprintf("%s %d %s %s", s.Labels, e.Time, e.Line, e.Meta)))
+			r.got = append(r.got, strings.Clone(fmt.Sprintf("%s %d %s %s", s.Labels, e.Time, e.Line, e.Meta.Labels())))
 		}
 	}
 	slices.Sort(r.got)

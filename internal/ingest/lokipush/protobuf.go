@@ -96,7 +96,6 @@ func (s *Server) protoStream(r wire.Reader, b *logrules.Builder) error {
 func protoEntry(r wire.Reader, b *logrules.Builder) error {
 	var ts int64
 	var line string
-	mark := b.MetaMark()
 	for r.More() {
 		num, typ, err := r.Field()
 		if err != nil {
@@ -127,7 +126,7 @@ func protoEntry(r wire.Reader, b *logrules.Builder) error {
 			return err
 		}
 	}
-	b.Entry(mark, ts, line)
+	b.Entry(ts, line)
 	return nil
 }
 

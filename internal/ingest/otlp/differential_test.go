@@ -317,7 +317,7 @@ func dumpLogs(b *logrules.Builder) []string {
 	for _, s := range b.Batch().Streams {
 		out = append(out, fmt.Sprintf("%q", s.Labels))
 		for _, e := range s.Entries {
-			out = append(out, fmt.Sprintf("%d %q %q", e.Time, e.Line, e.Meta))
+			out = append(out, fmt.Sprintf("%d %q %q", e.Time, e.Line, e.Meta.Labels()))
 		}
 	}
 	return append(out, fmt.Sprintf("received %d, refused %+v", b.Received(), b.Refused.Refusals))

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 
@@ -53,10 +54,10 @@ type logs struct {
 
 	severities *severityStreams // of the resource, where severity texts are labels
 
-	shared   []model.Label // metadata of each record: of the resource and then of the scope
-	resource int           // how many of them are the resource's
+	resource int // fields of the resource that its records share
 
 	text   []byte // the end of the texts of numbers and ids
+	kept   int    // bytes of text that are not the record's at hand
 	joined int    // bytes of names of flattened maps
 }
 
@@ -83,10 +84,9 @@ func (l *logs) resourceLogs(r wire.Reader) error {
 		return l.refuse(r, scopes, err)
 	}
 	l.b.Stream(stream)
-	mark := l.b.MetaMark()
-	l.metas(logrules.InResource, l.attrs)
-	l.shared = l.b.TakeMeta(mark, l.shared[:0])
-	l.resource = len(l.shared)
+	l.b.Unshare(0)
+	l.metas(logrules.InResource, l.attrs, l.b.ShareMeta)
+	l.resource = l.b.Shared()
 	return each(r, "ResourceLogs", scopes, l.scopeLogs)
 }
 
@@ -155,14 +155,14 @@ func (l *logs) scopeLogs(r wire.Reader) error {
 	if err != nil {
 		return err
 	}
-	mark := l.b.MetaMark()
-	l.b.Meta("scope_name", s.name)
-	l.b.Meta("scope_version", s.version)
-	l.metas(logrules.InScope, l.attrs)
+	l.b.Unshare(l.resource)
+	l.b.ShareMeta("scope_name", s.name)
+	l.b.ShareMeta("scope_version", s.version)
+	l.metas(logrules.InScope, l.attrs, l.b.ShareMeta)
 	if s.dropped != 0 {
-		l.b.Meta("scope_dropped_attributes_count", l.number(int64(s.dropped)))
+		l.b.ShareMeta("scope_dropped_attributes_count", l.number(int64(s.dropped)))
 	}
-	l.shared = l.b.TakeMeta(mark, l.shared[:l.resource])
+	l.kept = len(l.text)
 	return each(r, "ScopeLogs", 2, func(r wire.Reader) error {
 		if err := l.record(r); err != nil {
 			return err
@@ -170,16 +170,9 @@ func (l *logs) scopeLogs(r wire.Reader) error {
 		if l.joined > maxJoined {
 			return fmt.Errorf("write logs: %w: the names of attributes in maps of the request, written out, have more than %d bytes; send smaller batches", store.ErrLimit, maxJoined)
 		}
-		if l.b.MetaMark() > maxMeta {
-			return fmt.Errorf("write logs: %w: the entries of the request have more than %d attributes; send smaller batches", store.ErrLimit, maxMeta)
-		}
 		return nil
 	})
 }
-
-// maxMeta bounds the structured metadata of a request: what a resource or scope says once
-// is metadata of each of its entries.
-const maxMeta = 16 << 20
 
 // record is a LogRecord as far as it is kept.
 type record struct {
@@ -240,7 +233,7 @@ func (l *logs) record(r wire.Reader) (err error) {
 		b.Stream(stream)
 		rec.severityText = ""
 	}
-	mark := b.MetaMark()
+	l.text = l.text[:l.kept] // the builder has copied that of the record before
 	ts := int64(rec.ts)
 	switch {
 	case ts != 0 && rec.observed != 0:
@@ -264,9 +257,8 @@ func (l *logs) record(r wire.Reader) (err error) {
 		b.Meta("dropped_attributes_count", l.number(int64(rec.dropped)))
 	}
 	b.Meta("event_name", rec.event)
-	l.metas(logrules.InLog, l.attrs)
-	b.ShareMeta(l.shared)
-	b.Entry(mark, ts, rec.body.String())
+	l.metas(logrules.InLog, l.attrs, b.Meta)
+	b.Entry(ts, rec.body.String())
 	return nil
 }
 
@@ -274,28 +266,34 @@ func (l *logs) record(r wire.Reader) (err error) {
 // written again for each of the values below it.
 const maxJoined = 64 << 20
 
-// metas adds attributes as structured metadata, except those that the rules drop.
-func (l *logs) metas(where logrules.Place, attrs []attr) {
+// metas gives attributes to add as structured metadata, except those that the rules drop.
+func (l *logs) metas(where logrules.Place, attrs []attr, add func(name, value string)) {
 	for i := range attrs {
 		if l.rules == nil || l.rules.Attribute(where, attrs[i].key) != logrules.Dropped {
-			l.meta(attrs[i].key, &attrs[i].anyValue)
+			l.meta(attrs[i].key, &attrs[i].anyValue, add)
 		}
 	}
 }
 
-// meta adds an attribute as structured metadata; maps are flattened, joined by _.
-func (l *logs) meta(name string, v *anyValue) {
+// meta gives an attribute to add; maps are flattened, joined by _.
+func (l *logs) meta(name string, v *anyValue, add func(name, value string)) {
 	switch v.kind {
+	case kindString:
+		add(name, v.text)
 	case kindInt:
-		l.b.Meta(name, l.number(int64(v.num)))
+		add(name, l.number(int64(v.num)))
+	case kindDouble:
+		at := l.room(maxDouble)
+		l.text = appendDouble(l.text, math.Float64frombits(v.num))
+		add(name, wire.AsString(l.text[at:]))
 	case kindMap:
 		v.elements(func(a *attr) {
 			if l.joined += len(name) + 1 + len(a.key); l.joined <= maxJoined {
-				l.meta(name+"_"+a.key, &a.anyValue)
+				l.meta(name+"_"+a.key, &a.anyValue, add)
 			}
 		})
 	default:
-		l.b.Meta(name, v.String())
+		add(name, v.String())
 	}
 }
 
@@ -313,11 +311,11 @@ func (l *logs) hex(id []byte) string {
 	return wire.AsString(l.text[at:])
 }
 
-// room makes room for n bytes of text, and returns where it begins. Earlier texts stay
-// valid.
+// room makes room for n bytes of text, and returns where it begins. Earlier texts of the
+// record, and those that are kept, stay valid.
 func (l *logs) room(n int) int {
 	if cap(l.text)-len(l.text) < n {
-		l.text = make([]byte, 0, 8<<10)
+		l.text, l.kept = make([]byte, 0, 4<<10), 0
 	}
 	return len(l.text)
 }

@@ -2,7 +2,6 @@ package otlp
 
 import (
 	"encoding/hex"
-	"fmt"
 	"strconv"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/ingest/logrules"
 	"github.com/pharos-o11y/pharos/internal/model"
-	"github.com/pharos-o11y/pharos/internal/store"
 )
 
 // refLogs feeds every record of ld to b: resource attributes of Loki's default list
@@ -38,9 +36,6 @@ func refLogs(b *logrules.Builder, ld plog.Logs) error {
 		for _, sl := range rl.ScopeLogs().All() {
 			for _, lr := range sl.LogRecords().All() {
 				refRecord(b, rl.Resource(), sl.Scope(), lr)
-				if b.MetaMark() > maxMeta {
-					return fmt.Errorf("write logs: %w: the entries of the request have more than %d attributes; send smaller batches", store.ErrLimit, maxMeta)
-				}
 			}
 		}
 	}
@@ -49,7 +44,6 @@ func refLogs(b *logrules.Builder, ld plog.Logs) error {
 
 func refRecord(b *logrules.Builder, res pcommon.Resource, scope pcommon.InstrumentationScope, lr plog.LogRecord) {
 	ts, observed := int64(lr.Timestamp()), int64(lr.ObservedTimestamp())
-	mark := b.MetaMark()
 	if ts != 0 && observed != 0 {
 		b.Meta("observed_timestamp", strconv.FormatInt(observed, 10))
 	}
@@ -93,7 +87,7 @@ func refRecord(b *logrules.Builder, res pcommon.Resource, scope pcommon.Instrume
 	if n := scope.DroppedAttributesCount(); n != 0 {
 		b.Meta("scope_dropped_attributes_count", strconv.FormatUint(uint64(n), 10))
 	}
-	b.Entry(mark, ts, lr.Body().AsString())
+	b.Entry(ts, lr.Body().AsString())
 }
 
 // refLogAttr adds an attribute as structured metadata; maps are flattened, joined by _.

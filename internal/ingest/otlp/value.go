@@ -3,6 +3,7 @@ package otlp
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -64,10 +65,11 @@ func each(r wire.Reader, message string, num int, f func(wire.Reader) error) err
 // read reads a KeyValue at a depth.
 func (a *attr) read(r wire.Reader, depth int) error {
 	*a = attr{}
-	if name, v, ok := splitPlain(r.Rest()); ok && len(v) >= 2 && v[0] == 1<<3|byte(wire.Bytes) && int(v[1]) == len(v)-2 {
-		a.key, a.kind, a.text = wire.AsString(name[1:]), kindString, wire.AsString(v[2:]) // as nearly all are
+	if name, v, ok := splitPlain(r.Rest()); ok && a.plain(v) { // as nearly all are
+		a.key = wire.AsString(name[1:])
 		return nil
 	}
+	*a = attr{}
 	f := wire.Walk(r, "KeyValue")
 	for f.Next() {
 		switch f.Num {
@@ -78,6 +80,30 @@ func (a *attr) read(r wire.Reader, depth int) error {
 		}
 	}
 	return f.Err()
+}
+
+// plain reads an AnyValue that is a short string, a bool or a number, and nothing else. It
+// reports whether it is.
+func (v *anyValue) plain(b []byte) bool {
+	if len(b) < 2 {
+		return false
+	}
+	switch b[0] {
+	case 1<<3 | byte(wire.Bytes):
+		v.kind, v.text = kindString, wire.AsString(b[2:])
+		return int(b[1]) == len(b)-2
+	case 2<<3 | byte(wire.Varint), 3<<3 | byte(wire.Varint):
+		n := 0
+		v.kind = kindBool + b[0]>>3 - 2
+		v.num, n = binary.Uvarint(b[1:])
+		return n == len(b)-1
+	case 4<<3 | byte(wire.Fixed64):
+		if v.kind = kindDouble; len(b) == 9 {
+			v.num = binary.LittleEndian.Uint64(b[1:])
+			return true
+		}
+	}
+	return false
 }
 
 // splitPlain returns the key of a KeyValue, its length before it, and its AnyValue, if
@@ -175,7 +201,7 @@ func (v *anyValue) String() string {
 	case kindInt:
 		return strconv.FormatInt(int64(v.num), 10)
 	case kindDouble:
-		return doubleText(math.Float64frombits(v.num))
+		return string(appendDouble(nil, math.Float64frombits(v.num)))
 	case kindBytes:
 		return base64.StdEncoding.EncodeToString(asBytes(v.text))
 	case kindArray, kindMap:
@@ -188,18 +214,28 @@ func (v *anyValue) String() string {
 	return ""
 }
 
-// doubleText writes a number as JavaScript does.
-func doubleText(f float64) string {
+// maxDouble is more than the bytes of any double's text.
+const maxDouble = 32
+
+// appendDouble appends a number as JavaScript writes it, and JSON.
+func appendDouble(dst []byte, f float64) []byte {
 	switch {
 	case math.IsNaN(f):
-		return "NaN"
+		return append(dst, "NaN"...)
 	case math.IsInf(f, 1):
-		return "Infinity"
+		return append(dst, "Infinity"...)
 	case math.IsInf(f, -1):
-		return "-Infinity"
+		return append(dst, "-Infinity"...)
 	}
-	b, _ := json.Marshal(f) // JSON's numbers are JavaScript's
-	return string(b)
+	if size := math.Abs(f); size == 0 || size >= 1e-6 && size < 1e21 {
+		return strconv.AppendFloat(dst, f, 'f', -1, 64)
+	}
+	dst = strconv.AppendFloat(dst, f, 'e', -1, 64)
+	if n := len(dst); dst[n-4] == 'e' && dst[n-2] == '0' { // exponents there have no zero in front
+		dst[n-2] = dst[n-1]
+		dst = dst[:n-1]
+	}
+	return dst
 }
 
 // raw returns the value as encoding/json takes it.

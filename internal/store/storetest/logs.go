@@ -14,6 +14,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 )
 
 // Logs is the reference log store.
@@ -67,7 +68,7 @@ func (l *Logs) Append(ctx context.Context, tenant model.Tenant, b *store.LogBatc
 		}
 		out := store.LogStream{Labels: ls}
 		for _, e := range in.Entries {
-			e = store.LogEntry{Time: e.Time, Line: strings.Clone(e.Line), Meta: model.NewLabels(e.Meta.Clone()...)}
+			e = store.LogEntry{Time: e.Time, Line: strings.Clone(e.Line), Meta: logmeta.New(e.Meta.Labels().Clone()...)}
 			if !slices.ContainsFunc(s.entries, func(x store.LogEntry) bool { return compareEntries(x, e) == 0 }) {
 				s.entries = append(s.entries, e)
 				out.Entries = append(out.Entries, e)
@@ -89,7 +90,7 @@ func (l *Logs) Append(ctx context.Context, tenant model.Tenant, b *store.LogBatc
 }
 
 func compareEntries(a, b store.LogEntry) int {
-	return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Line, b.Line), a.Meta.Compare(b.Meta))
+	return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Line, b.Line), a.Meta.Labels().Compare(b.Meta.Labels()))
 }
 
 // matching returns the streams that match ms in the order of labels.
@@ -248,7 +249,7 @@ func runOf(rest map[*refStream][]store.LogEntry, s *refStream, d store.Direction
 func entryBytes(entries []store.LogEntry) (n int64) {
 	for _, e := range entries {
 		n += int64(len(e.Line))
-		for _, m := range e.Meta {
+		for _, m := range e.Meta.Labels() {
 			n += int64(len(m.Name) + len(m.Value))
 		}
 	}
@@ -281,7 +282,7 @@ func logRows(s *refStream, run []store.LogEntry, sel store.LogSelector, before i
 		if !sel.NoLine || sel.Parser != nil {
 			rows.Lines = append(rows.Lines, line)
 		}
-		for _, m := range e.Meta {
+		for _, m := range e.Meta.Labels() {
 			if !sel.NoMeta && (sel.MetaNames == nil || slices.Contains(sel.MetaNames, m.Name)) {
 				names[m.Name] = true
 			}
@@ -410,7 +411,7 @@ func (l *Logs) FieldNames(ctx context.Context, tenant model.Tenant, sel store.Lo
 	values := map[string]map[string]bool{}
 	l.inRange(tenant, sel, func(_ *refStream, entries []store.LogEntry) {
 		for _, e := range entries {
-			for _, m := range e.Meta {
+			for _, m := range e.Meta.Labels() {
 				if values[m.Name] == nil {
 					values[m.Name] = map[string]bool{}
 				}

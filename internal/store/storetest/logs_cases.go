@@ -11,6 +11,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 )
 
 func testLineFilters(t *testing.T, sub Subject[LogStore]) {
@@ -68,7 +69,7 @@ func metaEntries() []store.LogEntry {
 		labels("a.b-c", "ü", "z", "\x00"),
 		labels("code", "404"),
 	} {
-		out = append(out, store.LogEntry{Time: nanos() + int64(i), Line: fmt.Sprint("line ", i), Meta: meta})
+		out = append(out, store.LogEntry{Time: nanos() + int64(i), Line: fmt.Sprint("line ", i), Meta: logmeta.New(meta...)})
 	}
 	return out
 }
@@ -172,11 +173,32 @@ func testLogBig(t *testing.T, sub Subject[LogStore]) {
 	}
 }
 
+// meta lends the values of ls; that of the field share is one of [logmeta.Fields.Shared].
+func (l *loan) meta(ls model.Labels, share string) logmeta.Meta {
+	if ls = model.NewLabels(ls...); len(ls) == 0 {
+		return logmeta.Meta{}
+	}
+	var names, shared []string
+	var values []byte
+	for _, x := range ls {
+		names, shared = append(names, x.Name), append(shared, "")
+		if x.Name == share {
+			shared[len(shared)-1] = l.str(x.Value)
+		} else {
+			values = logmeta.AppendValue(values, x.Value)
+		}
+	}
+	if ls.Get(share) == "" {
+		shared = nil
+	}
+	return logmeta.Meta{Fields: logmeta.NewFields(logmeta.NewNames(names), shared), Values: l.str(string(values))}
+}
+
 func testLogOwnership(t *testing.T, sub Subject[LogStore]) {
 	w := newLogTwin(sub)
 	for i := range 3 {
 		var l loan
-		entries := []store.LogEntry{{Time: nanos() + int64(i), Line: l.str("a line"), Meta: l.labels(labels("k", "v"))}}
+		entries := []store.LogEntry{{Time: nanos() + int64(i), Line: l.str("a line"), Meta: l.meta(labels("k", "v", "of", "all"), "of")}}
 		w.lines(t, l.labels(labels("app", "x")), entries...)
 		l.spoil()
 		entries[0] = store.LogEntry{}
@@ -224,7 +246,7 @@ func testLogStreams(t *testing.T, sub Subject[LogStore]) {
 		if i%2 == 0 {
 			lines += int64(len(e.Line))
 			if i%4 == 0 {
-				e.Meta = labels("level", "info")
+				e.Meta = logmeta.New(labels("level", "info")...)
 				metas += int64(len("level") + len("info"))
 			}
 		}
@@ -331,7 +353,7 @@ func randomLogBatch(rng *rand.Rand, l *loan) *store.LogBatch {
 				line = strings.Repeat(line+" ", rng.IntN(30))
 			}
 			meta := labels("level", pick(rng, "", "info", "error"), "trace_id", pick(rng, "", fmt.Sprintf("%032x", rng.IntN(40))), fmt.Sprint("k", rng.IntN(12)), pick(rng, "", "v"))
-			s.Entries = append(s.Entries, store.LogEntry{Time: base + rng.Int64N(50)*1_000_000, Line: l.str(line), Meta: l.labels(meta)})
+			s.Entries = append(s.Entries, store.LogEntry{Time: base + rng.Int64N(50)*1_000_000, Line: l.str(line), Meta: l.meta(meta, pick(rng, "", "level"))})
 		}
 		b.Streams = append(b.Streams, s)
 	}

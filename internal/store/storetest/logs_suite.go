@@ -14,6 +14,7 @@ import (
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 )
 
 // RunLogs holds a log store to the contract. open returns a new empty store each time.
@@ -299,12 +300,12 @@ func testLines(t *testing.T, sub Subject[LogStore]) {
 
 func testLogDuplicates(t *testing.T, sub Subject[LogStore]) {
 	w := newLogTwin(sub)
-	e := store.LogEntry{Time: nanos(), Line: "same", Meta: labels("k", "v")}
+	e := store.LogEntry{Time: nanos(), Line: "same", Meta: logmeta.New(labels("k", "v")...)}
 	other := []store.LogEntry{
-		{Time: nanos(), Line: "same"},                         // no metadata
-		{Time: nanos(), Line: "same", Meta: labels("k", "w")}, // other metadata
-		{Time: nanos() + 1, Line: "same", Meta: labels("k", "v")},
-		{Time: nanos(), Line: "other", Meta: labels("k", "v")},
+		{Time: nanos(), Line: "same"},                                         // no metadata
+		{Time: nanos(), Line: "same", Meta: logmeta.New(labels("k", "w")...)}, // other metadata
+		{Time: nanos() + 1, Line: "same", Meta: logmeta.New(labels("k", "v")...)},
+		{Time: nanos(), Line: "other", Meta: logmeta.New(labels("k", "v")...)},
 	}
 	for range 3 {
 		w.lines(t, labels("app", "x"), e, e)
