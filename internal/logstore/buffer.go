@@ -12,11 +12,14 @@ type buffer struct {
 	counts, begins   []int
 	byPlace, columns []int32
 	columnData       [][]byte
+	list             []*template
+	judgements       []*judgement
 	plan             varPlan
 	used             []int
 	moves            [][]int32
 	vars             []varReader
 	shapes           []*rowShape
+	live             []int32
 }
 
 // bufferPool hands out buffers. The zero value is ready to use.
@@ -35,6 +38,9 @@ func (p *bufferPool) get() *buffer {
 func (p *bufferPool) put(b *buffer) {
 	clear(b.vars) // they point into what was read
 	clear(b.columnData)
+	b.plan.list = nil
+	clear(b.list)
+	clear(b.judgements)
 	clear(b.shapes)
 	if cap(b.b) <= maxPooled && cap(b.ints) <= maxPooled/8 {
 		p.p.Put(b)

@@ -98,12 +98,15 @@ type fetcher struct {
 	blocks  []*fetched
 	next    int // first block not started
 	window  int
+	queue   chan *fetched // blocks that are started
+	workers int           // goroutines that decode them; they keep their grown stacks
 	wg      sync.WaitGroup
 	stopped atomic.Bool
 }
 
 func (s *Store) newFetcher(alive func() error, w *wants, blocks []*fetched, acct *store.Account) *fetcher {
-	return &fetcher{s: s, alive: alive, wants: w, acct: acct, blocks: blocks, window: 2 * runtime.GOMAXPROCS(0)}
+	window := 2 * runtime.GOMAXPROCS(0)
+	return &fetcher{s: s, alive: alive, wants: w, acct: acct, blocks: blocks, window: window, queue: make(chan *fetched, window)}
 }
 
 // need waits until b is decoded.
@@ -115,17 +118,26 @@ func (f *fetcher) need(b *fetched) error {
 			close(next.done)
 			continue
 		}
-		f.wg.Go(func() {
-			defer close(next.done)
-			if f.stopped.Load() {
-				next.err = context.Canceled
-			} else if next.err = f.alive(); next.err == nil {
-				next.err = f.decode(next)
-			}
-		})
+		f.queue <- next
+		if f.workers < f.window {
+			f.workers++
+			f.wg.Go(f.work)
+		}
 	}
 	<-b.done
 	return b.err
+}
+
+// work decodes blocks until the fetcher stops.
+func (f *fetcher) work() {
+	for b := range f.queue {
+		if f.stopped.Load() {
+			b.err = context.Canceled
+		} else if b.err = f.alive(); b.err == nil {
+			b.err = f.decode(b)
+		}
+		close(b.done)
+	}
 }
 
 // finish counts one use of b as finished.
@@ -155,6 +167,7 @@ func (f *fetcher) drop(b *fetched) {
 // stop waits for what was started and drops everything.
 func (f *fetcher) stop() {
 	f.stopped.Store(true)
+	close(f.queue)
 	f.wg.Wait()
 	for _, b := range f.blocks[:f.next] {
 		f.drop(b)
@@ -356,7 +369,7 @@ func (b *fetched) openText(sizes bool, lines *lineReader, scratch *buffer) (enco
 			return encodedLines{}, err
 		}
 		lines.size += int64(len(data))
-		list := b.part.Data.templatesOf(b.info)
+		list := b.part.Data.templatesOf(b.info, scratch)
 		rows, err := openRows(data, b.info.rows, len(list), scratch)
 		if err != nil {
 			return encodedLines{}, err
@@ -397,7 +410,7 @@ func (f *fetcher) decodeText(b *fetched, keep *mask, buf *buffer) (int64, error)
 	}
 	var of []*judgement
 	if enc.sk != nil && w.judge.asks() {
-		of = b.pruner.judgements(b.info, enc.sk)
+		of = b.pruner.judgements(b.info, enc.sk, scratch)
 	}
 	open := keep.decide(w.lines, enc.sk, of)
 	if len(open) > 0 && enc.sk != nil {

@@ -28,8 +28,8 @@ const (
 type foundTable struct {
 	one atomic.Pointer[model.LineFields] // if no variable tells rows apart
 
-	// direct has, if one variable tells rows apart, the fields by its value as far as that
-	// is a small integer. Elements are set once.
+	// direct has, if one variable tells rows apart, the fields by the code of its value as
+	// far as that is a small integer. Elements are set once.
 	direct atomic.Pointer[[]atomic.Pointer[model.LineFields]]
 
 	full  atomic.Bool // byKey takes no more
@@ -37,16 +37,34 @@ type foundTable struct {
 	byKey map[string]*model.LineFields // guarded by mu; by the texts of the variables, each with a zero behind it
 }
 
-// grow makes room for value v in the direct table.
-func (t *foundTable) grow(v int64) []atomic.Pointer[model.LineFields] {
+// intCodes numbers small integers in the order in which they are met, so that tables of
+// those that occur are short.
+type intCodes struct {
+	of [maxDirect]atomic.Uint32 // plus one
+	n  atomic.Uint32
+}
+
+// code returns the code of v, which is below maxDirect.
+func (c *intCodes) code(v int64) int {
+	at := &c.of[v]
+	code := at.Load()
+	if code == 0 {
+		at.CompareAndSwap(0, c.n.Add(1)) // a code that nobody gets does no harm
+		code = at.Load()
+	}
+	return int(code - 1)
+}
+
+// grow makes room for code v in the direct table.
+func (t *foundTable) grow(v int) []atomic.Pointer[model.LineFields] {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	old := t.direct.Load()
-	if old != nil && v < int64(len(*old)) {
+	if old != nil && v < len(*old) {
 		return *old
 	}
-	n := 16
-	for int64(n) <= v {
+	n := 8
+	for n <= v {
 		n *= 2
 	}
 	grown := make([]atomic.Pointer[model.LineFields], n)
@@ -122,6 +140,8 @@ type shapeReader struct {
 	sk    *skeletons
 	judge *judge
 	of    []*rowShape // of each template of the block
+	live  []int32     // rows of templates that are wanted, or move variables on
+	at    int         // of live: the row at which the variables are
 	buf   []byte
 
 	// Memory of the fields that rows do not share.
@@ -147,7 +167,36 @@ func openShapes(j *judge, p *shapePlan, ids []uint32, sk *skeletons, z *codec.Zs
 		}
 		r.of[i] = &p.of[id]
 	}
+	r.findLive(scratch)
 	return r, nil
+}
+
+// findLive finds the rows that matter. There is no branch that depends on a row: which
+// template one is of is hard to foresee.
+func (r *shapeReader) findLive(scratch *buffer) {
+	rows := r.sk.rows
+	live := slices.Grow(scratch.live[:0], len(rows)+1)[:len(rows)+1]
+	matters := zeroed(scratch.used, len(r.of))
+	scratch.live, scratch.used = live, matters
+	for id, l := range r.of {
+		if !l.deny || len(l.moves) > 0 {
+			matters[id] = 1
+		}
+	}
+	n := 0
+	for row, id := range rows {
+		live[n] = int32(row)
+		n += matters[id]
+	}
+	r.live = live[:n]
+}
+
+// skipTo moves the variables on to a row.
+func (r *shapeReader) skipTo(row int) {
+	for r.at < len(r.live) && int(r.live[r.at]) < row {
+		r.skip(int(r.sk.rows[r.live[r.at]]))
+		r.at++
+	}
 }
 
 // room returns memory for n more integers.
@@ -163,12 +212,14 @@ func (b *buffer) room(n int) []int64 {
 // reports whether some that stay have to be looked at.
 func (r *shapeReader) parse(m *mask, found []*model.LineFields, numbers []float64) (look bool) {
 	from, keep := m.from, m.keep
-	for row, id := range r.sk.rows {
+	for k, id := range r.sk.rows[from : from+len(keep)] {
+		keep[k] = keep[k] && !r.of[id].deny
+	}
+	for _, row := range r.live {
+		id := r.sk.rows[row]
 		l := r.of[id]
-		if k := row - from; uint(k) < uint(len(keep)) && keep[k] {
+		if k := int(row) - from; uint(k) < uint(len(keep)) && keep[k] {
 			switch {
-			case l.deny:
-				keep[k] = false
 			case l.fixed != nil:
 				found[k] = l.fixed
 			case l.LineShape == nil:
@@ -207,16 +258,17 @@ func (r *shapeReader) fields(l *rowShape) *model.LineFields {
 	if d := l.found.direct.Load(); d != nil {
 		direct = *d
 	}
-	if v >= int64(len(direct)) {
-		direct = l.found.grow(v)
+	code := r.judge.codes.code(v)
+	if code >= len(direct) {
+		direct = l.found.grow(code)
 	}
-	f := direct[v].Load()
+	f := direct[code].Load()
 	if f == nil {
 		if f = r.shared(l); f == nil {
 			f = &r.judge.denied
 		}
 		if f.ID >= 0 {
-			direct[v].Store(f)
+			direct[code].Store(f)
 		}
 	}
 	if f == &r.judge.denied {

@@ -126,7 +126,7 @@ func TestFullTemplateTable(t *testing.T) {
 		t.Fatal("a full table took a template")
 	}
 	x := &partIndex{templates: table}
-	data = joinTemplates(data, x.templatesOf(&blockInfo{templates: ids}), sk.rows, z)
+	data = joinTemplates(data, x.templatesOf(&blockInfo{templates: ids}, &buffer{}), sk.rows, z)
 	enc, err := openLines(data, len(b.times), z, &buffer{})
 	if err != nil {
 		t.Fatal(err)

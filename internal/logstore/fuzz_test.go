@@ -167,7 +167,7 @@ func FuzzSkeleton(f *testing.F) {
 			t.Fatal(err)
 		}
 		x := partIndex{templates: table}
-		rows, enc := openBlock(t, sk.appendRows(nil, b.lens, ids), data, len(lines), x.templatesOf(&blockInfo{templates: ids}))
+		rows, enc := openBlock(t, sk.appendRows(nil, b.lens, ids), data, len(lines), x.templatesOf(&blockInfo{templates: ids}, &buffer{}))
 		sizes, err := rows.sizes(len(lines))
 		if err != nil {
 			t.Fatal(err)

@@ -217,12 +217,14 @@ func (x *partIndex) readTemplates(r *codec.Reader, z *codec.Zstd) *codec.Reader 
 	return r
 }
 
-// templatesOf returns the templates of the lines of b, nil if they are not in the index.
-func (x *partIndex) templatesOf(b *blockInfo) []*template {
+// templatesOf returns the templates of the lines of b, in the memory of scratch; nil if they
+// are not in the index.
+func (x *partIndex) templatesOf(b *blockInfo, scratch *buffer) []*template {
 	if len(b.templates) == 0 {
 		return nil
 	}
-	list := make([]*template, len(b.templates))
+	scratch.list = zeroed(scratch.list, len(b.templates))
+	list := scratch.list
 	for i, id := range b.templates {
 		list[i] = x.templates.list[id]
 	}

@@ -192,7 +192,7 @@ func copyBlock(pt *part.Part[*partIndex], b *blockInfo, numbers []uint32, p *par
 // bringTemplates returns the lines and the rows column of b, whose lines column in the
 // templates layout is data, in the skeleton layout, which holds the templates itself.
 func bringTemplates(b *fetched, data []byte, z *codec.Zstd) (lines, rows []byte, err error) {
-	list := b.part.Data.templatesOf(b.info)
+	list := b.part.Data.templatesOf(b.info, &buffer{})
 	column, err := b.column(colRows, nil)
 	if err != nil {
 		return nil, nil, err

@@ -26,7 +26,7 @@ func checkNeedles(t *testing.T, sk *skeletons, lines []string, sub string) {
 		}
 		j := &judge{filters: fs, byKey: map[string]*judgement{}}
 		p := &pruner{w: &wants{judge: j}}
-		of := p.judgements(&blockInfo{}, sk)
+		of := p.judgements(&blockInfo{}, sk, &buffer{})
 		b := &fetched{info: &blockInfo{rows: len(lines)}, n: len(lines), uses: []use{{to: len(lines), hi: len(lines)}}}
 		m := newMask(b)
 		open := m.decide(fs, sk, of)
@@ -61,7 +61,7 @@ func TestNeedles(t *testing.T) {
 	var fb filterBuilder
 	data, ids := b.appendLines(nil, table, &builder, &fb, z)
 	x := partIndex{templates: table}
-	_, enc := openBlock(t, builder.appendRows(nil, b.lens, ids), data, len(lines), x.templatesOf(&blockInfo{templates: ids}))
+	_, enc := openBlock(t, builder.appendRows(nil, b.lens, ids), data, len(lines), x.templatesOf(&blockInfo{templates: ids}, &buffer{}))
 	if enc.sk == nil {
 		t.Fatal("no skeletons")
 	}

@@ -87,7 +87,7 @@ func (f *fetcher) probe(b *fetched, buf *buffer) (may bool, size int64, err erro
 		return true, 0, err
 	}
 	lines := &lineReader{b: b, buf: buf, size: int64(len(data))}
-	sk, err := openColumns(data, b.part.Data.templatesOf(b.info), lines.read, scratch)
+	sk, err := openColumns(data, b.part.Data.templatesOf(b.info, scratch), lines.read, scratch)
 	if err != nil {
 		return true, lines.size, err
 	}

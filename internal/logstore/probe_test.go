@@ -50,7 +50,7 @@ func TestProbes(t *testing.T) {
 				continue
 			}
 			probed++
-			sk, err := openColumns(builder.appendRows(nil, b.lens, ids), p.x.templatesOf(info), sourceOf(data), &buffer{})
+			sk, err := openColumns(builder.appendRows(nil, b.lens, ids), p.x.templatesOf(info, &buffer{}), sourceOf(data), &buffer{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -201,9 +201,11 @@ func (c *needleClass) lacks(widths []uint8, bf *blockFilter) bool {
 	return slices.ContainsFunc(c.needles, func(n *needle) bool { return !n.mayLie(widths, bf) })
 }
 
-// judgements returns those of the templates of a block, whose lines are sk.
-func (p *pruner) judgements(b *blockInfo, sk *skeletons) []*judgement {
-	out := make([]*judgement, len(sk.list))
+// judgements returns those of the templates of a block, whose lines are sk, in the memory
+// of scratch.
+func (p *pruner) judgements(b *blockInfo, sk *skeletons, scratch *buffer) []*judgement {
+	scratch.judgements = zeroed(scratch.judgements, len(sk.list))
+	out := scratch.judgements
 	if len(b.templates) > 0 {
 		for i, id := range b.templates {
 			out[i] = p.of[id]

@@ -55,6 +55,9 @@ func (s *Store) selectRows(ctx context.Context, tenant model.Tenant, sel store.L
 		}
 	}
 	q.wants.judge = &judge{filters: q.wants.lines, parser: sel.Parser, tests: sel.Tests, number: sel.Number, byKey: map[string]*judgement{}}
+	if sel.Parser != nil {
+		q.wants.judge.codes = &intCodes{}
+	}
 	q.wants.values = fieldValues(sel.Fields)
 	q.wants.metas = &metaTable{byKey: map[string]*model.LineMeta{}}
 	if sel.MetaNames != nil {

@@ -26,6 +26,7 @@ type judge struct {
 	alike map[string]*model.LineFields // guarded by mu; fields that rows share, by what they hold
 
 	denied model.LineFields // stands for those that fail a test
+	codes  *intCodes        // nil without a parser
 }
 
 // judgement is what a template means to a query.

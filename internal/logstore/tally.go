@@ -233,24 +233,24 @@ func (m *mask) rows(from, to int) []bool {
 	return m.keep[from-m.from : to-m.from]
 }
 
-// tally makes tallies of the rows that have fields to share. The readers move on.
+// tally makes tallies of the rows that have fields to share. The variables move on.
 func (r *shapeReader) tally(b *fetched, t *tallier) {
-	at := 0
 	t.run(b, func(from, to int) {
-		for _, id := range r.sk.rows[at:from] {
-			r.skip(int(id))
-		}
+		r.skipTo(from)
 		r.count(t, from, to)
-		at = to
 	})
 }
 
-// count counts the rows from..to into cells.
+// count counts the rows from..to, of which the variables are at the first, into cells.
 func (r *shapeReader) count(t *tallier, from, to int) {
 	kept := t.keep.rows(from, to)
-	for i, id := range r.sk.rows[from:to] {
-		l := r.of[id]
-		if !l.deny && (kept == nil || kept[i]) {
+	for ; r.at < len(r.live); r.at++ {
+		row := int(r.live[r.at])
+		if row >= to {
+			return
+		}
+		l := r.of[r.sk.rows[row]]
+		if !l.deny && (kept == nil || kept[row-from]) {
 			f := l.fixed
 			v, ok := 0.0, f == nil || f.ID >= 0
 			if f == nil {
@@ -260,7 +260,7 @@ func (r *shapeReader) count(t *tallier, from, to int) {
 			}
 			switch {
 			case !ok:
-				t.rest = append(t.rest, int32(from+i))
+				t.rest = append(t.rest, int32(row))
 			case f != nil:
 				c := t.cell(f)
 				if l.number >= 0 {
@@ -268,7 +268,7 @@ func (r *shapeReader) count(t *tallier, from, to int) {
 				}
 				c.n++
 				if t.sizes != nil {
-					c.size += int64(t.sizes[from+i])
+					c.size += int64(t.sizes[row])
 				}
 			}
 		}

@@ -35,22 +35,56 @@ func appendPacked(dst []byte, vs []int64, base int64, width uint) []byte {
 	return dst
 }
 
-// unpack reverses appendPacked into out. src starts with the packed bytes; bytes behind
-// them are read and ignored.
+// unpack reverses appendPacked into out, at most blockLen values. src starts with the packed
+// bytes; bytes behind them are read and ignored.
 func unpack(out []int64, src []byte, base int64, width uint) {
-	if width == 0 {
+	switch {
+	case width == 0:
 		for i := range out {
 			out[i] = base
 		}
-		return
+	case len(src) < packedLen(len(out), width)+9:
+		unpackEnd(out, src, base, width)
+	case width <= 8:
+		unpackSmall(out, src, base, width)
+	default:
+		unpackAny(out, src, base, width)
 	}
+}
+
+// unpackEnd is unpack where src may end too early for loads of whole words.
+func unpackEnd(out []int64, src []byte, base int64, width uint) {
 	var pad [blockLen*8 + 9]byte
-	if len(src) < packedLen(len(out), width)+9 {
-		copy(pad[:], src)
-		src = pad[:]
+	copy(pad[:], src)
+	unpackAny(out, pad[:], base, width)
+}
+
+// unpackSmall unpacks values of at most 8 bits: a word has 8 of them, which take width bytes.
+func unpackSmall(out []int64, src []byte, base int64, width uint) {
+	mask := uint64(1)<<(width&63) - 1
+	for len(out) >= 8 {
+		word := binary.LittleEndian.Uint64(src)
+		to := (*[8]int64)(out)
+		for i := range to {
+			to[i] = base + int64(word&mask)
+			word >>= width & 63
+		}
+		out, src = out[8:], src[width:]
 	}
+	unpackAny(out, src, base, width)
+}
+
+func unpackAny(out []int64, src []byte, base int64, width uint) {
 	mask := ^uint64(0) >> (64 - width)
 	var bit uint
+	if width <= 28 { // a word has two
+		for len(out) >= 2 {
+			v := binary.LittleEndian.Uint64(src[bit>>3:]) >> (bit & 7)
+			out[0], out[1] = base+int64(v&mask), base+int64(v>>(width&63)&mask)
+			out = out[2:]
+			bit += 2 * width
+		}
+	}
 	if width <= 56 {
 		for i := range out {
 			v := binary.LittleEndian.Uint64(src[bit>>3:]) >> (bit & 7)

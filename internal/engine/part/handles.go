@@ -40,14 +40,19 @@ func (h *handle) with(do func(f *os.File) error) error {
 	for {
 		h.mu.RLock()
 		if h.f != nil {
-			defer h.mu.RUnlock()
-			return do(h.f)
+			return h.locked(do)
 		}
 		h.mu.RUnlock()
 		if err := h.reopen(); err != nil {
 			return err
 		}
 	}
+}
+
+// locked calls do with the file, which is open, and gives back the read lock.
+func (h *handle) locked(do func(f *os.File) error) error {
+	defer h.mu.RUnlock()
+	return do(h.f)
 }
 
 func (h *handle) reopen() error {
