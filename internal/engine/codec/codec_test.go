@@ -375,11 +375,17 @@ func FuzzDecode(f *testing.F) {
 		} else if err != nil && !errors.Is(err, store.ErrCorrupt) {
 			t.Errorf("error does not wrap ErrCorrupt: %v", err)
 		}
+		var p Picker
+		picked, n, _, errPick := p.Ints(nil, data, []int32{0, 1, 200}[:min(len(vs), 2)])
+		if (errPick == nil) != (errInts == nil) || errInts == nil && (n != len(vs) || !slices.Equal(picked, vs[:len(picked)])) {
+			t.Errorf("picked %v of %d, error %v; decoded %v, error %v", picked, n, errPick, vs, errInts)
+		}
+		_, _, errTexts := p.Strings(nil, data, []int32{0, 3}, z)
 		_, _, errFloats := DecodeFloats(nil, data)
 		_, _, _, errStrings := DecodeStrings(nil, nil, data, z)
 		_, _, _, errDict := DecodeDict(data, z)
 		_, _, errBits := DecodeBits(nil, data)
-		for _, err := range []error{errInts, errFloats, errStrings, errDict, errBits} {
+		for _, err := range []error{errInts, errPick, errTexts, errFloats, errStrings, errDict, errBits} {
 			if err != nil && !errors.Is(err, store.ErrCorrupt) {
 				t.Errorf("error does not wrap ErrCorrupt: %v", err)
 			}

@@ -332,44 +332,50 @@ func DecodeInts(dst []int64, src []byte) (vs []int64, rest []byte, err error) {
 // intHeader says what the elements of a column stand for: differences of an order, of
 // values that are (v - base) / factor.
 type intHeader struct {
-	order        int
+	mode         byte
+	n, order     int
 	base, factor int64
+	first        [2]int64 // the first value and the first difference, as far as the order has these
+}
+
+// readIntHeader reads the begin of a column. An error is left in r.
+func readIntHeader(r *Reader) intHeader {
+	mode := r.Byte()
+	h := intHeader{mode: mode, n: r.Count(MaxCount), order: int(mode & intOrderMask), factor: 1}
+	if mode > intModes || h.order > 2 || h.order > h.n {
+		r.Fail("integer column of %d values with mode %#x", h.n, mode)
+	}
+	if r.err != nil {
+		return h
+	}
+	if mode&intScaled != 0 {
+		h.base, h.factor = r.Varint(), int64(r.Uvarint())
+	}
+	for i := range h.order {
+		h.first[i] = r.Varint()
+	}
+	// A block costs at least 2 bytes, so few bytes cannot claim many values; runs can,
+	// up to MaxCount.
+	if mode&intRuns == 0 && r.err == nil && (h.n-h.order+blockLen-1)/blockLen*2 > len(r.b) {
+		r.Fail("%d values in %d bytes", h.n, len(r.b))
+	}
+	return h
 }
 
 // decodeElements reads a column and appends its elements to dst, the first value and the
 // first difference before them if the order has these. An error is left in r.
 func decodeElements(dst []int64, r *Reader) ([]int64, intHeader) {
-	mode := r.Byte()
-	n := r.Count(MaxCount)
-	h := intHeader{order: int(mode & intOrderMask), factor: 1}
-	if mode > intModes || h.order > 2 || h.order > n {
-		r.Fail("integer column of %d values with mode %#x", n, mode)
-	}
+	h := readIntHeader(r)
 	if r.err != nil {
 		return dst, h
 	}
-	if mode&intScaled != 0 {
-		h.base, h.factor = r.Varint(), int64(r.Uvarint())
-	}
-	var first [2]int64
-	for i := range h.order {
-		first[i] = r.Varint()
-	}
-	// A block costs at least 2 bytes, so few bytes cannot claim many values; runs can,
-	// up to MaxCount.
-	if mode&intRuns == 0 && r.err == nil && (n-h.order+blockLen-1)/blockLen*2 > len(r.b) {
-		r.Fail("%d values in %d bytes", n, len(r.b))
-	}
-	if r.err != nil {
-		return dst, h
-	}
-	vs := grow(dst, n)
+	vs := grow(dst, h.n)
 	out := vs[len(dst):]
-	copy(out, first[:h.order])
+	copy(out, h.first[:h.order])
 	switch {
-	case mode == 2|intRuns && decodeRegular(out, r):
+	case h.mode == 2|intRuns && decodeRegular(out, r):
 		h.order = 0
-	case mode&intRuns != 0:
+	case h.mode&intRuns != 0:
 		decodeRuns(out[h.order:], r)
 	default:
 		decodeBlocks(out[h.order:], r)
