@@ -1,11 +1,16 @@
 package logstore
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/pharos-o11y/pharos/internal/engine/codec"
+)
 
 // buffer is reusable memory.
 type buffer struct {
-	b    []byte
-	ints []int64
+	b      []byte
+	ints   []int64
+	picker codec.Picker
 
 	// What is known of the columns of lines, see [openRows], [skeletons.open], [openShapes].
 	dir              directory

@@ -247,10 +247,10 @@ func (f *fetcher) decodeColumns(b *fetched) error {
 	if err := f.tally(b, keep); err != nil {
 		return err
 	}
-	if err := f.answerMeta(b, keep); err != nil {
+	f.compact(b, keep)
+	if err := f.decodeMeta(b, buf); err != nil {
 		return err
 	}
-	f.compact(b, keep)
 	held := int64(8*len(b.times) + len(b.lines.text))
 	if err := f.acct.Hold(held); err != nil {
 		return err
@@ -644,7 +644,6 @@ func (f *fetcher) compact(b *fetched, m *mask) {
 		}
 		b.sizes = sizes
 	}
-	b.meta.compact(b.orig)
 	if b.text == nil {
 		return
 	}

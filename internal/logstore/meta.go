@@ -314,6 +314,64 @@ func (c *metaColumn) decode(n int, z *codec.Zstd) error {
 	return nil
 }
 
+// pick makes of c, which has n rows, the values of rows, which ascend. They share memory with
+// the section.
+func (c *metaColumn) pick(rows []int32, n int, z *codec.Zstd, p *codec.Picker) error {
+	if c.codes != nil {
+		values := make([]string, len(rows))
+		for i, row := range rows {
+			values[i] = c.value(int(row))
+		}
+		c.dict, c.texts = values, nil
+		return nil
+	}
+	r := codec.NewReader(c.section)
+	have, err := 0, error(nil)
+	switch kind := r.Byte(); kind {
+	case metaPlain, metaDict:
+		c.dict, have, err = p.Strings(make([]string, 0, len(rows)), c.section, rows, z)
+	case metaPatterns, metaPatternDict:
+		texts := openPatterned(r, z)
+		have = len(texts.of)
+		at, codes := rows, []int64(nil)
+		if kind == metaPatternDict && r.Err() == nil {
+			distinct := have
+			if codes, have, _, err = p.Ints(nil, r.Rest(), rows); err != nil {
+				break
+			}
+			at = positionsOf(codes, distinct, r)
+		}
+		if r.Err() == nil {
+			texts.pick(r, at, p)
+		}
+		if err = r.Err(); err == nil {
+			c.dict = texts.all(at, codes)
+		}
+	default:
+		err = fmt.Errorf("%w: section of unknown kind %d", store.ErrCorrupt, kind)
+	}
+	if err == nil && have != n {
+		err = fmt.Errorf("%w: %d values, want %d", store.ErrCorrupt, have, n)
+	}
+	if err != nil {
+		return fmt.Errorf("metadata field %q: %w", c.name, err)
+	}
+	return nil
+}
+
+// positionsOf returns the different ones of codes of n values, in order.
+func positionsOf(codes []int64, n int, r *codec.Reader) []int32 {
+	at := make([]int32, len(codes))
+	for i, code := range codes {
+		if uint64(code) >= uint64(n) {
+			r.Fail("value %d of %d", code, n)
+		}
+		at[i] = int32(code)
+	}
+	slices.Sort(at)
+	return slices.Compact(at)
+}
+
 func decodeSection(section []byte, z *codec.Zstd) (dict []string, codes []int64, texts *patternTexts, err error) {
 	r := codec.NewReader(section)
 	kind := r.Byte()
@@ -375,15 +433,20 @@ func openMeta(data []byte, want func(name string) bool) (metaColumns, error) {
 
 // decodeAll decodes the columns of m, which have n rows.
 func (m *metaColumns) decodeAll(n int, z *codec.Zstd) error {
+	return m.each(func(c *metaColumn) error { return c.decode(n, z) })
+}
+
+// each calls f with the columns of m until one fails.
+func (m *metaColumns) each(f func(c *metaColumn) error) error {
 	for i := range m.cols {
-		if err := m.cols[i].decode(n, z); err != nil {
+		if err := f(&m.cols[i]); err != nil {
 			return err
 		}
 	}
 	if m.rest == nil {
 		return nil
 	}
-	return m.rest.decode(n, z)
+	return f(m.rest)
 }
 
 // row returns the encoded metadata of row i. m holds all columns, decoded.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 	"github.com/pharos-o11y/pharos/internal/store/logmeta"
@@ -90,6 +91,20 @@ func TestMetaColumns(t *testing.T) {
 				}
 				if v != "" && !bf.field("k", v) {
 					t.Fatalf("the filter denies %q", v)
+				}
+			}
+			for _, rows := range [][]int32{{}, {0}, {1999}, {7, 8, 500, 501, 1700}} {
+				few, err := openMeta(data, nil)
+				if err == nil {
+					err = few.cols[0].pick(rows, len(values), nil, &codec.Picker{})
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, row := range rows {
+					if got := few.cols[0].dict[i]; got != values[row] {
+						t.Errorf("value %d of few is %q, want %q", row, got, values[row])
+					}
 				}
 			}
 			sample := values[7]

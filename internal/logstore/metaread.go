@@ -81,16 +81,39 @@ func (m *metaColumns) find(name string) *metaColumn {
 	return &m.cols[i]
 }
 
-// answerMeta leaves of the metadata of b what is part of the answer, and decodes it.
-func (f *fetcher) answerMeta(b *fetched, keep *mask) error {
+// answerMeta leaves of the metadata of b what is part of the answer.
+func (f *fetcher) answerMeta(b *fetched) {
 	w := f.wants
-	if keep.empty() || w.noMeta {
+	if b.n == 0 || w.noMeta {
 		b.meta = metaColumns{}
-		return nil
 	}
 	b.meta.cols = slices.DeleteFunc(b.meta.cols, func(c metaColumn) bool { return !w.output(c.name) })
-	return b.meta.decodeAll(b.info.rows, f.s.zstd)
 }
+
+// decodeMeta decodes the metadata of the rows that are left.
+func (f *fetcher) decodeMeta(b *fetched, buf *buffer) error {
+	f.answerMeta(b)
+	m := &b.meta
+	if b.orig == nil || len(b.orig)*fewRows > b.info.rows {
+		err := m.decodeAll(b.info.rows, f.s.zstd)
+		if err == nil && b.orig != nil {
+			m.compact(b.orig)
+		}
+		return err
+	}
+	own := make([]int64, len(b.orig)) // each value is there once
+	for i := range own {
+		own[i] = int64(i)
+	}
+	return m.each(func(c *metaColumn) error {
+		err := c.pick(b.orig, b.info.rows, f.s.zstd, &buf.picker)
+		c.codes = own
+		return err
+	})
+}
+
+// fewRows is the share of rows from which their values are picked: one in so many.
+const fewRows = 8
 
 // field keeps the rows whose field satisfies p. col is the column of the field, or the rest
 // of the metadata, or nil.
@@ -131,16 +154,11 @@ func (m *mask) field(col *metaColumn, p *store.FieldPredicate) {
 
 // compact keeps the rows orig of every column.
 func (m *metaColumns) compact(orig []int32) {
-	pick := func(c *metaColumn) {
+	_ = m.each(func(c *metaColumn) error {
 		for i, o := range orig {
 			c.codes[i] = c.codes[o]
 		}
 		c.codes = c.codes[:len(orig)]
-	}
-	for k := range m.cols {
-		pick(&m.cols[k])
-	}
-	if m.rest != nil {
-		pick(m.rest)
-	}
+		return nil
+	})
 }

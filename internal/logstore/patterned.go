@@ -191,8 +191,8 @@ func smallZstd(z *codec.Zstd, size int) *codec.Zstd {
 	return z
 }
 
-// patternTexts is values in patterns as they are read. The variables are decoded, texts
-// are made when they are asked for.
+// patternTexts is values in patterns as they are read: all of them, or those at a few
+// positions. The variables are decoded, texts are made when they are asked for.
 type patternTexts struct {
 	patterns []pattern.Pattern
 	of       []int64 // pattern of each value
@@ -203,8 +203,9 @@ type patternTexts struct {
 
 // textVars is the k-th number or word of the values that have one.
 type textVars struct {
-	vals  []int64
-	index []uint32 // of each value's; nil if every value has one
+	column []byte
+	vals   []int64
+	index  []uint32 // of each value's; nil if every value has one
 }
 
 func (c *textVars) at(i int) int64 {
@@ -216,6 +217,15 @@ func (c *textVars) at(i int) int64 {
 
 // readPatterned reads values in patterns.
 func readPatterned(r *codec.Reader, z *codec.Zstd) *patternTexts {
+	t := openPatterned(r, z)
+	if r.Err() == nil {
+		t.each(func(columns []textVars, of func(*pattern.Pattern) int) { t.decode(r, columns, of) })
+	}
+	return t
+}
+
+// openPatterned reads values in patterns but for the variables.
+func openPatterned(r *codec.Reader, z *codec.Zstd) *patternTexts {
 	t := &patternTexts{}
 	count := r.Count(codec.MaxCount)
 	block, _, rest, err := z.Decode(nil, r.Rest())
@@ -240,37 +250,43 @@ func readPatterned(r *codec.Reader, z *codec.Zstd) *patternTexts {
 			return t
 		}
 	}
-	uses := make([]int, len(t.patterns))
-	for _, k := range t.of {
-		uses[k]++
-	}
-	t.nums = t.readVars(r, uses, pattern.MaxNums, func(p *pattern.Pattern) int { return p.Nums })
-	t.words = t.readVars(r, uses, pattern.MaxWords, func(p *pattern.Pattern) int { return p.Words })
+	t.nums, t.words = openTextVars(r, pattern.MaxNums), openTextVars(r, pattern.MaxWords)
+	t.each(func(columns []textVars, of func(*pattern.Pattern) int) {
+		for i := range t.patterns {
+			if n := of(&t.patterns[i]); n > len(columns) {
+				r.Fail("pattern with %d variables, there are %d", n, len(columns))
+			}
+		}
+	})
 	return t
 }
 
-// readVars reads the columns of one sort of variables; of tells how many a pattern has,
-// uses how many values have a pattern.
-func (t *patternTexts) readVars(r *codec.Reader, uses []int, most int, of func(*pattern.Pattern) int) []textVars {
+// openTextVars reads the columns of one sort of variables, of which there are at most so many.
+func openTextVars(r *codec.Reader, most int) []textVars {
 	columns := make([]textVars, r.Count(most))
-	for i := range t.patterns {
-		if n := of(&t.patterns[i]); n > len(columns) {
-			r.Fail("pattern with %d variables, there are %d", n, len(columns))
-		}
+	for k := range columns {
+		columns[k].column = r.Bytes()
 	}
+	return columns
+}
+
+// each calls f with the columns of each sort of variables, and how many a pattern has.
+func (t *patternTexts) each(f func(columns []textVars, of func(*pattern.Pattern) int)) {
+	f(t.nums, func(p *pattern.Pattern) int { return p.Nums })
+	f(t.words, func(p *pattern.Pattern) int { return p.Words })
+}
+
+// decode decodes the columns of one sort of variables.
+func (t *patternTexts) decode(r *codec.Reader, columns []textVars, of func(*pattern.Pattern) int) {
+	uses := t.uses()
 	for k := range columns {
 		c := &columns[k]
-		in := codec.NewReader(r.Bytes())
+		in := codec.NewReader(c.column)
 		c.vals = in.Ints(nil)
-		want := 0
-		for i := range t.patterns {
-			if of(&t.patterns[i]) > k {
-				want += uses[i]
-			}
-		}
-		if r.Err() != nil || in.Err() != nil || len(c.vals) != want || in.Len() > 0 {
+		want := uses.of(t, k, of)
+		if in.Err() != nil || len(c.vals) != want || in.Len() > 0 {
 			r.Fail("%d variables, want %d: %v", len(c.vals), want, in.Err())
-			return nil
+			return
 		}
 		if want == len(t.of) {
 			continue
@@ -284,7 +300,83 @@ func (t *patternTexts) readVars(r *codec.Reader, uses []int, most int, of func(*
 			}
 		}
 	}
-	return columns
+}
+
+// patternUses is how many values have each pattern.
+type patternUses []int
+
+func (t *patternTexts) uses() patternUses {
+	uses := make(patternUses, len(t.patterns))
+	for _, k := range t.of {
+		uses[k]++
+	}
+	return uses
+}
+
+// of returns how many values have variable k of a sort.
+func (u patternUses) of(t *patternTexts, k int, of func(*pattern.Pattern) int) (n int) {
+	for i := range t.patterns {
+		if of(&t.patterns[i]) > k {
+			n += u[i]
+		}
+	}
+	return n
+}
+
+// pick makes of t, which is open, the values at the positions at, which ascend.
+func (t *patternTexts) pick(r *codec.Reader, at []int32, p *codec.Picker) {
+	if len(at) > 0 && int(at[len(at)-1]) >= len(t.of) {
+		r.Fail("value %d of %d", at[len(at)-1], len(t.of))
+		return
+	}
+	uses, own := t.uses(), make([]int32, 0, len(at))
+	t.each(func(columns []textVars, of func(*pattern.Pattern) int) {
+		for k := range columns {
+			c := &columns[k]
+			want, where := uses.of(t, k, of), at
+			if want < len(t.of) {
+				where = t.ranks(own[:0], at, func(number int64) bool { return of(&t.patterns[number]) > k })
+				c.index = make([]uint32, len(at))
+				next := uint32(0)
+				for j, i := range at {
+					c.index[j] = next
+					if of(&t.patterns[t.of[i]]) > k {
+						next++
+					}
+				}
+			}
+			vals, n, rest, err := p.Ints(make([]int64, 0, len(where)), c.column, where)
+			if err != nil || n != want || len(rest) > 0 {
+				r.Fail("%d variables, want %d: %v", n, want, err)
+				return
+			}
+			c.vals = vals
+		}
+	})
+	for j, i := range at {
+		t.of[j] = t.of[i]
+	}
+	t.of = t.of[:len(at)]
+}
+
+// ranks appends, for each of the values at that has what is counted, how many before it have.
+func (t *patternTexts) ranks(dst, at []int32, has func(number int64) bool) []int32 {
+	n := int32(0)
+	for i, number := range t.of {
+		if len(at) == 0 {
+			break
+		}
+		counts := has(number)
+		if int(at[0]) == i {
+			if at = at[1:]; counts {
+				dst = append(dst, n)
+			}
+		}
+		if counts {
+			n++
+		}
+	}
+	return dst
 }
 
 // append appends value i.
@@ -313,6 +405,24 @@ func (t *patternTexts) text(i int) string {
 		t.arena = make([]byte, 0, textChunk)
 	}
 	return s
+}
+
+// all makes the values of t, which has those at the positions at: each once, or that of each
+// of codes, which are among the positions.
+func (t *patternTexts) all(at []int32, codes []int64) []string {
+	values := make([]string, len(at))
+	for i := range values {
+		values[i] = t.text(i)
+	}
+	if codes == nil {
+		return values
+	}
+	out := make([]string, len(codes))
+	for i, code := range codes {
+		k, _ := slices.BinarySearch(at, int32(code))
+		out[i] = values[k]
+	}
+	return out
 }
 
 // equal returns what tells which values equal s.

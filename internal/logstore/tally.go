@@ -161,7 +161,11 @@ func (f *fetcher) tally(b *fetched, keep *mask) error {
 	switch {
 	case keep.empty() || w.pieces == nil:
 	case !w.judge.parses() && w.hasOutput(&b.meta):
-		if err := f.answerMeta(b, keep); err != nil || w.sizes && b.sizes == nil {
+		if w.sizes && b.sizes == nil {
+			return nil
+		}
+		f.answerMeta(b)
+		if err := b.meta.decodeAll(b.info.rows, f.s.zstd); err != nil {
 			return err
 		}
 		if t.alike = w.alike(&b.meta); t.alike != nil {
