@@ -298,3 +298,15 @@ func TestManyFields(t *testing.T) {
 		}
 	}
 }
+
+// TestQueryMemory asks for more than a query may hold: that is said, and the server goes on.
+func TestQueryMemory(t *testing.T) {
+	r := start(t, "query: {max_query_memory: 300KiB}\n")
+	r.pushSlow("")
+	at := "&time={T+3500}"
+	r.run(
+		call{n: "B1.2", name: "too much", path: "/loki/api/v1/query", params: `query=` + slowQuery + at, code: 422, want: []string{"needs more than its 307200 bytes of memory"}},
+		call{n: "B1.2", name: "too many entries", path: rangePath, params: `query={app="slow"}&limit=5000&start={T}&end={T+590}`, code: 422, want: []string{"needs more than"}},
+		call{n: "B1.2", name: "enough", path: "/loki/api/v1/query", params: `query=sum(count_over_time({app="slow"}[1h]))` + at, want: []string{`,"20000"]`}},
+	)
+}
