@@ -43,7 +43,7 @@ func (s *Server) decodeJSON(body []byte, d *decoder) error {
 		if v.Type() != fastjson.TypeObject {
 			return badJSON("streams[%d] is %s, not an object", i, a(v))
 		}
-		if err := s.jsonStream(v, i, &d.Builder); err != nil {
+		if err := s.jsonStream(v, i, d); err != nil {
 			return err
 		}
 	}
@@ -66,7 +66,7 @@ func a(v *fastjson.Value) string {
 	}
 }
 
-func (s *Server) jsonStream(v *fastjson.Value, i int, b *logrules.Builder) error {
+func (s *Server) jsonStream(v *fastjson.Value, i int, d *decoder) error {
 	values, legacy := v.Get("values"), false
 	if values == nil {
 		values, legacy = v.Get("entries"), true
@@ -78,10 +78,11 @@ func (s *Server) jsonStream(v *fastjson.Value, i int, b *logrules.Builder) error
 			return badJSON("the values of streams[%d] are %s, not an array", i, a(values))
 		}
 	}
-	stream, labelErr, err := s.jsonLabels(v, i, b.Rules())
+	stream, labelErr, err := s.jsonLabels(v, i, d)
 	if err != nil {
 		return err
 	}
+	b := &d.Builder
 	if labelErr != nil {
 		b.RefuseStream(len(entries), labelErr)
 		return nil
@@ -102,33 +103,42 @@ func (s *Server) jsonStream(v *fastjson.Value, i int, b *logrules.Builder) error
 
 // jsonLabels reads the labels of a stream in either form. labelErr refuses the stream,
 // err the request.
-func (s *Server) jsonLabels(v *fastjson.Value, i int, rules *logrules.Rules) (stream *logrules.Stream, labelErr, err error) {
+func (s *Server) jsonLabels(v *fastjson.Value, i int, d *decoder) (stream *logrules.Stream, labelErr, err error) {
 	if text := v.Get("labels"); text != nil && text.Type() == fastjson.TypeString {
-		stream, labelErr = s.streams.of(rules).get(str(text))
+		stream, labelErr = s.streams.of(d.Rules(), false).get(str(text), logrules.ParseLabels)
 		return stream, labelErr, nil
 	}
-	var ls model.Labels
 	set := v.Get("stream")
-	if set != nil && set.Type() != fastjson.TypeNull {
-		obj, err := set.Object()
-		if err != nil {
-			return nil, nil, badJSON("the stream of streams[%d] is %s, not an object of labels", i, a(set))
-		}
-		obj.Visit(func(name []byte, value *fastjson.Value) {
-			if value.Type() != fastjson.TypeString {
-				err = badJSON("label %s of streams[%d] is %s, not a string", name, i, a(value))
-				return
-			}
-			if text := str(value); text != "" {
-				ls = append(ls, model.Label{Name: string(name), Value: strings.Clone(text)})
-			}
-		})
-		if err != nil {
-			return nil, nil, err
-		}
+	if set == nil || set.Type() == fastjson.TypeNull {
+		stream, labelErr = d.Rules().NewStream(nil)
+		return stream, labelErr, nil
 	}
-	stream, labelErr = rules.NewStream(ls)
+	if set.Type() != fastjson.TypeObject {
+		return nil, nil, badJSON("the stream of streams[%d] is %s, not an object of labels", i, a(set))
+	}
+	d.text = set.MarshalTo(d.text[:0])
+	stream, labelErr = s.streams.of(d.Rules(), true).get(wire.AsString(d.text), func(string) (ls model.Labels, _ error) {
+		ls, err = jsonSet(set.GetObject(), i)
+		return ls, err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
 	return stream, labelErr, nil
+}
+
+// jsonSet reads an object of labels.
+func jsonSet(obj *fastjson.Object, i int) (ls model.Labels, err error) {
+	obj.Visit(func(name []byte, value *fastjson.Value) {
+		if value.Type() != fastjson.TypeString {
+			err = badJSON("label %s of streams[%d] is %s, not a string", name, i, a(value))
+			return
+		}
+		if text := str(value); text != "" {
+			ls = append(ls, model.Label{Name: string(name), Value: strings.Clone(text)})
+		}
+	})
+	return ls, err
 }
 
 // str returns the text of a string value, with what is not UTF-8 replaced. It may share

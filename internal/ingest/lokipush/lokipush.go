@@ -55,6 +55,7 @@ type Server struct {
 type decoder struct {
 	logrules.Builder
 	json fastjson.Parser
+	text []byte // of a stream's labels
 }
 
 // maxParsed is the largest JSON body whose parser is kept for the next request: values take
@@ -230,33 +231,40 @@ func errNoStreams() error {
 	return ingest.Errorf(http.StatusUnprocessableEntity, "error at least one valid stream is required for ingestion")
 }
 
-// streamCaches has a cache for each set of rules in use.
+// streamCaches has two caches for each set of rules in use.
 type streamCaches struct {
 	mu     sync.RWMutex
-	caches map[*logrules.Rules]*streamCache // guarded by mu
+	caches map[cached]*streamCache // guarded by mu
+}
+
+// cached says what a cache knows: the same text can mean one thing in JSON and another to Loki.
+type cached struct {
+	rules *logrules.Rules
+	json  bool
 }
 
 // maxStreamCaches bounds the sets of rules: every reload of the configuration makes new ones.
-const maxStreamCaches = 100
+const maxStreamCaches = 200
 
-// of returns the cache of rules.
-func (cs *streamCaches) of(rules *logrules.Rules) *streamCache {
+// of returns the cache of rules for label sets in JSON, or as Loki writes them.
+func (cs *streamCaches) of(rules *logrules.Rules, json bool) *streamCache {
+	key := cached{rules, json}
 	cs.mu.RLock()
-	c := cs.caches[rules]
+	c := cs.caches[key]
 	cs.mu.RUnlock()
 	if c != nil {
 		return c
 	}
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if c = cs.caches[rules]; c != nil {
+	if c = cs.caches[key]; c != nil {
 		return c
 	}
 	if len(cs.caches) >= maxStreamCaches || cs.caches == nil {
-		cs.caches = map[*logrules.Rules]*streamCache{}
+		cs.caches = map[cached]*streamCache{}
 	}
 	c = &streamCache{rules: rules}
-	cs.caches[rules] = c
+	cs.caches[key] = c
 	return c
 }
 
@@ -279,8 +287,9 @@ const (
 	maxCachedText  = 4 << 10
 )
 
-// get returns the stream whose labels are written as text, which may be part of a body.
-func (c *streamCache) get(text string) (*logrules.Stream, error) {
+// get returns the stream whose labels are written as text, which may be part of a body and
+// which parse reads.
+func (c *streamCache) get(text string, parse func(text string) (model.Labels, error)) (*logrules.Stream, error) {
 	c.mu.RLock()
 	s, aged := c.young[text], false
 	if s == nil {
@@ -293,7 +302,7 @@ func (c *streamCache) get(text string) (*logrules.Stream, error) {
 	}
 	text = strings.Clone(text)
 	if !aged {
-		ls, err := logrules.ParseLabels(text)
+		ls, err := parse(text)
 		if err != nil {
 			return nil, err
 		}

@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/pharos-o11y/pharos/internal/ingest/logrules"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
@@ -314,17 +315,17 @@ func (discard) Append(context.Context, model.Tenant, *store.LogBatch) error { re
 // A stream that is asked for again stays in the cache while others pass through it.
 func TestStreamCache(t *testing.T) {
 	var c streamCache
-	kept, err := c.get(`{app="kept"}`)
+	kept, err := c.get(`{app="kept"}`, logrules.ParseLabels)
 	if err != nil {
 		t.Fatal(err)
 	}
 	pad := strings.Repeat("x", 4000)
 	for i := range 3 * maxCachedTexts / 4000 {
-		if _, err := c.get(fmt.Sprintf(`{app="%d", pad="%s"}`, i, pad)); err != nil {
+		if _, err := c.get(fmt.Sprintf(`{app="%d", pad="%s"}`, i, pad), logrules.ParseLabels); err != nil {
 			t.Fatal(err)
 		}
 		if i%1000 == 0 {
-			if again, _ := c.get(`{app="kept"}`); again != kept {
+			if again, _ := c.get(`{app="kept"}`, logrules.ParseLabels); again != kept {
 				t.Fatalf("after %d others the stream was made anew", i)
 			}
 		}
@@ -332,11 +333,54 @@ func TestStreamCache(t *testing.T) {
 			t.Fatalf("a generation has %d bytes of text", c.text)
 		}
 	}
-	if _, err := c.get(`{app=`); err == nil {
+	if _, err := c.get(`{app=`, logrules.ParseLabels); err == nil {
 		t.Error("no error for a broken text")
 	}
 	long := `{app="` + strings.Repeat("y", maxCachedText) + `"}`
-	if _, err := c.get(long); err != nil || c.young[long] != nil {
+	if _, err := c.get(long, logrules.ParseLabels); err != nil || c.young[long] != nil {
 		t.Errorf("error %v, or a long text was kept", err)
+	}
+}
+
+// Label sets in JSON are known by their text: each gets its own labels the first time and the
+// second, whatever escapes say, and none is taken for another or for labels in Loki's text.
+func TestStreamsOfJSON(t *testing.T) {
+	s := New(discard{}, Options{Now: func() time.Time { return time.Unix(0, now) }})
+	post := func(contentType, body string) (labels, answer string) {
+		d := &decoder{}
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", contentType)
+		if _, err := s.push(r, decodePush, s.bodies.Get(), d); err != nil {
+			return "", err.Error()
+		}
+		ls := d.Batch().Streams[0].Labels
+		return slices.DeleteFunc(slices.Clone(ls), func(l model.Label) bool { return l.Name == "service_name" }).String(), ""
+	}
+	for range 2 {
+		for set, want := range map[string]string{
+			`{"a":"b"}`:             `{a="b"}`,
+			`{ "a" : "b" }`:         `{a="b"}`,
+			`{"a":"\u0062"}`:        `{a="b"}`,
+			`{"\u0061":"b"}`:        `{a="b"}`,
+			`{"a":"\\u0062"}`:       `{a="\\u0062"}`,
+			`{"a":"b","c":""}`:      `{a="b"}`,
+			`{"a":"b\",\"c\":\"d"}`: `{a="b\",\"c\":\"d"}`,
+			`{"a":"b","c":"d"}`:     `{a="b", c="d"}`,
+			`{"c":"d","a":"b"}`:     `{a="b", c="d"}`,
+			`{"a":"b","a":"c"}`:     "duplicate label name",
+			`{"a":1}`:               "not a string",
+			`{"0a":"b"}`:            "invalid label name",
+			`{}`:                    `{}`,
+			`["a"]`:                 "not an object of labels",
+		} {
+			labels, answer := post("application/json", `{"streams":[{"stream":`+set+`,"values":[["1700000000000000000","x"]]}]}`)
+			if labels != want && (answer == "" || !strings.Contains(answer, want)) {
+				t.Errorf("%s: got %s %s, want %s", set, labels, answer, want)
+			}
+			text := string(s2.EncodeSnappy(nil, protoPush(set, entry{ts: now, line: "x"})))
+			if labels, _ := post("application/x-protobuf", text); labels != "" && labels != "{}" {
+				t.Errorf("%s as the text of labels is taken for %s", set, labels)
+			}
+		}
 	}
 }

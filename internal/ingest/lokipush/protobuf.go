@@ -64,7 +64,7 @@ func (s *Server) protoStream(r wire.Reader, b *logrules.Builder) error {
 			return err
 		}
 	}
-	stream, err := s.streams.of(b.Rules()).get(text)
+	stream, err := s.streams.of(b.Rules(), false).get(text, logrules.ParseLabels)
 	if err != nil {
 		b.RefuseStream(entries, err)
 		return nil
