@@ -21,8 +21,9 @@ import (
 //     pieceLen bytes that begins at a multiple of that (since version 2 of the index);
 //   - every gram of the tokens: shortGram and longGram bytes of a token without a digit
 //     among them, in lower case;
-//   - every metadata field with its value; or, of a field whose column takes less than its
-//     keys would, that field with the empty value, which none has (since version 4).
+//   - every metadata field with its value; or, of a field that is not worth it, the field with
+//     the empty value, which none has (since version 4): its column takes less than the keys
+//     would, or holds measurements, decimal numbers with fractions, for which nobody looks.
 //
 // A substring matches inside of tokens too, so how much of it can be looked up depends on
 // what surrounds it. A token in the middle of the substring is a whole token of the line.

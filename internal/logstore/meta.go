@@ -193,11 +193,13 @@ func (m *metaBuilder) section(dst []byte, name string, values []string, z *codec
 	d, at := &m.distinct, len(dst)
 	d.find(values, fieldSeed(name), mem.distinct)
 	mem.distinct = len(d.texts)
+	measured := false
 	if len(d.texts) < minPatterned || mem.left > 0 && mem.texts || !m.patterns.gather(d.texts) {
 		mem.left--
 		dst = d.encode(dst, values, z)
 	} else {
 		dst = m.patterned(dst, mem, values, z)
+		measured = m.patterns.fractions()
 	}
 	for i, key := range d.keys {
 		if d.texts[i] != "" {
@@ -205,7 +207,7 @@ func (m *metaBuilder) section(dst []byte, name string, values []string, z *codec
 		}
 	}
 	m.keysEnd = append(m.keysEnd, len(m.keys))
-	m.unsought = append(m.unsought, len(dst)-at < len(d.keys)*filterBits/8)
+	m.unsought = append(m.unsought, measured || len(dst)-at < len(d.keys)*filterBits/8)
 	return dst
 }
 

@@ -37,7 +37,6 @@ type patternWriter struct {
 	// Of the current column:
 	column uint64          // counts columns
 	used   []*knownPattern // in order of first use
-	size   int             // bytes of the texts of used
 	of     []int64         // for each text, index in used
 	vars   []int64         // of all texts: numbers, then words
 	at     []int32         // where those of each text begin, and the end
@@ -60,7 +59,7 @@ type knownPattern struct {
 func (w *patternWriter) gather(texts []string) bool {
 	w.column++
 	w.split.Long = true
-	w.used, w.of, w.vars, w.at, w.size = w.used[:0], w.of[:0], w.vars[:0], w.at[:0], 0
+	w.used, w.of, w.vars, w.at = w.used[:0], w.of[:0], w.vars[:0], w.at[:0]
 	most := 16 + len(texts)/16
 	var last *knownPattern
 	for _, s := range texts {
@@ -105,9 +104,22 @@ func (w *patternWriter) patternOf(s string) *knownPattern {
 	if p.column != w.column {
 		p.column, p.number = w.column, int64(len(w.used))
 		w.used = append(w.used, p)
-		w.size += len(p.Text)
 	}
 	return p
+}
+
+// fractions reports whether the texts that were gathered are decimal numbers, some of them
+// with a fraction.
+func (w *patternWriter) fractions() bool {
+	some := false
+	for _, p := range w.used {
+		number, fraction := p.Decimal()
+		if !number && p.Text != "" {
+			return false
+		}
+		some = some || fraction
+	}
+	return some
 }
 
 // encode appends the texts that were gathered, in the order of codes; nil means that of

@@ -26,9 +26,18 @@ func (s *sketch) add(hash uint64) {
 	*s = slices.Insert(v, i, hash)
 }
 
-func (s *sketch) merge(other sketch) {
-	for _, h := range other {
+func (s *sketch) merge(other sketch) { s.addAll(other) }
+
+func (s *sketch) addAll(hashes []uint64) {
+	limit := uint64(math.MaxUint64) // from which on they change nothing
+	for _, h := range hashes {
+		if h >= limit {
+			continue
+		}
 		s.add(h)
+		if v := *s; len(v) == sketchSize {
+			limit = v[sketchSize-1]
+		}
 	}
 }
 

@@ -146,9 +146,7 @@ func (p *partWriter) noteFields() {
 	for col, name := range m.names {
 		id := p.field(name)
 		values := m.values[col]
-		for _, key := range m.keysOf(col) {
-			p.values[id].add(key)
-		}
+		p.values[id].addAll(m.keysOf(col))
 		for i := range p.block.segs {
 			s := &p.block.segs[i]
 			if slices.ContainsFunc(values[s.from:s.from+s.rows], func(v string) bool { return v != "" }) {

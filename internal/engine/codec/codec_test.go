@@ -348,6 +348,10 @@ func FuzzInts(f *testing.F) {
 			t.Fatalf("error %v, %d bytes left, got %v, want %v", err, len(rest), got, vs)
 		}
 		checkBlocks(t, AppendInts(nil, vs), vs)
+		got, rest, err = DecodeInts(nil, appendFew(nil, vs))
+		if err != nil || len(rest) != 0 || !slices.Equal(got, vs) {
+			t.Fatalf("few: error %v, %d bytes left, got %v, want %v", err, len(rest), got, vs)
+		}
 	})
 }
 

@@ -62,6 +62,25 @@ func AppendInts(dst []byte, vs []int64) []byte {
 	return appendBlocks(dst, e)
 }
 
+// appendFew appends the encoding of vs, which are of a small range: of these the differences
+// take no less, so they are not tried.
+func appendFew(dst []byte, vs []int64) []byte {
+	if len(vs) <= 2 || isRegular(vs) {
+		return AppendInts(dst, vs)
+	}
+	o := orderStats{last: ^vs[0]}
+	for from := 0; from < len(vs); from += blockLen {
+		o.add(vs[from:min(len(vs), from+blockLen)])
+	}
+	e := elements{vs, 0}
+	if 2*o.runs <= o.blocks && runsLen(e, o.blocks) <= o.blocks {
+		dst = append(dst, intRuns)
+		return appendRuns(binary.AppendUvarint(dst, uint64(len(vs))), e)
+	}
+	dst = append(dst, 0)
+	return appendBlocks(binary.AppendUvarint(dst, uint64(len(vs))), e)
+}
+
 // isRegular reports whether all differences are equal, as those of scrape times.
 func isRegular(vs []int64) bool {
 	d := vs[1] - vs[0]
@@ -215,6 +234,10 @@ func measure(vs []int64) intStats {
 	if len(vs) > 2 {
 		os[2].last = ^(vs[2] - 2*vs[1] + vs[0])
 	}
+	if os[1].blocks > os[0].blocks && 2*os[1].runs > len(vs) { // noise: more differences make it worse
+		os[2] = orderStats{blocks: 2 * os[1].blocks, runs: 2 * os[1].runs}
+		return st.layouts(vs, &os)
+	}
 	for from := 2; from < len(vs); from += blockLen {
 		of := vs[from-2 : min(len(vs), from+blockLen)]
 		d := d2[:len(of)-2]
@@ -223,6 +246,11 @@ func measure(vs []int64) intStats {
 		}
 		os[2].add(d)
 	}
+	return st.layouts(vs, &os)
+}
+
+// layouts returns st with the costs.
+func (st intStats) layouts(vs []int64, os *[3]orderStats) intStats {
 	firsts, least := 0, math.MaxInt
 	for k := range os {
 		if k > 0 {
@@ -238,21 +266,32 @@ func measure(vs []int64) intStats {
 		}
 		st.runs[k] = firsts + 2*os[k].runs // at least
 		if st.runs[k] <= least {
-			st.runs[k] = firsts + runsLen(elements{vs, k})
+			st.runs[k] = firsts + runsLen(elements{vs, k}, least-firsts)
+			least = min(least, st.runs[k])
 		}
 	}
 	return st
 }
 
-// runsLen returns the bytes of e as runs.
-func runsLen(e elements) int {
-	size := 0
-	for i := e.order; i < len(e.vs); {
-		v, run := e.at(i), e.run(i)
-		size += uvarintLen(zigzag(v)) + uvarintLen(uint64(run))
-		i += run
+// runsLen returns the bytes of e as runs, or some number above limit if they exceed it.
+func runsLen(e elements, limit int) int {
+	if e.order >= len(e.vs) {
+		return 0
 	}
-	return size
+	size, run := 0, 0
+	last := e.at(e.order)
+	for i := e.order; i < len(e.vs); i++ {
+		v := e.at(i)
+		if v == last {
+			run++
+			continue
+		}
+		if size += uvarintLen(zigzag(last)) + uvarintLen(uint64(run)); size > limit {
+			return size
+		}
+		last, run = v, 1
+	}
+	return size + uvarintLen(zigzag(last)) + uvarintLen(uint64(run))
 }
 
 // best returns the cheapest mode.

@@ -14,6 +14,9 @@ const (
 // maxDict bounds the distinct strings for which a dictionary is tried.
 const maxDict = 1 << 16
 
+// fewCodes is the distinct strings up to which differences of their codes mean nothing.
+const fewCodes = 16
+
 // AppendStrings appends the encoding of vs to dst. Repeated strings are stored once when
 // that is smaller; the text is compressed with z, which may be nil.
 func AppendStrings[T ~string | ~[]byte](dst []byte, vs []T, z *Zstd) []byte {
@@ -29,6 +32,9 @@ func AppendStrings[T ~string | ~[]byte](dst []byte, vs []T, z *Zstd) []byte {
 func AppendDict(dst []byte, distinct []string, codes []int64, z *Zstd) []byte {
 	checkCount(len(codes))
 	dst = appendPlain(append(dst, stringDict), distinct, z)
+	if len(distinct) <= fewCodes {
+		return appendFew(dst, codes)
+	}
 	return AppendInts(dst, codes)
 }
 

@@ -141,19 +141,36 @@ type hexRun struct {
 
 // parse returns the value of at most 16 digits.
 func (h *hexRun) parse(s string) (v int64, ok bool) {
+	decimal, all := 0, byte(0)
 	for i := range len(s) {
-		c := s[i]
-		d := c - '0'
-		if d < 10 {
-			h.decimal++
-		} else if d = c - 'a' + 10; d < 10 || d > 15 {
-			return 0, false
-		}
-		v = v<<4 | int64(d)
+		d := hexValues[s[i]]
+		v = v<<4 | int64(d&15)
+		decimal += int(d >> 6 & 1)
+		all |= d
 	}
 	h.n += len(s)
-	return v, true
+	h.decimal += decimal
+	return v, all < noHex
 }
+
+// hexValues is the values of hexadecimal digits in lower case, of those below ten with
+// bit 6 set, and noHex for other bytes.
+//
+//nolint:gochecknoglobals // read-only table
+var hexValues = func() (t [256]byte) {
+	for c := range t {
+		t[c] = noHex
+	}
+	for i := range len(hexDigits) {
+		t[hexDigits[i]] = byte(i)
+		if i < 10 {
+			t[hexDigits[i]] |= 1 << 6
+		}
+	}
+	return t
+}()
+
+const noHex = 0x80
 
 // ends reports whether the id is one, if it ends before rest.
 func (h *hexRun) ends(rest string) bool {

@@ -290,6 +290,20 @@ func appendPadded(dst []byte, v int64, n int) []byte {
 	return dst
 }
 
+// Decimal reports whether texts of p are decimal numbers, and whether with a fraction.
+func (p *Pattern) Decimal() (number, fraction bool) {
+	if len(p.kinds) == 0 || p.kinds[0] != varNumber || p.lits[0] != "" && p.lits[0] != "-" {
+		return false, false
+	}
+	switch len(p.kinds) {
+	case 1:
+		return p.lits[1] == "", false
+	case 2:
+		number = p.lits[1] == "." && p.lits[2] == "" && (p.kinds[1] == varNumber || p.kinds[1] < varHex && p.kinds[1] > varPadded)
+	}
+	return number, number
+}
+
 // Admits reports whether a text of p may contain literal: what of it can be part of no
 // variable must be in the pattern.
 func (p *Pattern) Admits(literal string) bool {

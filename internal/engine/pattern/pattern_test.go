@@ -36,6 +36,20 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+func TestDecimal(t *testing.T) {
+	for s, want := range map[string][2]bool{
+		"17": {true, false}, "-17": {true, false}, "0.125": {true, true}, "-3.05": {true, true},
+		"": {}, "x": {}, "x17": {}, "17ms": {}, "1.2.3": {}, "1.2ms": {}, "017": {}, "9f86d081": {}, "1e-05": {},
+	} {
+		var x Splitter
+		x.Split(s)
+		p, _ := Parse(string(x.Text))
+		if number, fraction := p.Decimal(); number != want[0] || fraction != want[1] {
+			t.Errorf("%q is a number: %v, with a fraction: %v; want %v", s, number, fraction, want)
+		}
+	}
+}
+
 // TestLong splits numbers of 19 digits.
 func TestLong(t *testing.T) {
 	for s, want := range map[string]string{
