@@ -85,9 +85,40 @@ func streamKey(dst []byte, labels model.Labels) ([]byte, uint64) {
 	return dst, xxh3.Hash(dst)
 }
 
-// find returns the stream of labels, whose encoding and hash are given, or nil.
-func (t *tenantStreams) find(key []byte, hash uint64) *stream {
-	for s := t.byHash[hash]; s != nil; s = s.next {
+// labelKey is a label set, its encoding and the hash of that.
+type labelKey struct {
+	labels model.Labels
+	key    []byte
+	hash   uint64
+}
+
+// keysOf returns the keys of the label sets of gs.
+func keysOf(gs []group) []labelKey {
+	out, arena := make([]labelKey, len(gs)), make([]byte, 0, 64*len(gs))
+	for i := range gs {
+		from := len(arena)
+		arena = appendMeta(arena, gs[i].labels)
+		out[i] = labelKey{gs[i].labels, arena[from:], xxh3.Hash(arena[from:])}
+	}
+	return out
+}
+
+// known returns the stream of each of ks that t has, nil for others. With many streams most of
+// that is waiting for memory, so each step is done for all of them before the next.
+func (t *tenantStreams) known(ks []labelKey) []*stream {
+	out := make([]*stream, len(ks))
+	for i := range ks {
+		out[i] = t.byHash[ks[i].hash]
+	}
+	for i := range ks {
+		out[i] = out[i].withKey(ks[i].key)
+	}
+	return out
+}
+
+// withKey returns the one of s and those with its hash that has the key, or nil.
+func (s *stream) withKey(key []byte) *stream {
+	for ; s != nil; s = s.next {
 		if s.key == unsafe.String(unsafe.SliceData(key), len(key)) {
 			return s
 		}
@@ -106,28 +137,24 @@ func (g *registry) tenant(tenant model.Tenant, limit int) *tenantStreams {
 	return t
 }
 
-// resolve returns the stream of labels, created if need be, or nil if the tenant has limit
+// resolve returns the stream of t with the key, created if need be, or nil if t has limit
 // streams already. A new stream gets the given id, or a new one if it is 0. The caller
 // holds mu.
-func (g *registry) resolve(tenant model.Tenant, labels model.Labels, id uint64, now int64, limit int) *stream {
-	var buf [512]byte
-	key, hash := streamKey(buf[:0], labels)
-	t := g.tenant(tenant, 0)
-	s := t.find(key, hash)
-	if s == nil {
-		if limit > 0 && t.n >= limit {
-			return nil
-		}
-		if id == 0 {
-			id = g.lastID + 1
-		}
-		g.lastID = max(g.lastID, id)
-		s = &stream{id: id, hash: hash, key: strings.Clone(text(key))}
-		s.labels = metaLabels(make(model.Labels, 0, len(labels)), s.key)
-		s.next, t.byHash[hash] = t.byHash[hash], s
-		t.n++
+func (g *registry) resolve(t *tenantStreams, k labelKey, id uint64, limit int) *stream {
+	if s := t.byHash[k.hash].withKey(k.key); s != nil {
+		return s
 	}
-	s.lastWrite = now
+	if limit > 0 && t.n >= limit {
+		return nil
+	}
+	if id == 0 {
+		id = g.lastID + 1
+	}
+	g.lastID = max(g.lastID, id)
+	s := &stream{id: id, hash: k.hash, key: strings.Clone(text(k.key))}
+	s.labels = metaLabels(make(model.Labels, 0, len(k.labels)), s.key)
+	s.next, t.byHash[k.hash] = t.byHash[k.hash], s
+	t.n++
 	return s
 }
 

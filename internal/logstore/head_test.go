@@ -24,7 +24,7 @@ func TestExpireOfOneHash(t *testing.T) {
 		g := &registry{tenants: map[model.Tenant]*tenantStreams{"t": ts}, active: newHead()}
 		left := g.expire(now)
 		for i := range 3 {
-			kept := ts.find([]byte(fmt.Sprint(i)), hash) != nil
+			kept := ts.byHash[hash].withKey([]byte(fmt.Sprint(i))) != nil
 			if want := idle>>i&1 == 0; kept != want {
 				t.Errorf("idle %03b: stream %d is kept: %t", idle, i, kept)
 			}

@@ -58,7 +58,9 @@ func TestTextFinder(t *testing.T) {
 func TestHeadSearch(t *testing.T) {
 	reg := registry{tenants: map[model.Tenant]*tenantStreams{}, active: newHead()}
 	push := func(lines ...string) {
-		s := reg.resolve("t", model.Labels{{Name: "job", Value: lines[0]}}, 0, 0, 0)
+		labels := model.Labels{{Name: "job", Value: lines[0]}}
+		key, hash := streamKey(nil, labels)
+		s := reg.resolve(reg.tenant("t", 0), labelKey{labels, key, hash}, 0, 0)
 		g := group{stream: s, labels: s.labels}
 		for i, l := range lines {
 			g.entries = append(g.entries, store.LogEntry{Time: int64(i), Line: l})

@@ -48,9 +48,14 @@ func (s *Store) limitRates(tenant model.Tenant, gs []group, lim Limits, refused 
 // refuses.
 func (s *Store) resolve(tenant model.Tenant, gs []group, lim Limits, refused *store.Refused) []group {
 	now := s.opts.Now()
+	keys := keysOf(gs)
 	s.reg.mu.Lock()
 	defer s.reg.mu.Unlock()
 	t := s.reg.tenant(tenant, s.opts.MaxTenants)
+	var known []*stream
+	if t != nil {
+		known = t.known(keys)
+	}
 	for i := range gs {
 		g := &gs[i]
 		if t == nil {
@@ -59,13 +64,17 @@ func (s *Store) resolve(tenant model.Tenant, gs []group, lim Limits, refused *st
 			})
 			continue
 		}
-		st := s.reg.resolve(tenant, g.labels, 0, now.UnixNano(), lim.MaxStreams)
+		st := known[i]
+		if st == nil {
+			st = s.reg.resolve(t, keys[i], 0, lim.MaxStreams)
+		}
 		if st == nil {
 			refused.Add(store.ReasonStreamLimit, len(g.entries), func() string {
 				return fmt.Sprintf("maximum active stream limit exceeded when trying to create stream %s, reduce the number of active streams (reduce labels or reduce label values): limit %d", g.labels, lim.MaxStreams)
 			})
 			continue
 		}
+		st.lastWrite = now.UnixNano()
 		if lim.PerStreamRate > 0 {
 			if _, bytes := g.size(); !st.rate.Take(bytes, lim.PerStreamRate, lim.PerStreamBurst, now) {
 				refused.Add(reasonStreamRate, len(g.entries), func() string {

@@ -145,7 +145,9 @@ func (s *Store) Replay(rec wal.Record) error {
 			s.opts.Logger.Error("labels of a log stream were in a damaged wal record; its entries are kept under another label", "label", lostLabel, "stream_id", id)
 			labels = model.Labels{{Name: lostLabel, Value: fmt.Sprint(id)}}
 		}
-		st := s.reg.resolve(rec.Tenant, labels, id, now.UnixNano(), 0)
+		key, hash := streamKey(nil, labels)
+		st := s.reg.resolve(s.reg.tenant(rec.Tenant, 0), labelKey{labels, key, hash}, id, 0)
+		st.lastWrite = now.UnixNano()
 		s.replayed[id] = st
 		return st
 	})
