@@ -1,11 +1,15 @@
 package loki
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"github.com/pharos-o11y/pharos/test/harness"
 )
@@ -210,6 +214,41 @@ func TestQueryLimits(t *testing.T) {
 		one("no_volume", "volume_range", "index/volume_range", `query={}`+win, 400, "volume_enabled"),
 		one("no_volume", "is shown", "drilldown-limits", "", 200, `"volume_enabled":false`),
 	)
+}
+
+// TestTailLimit opens one tail more than max_concurrent_tail_requests, and then, once the first
+// is closed, another.
+func TestTailLimit(t *testing.T) {
+	r := start(t, limited)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	open := func() (*websocket.Conn, int) {
+		conn, resp, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(r.s.URL, "http")+"/loki/api/v1/tail?query="+url.QueryEscape(`{app="x"}`),
+			&websocket.DialOptions{HTTPHeader: http.Header{"X-Scope-Orgid": {"tails"}}})
+		if resp == nil {
+			t.Fatal(err)
+		}
+		if resp.Body != nil {
+			resp.Body.Close()
+		}
+		return conn, resp.StatusCode
+	}
+	first, code := open()
+	if code != http.StatusSwitchingProtocols {
+		t.Fatalf("the first tail: %d", code)
+	}
+	if _, code := open(); code != http.StatusTooManyRequests {
+		t.Errorf("the second tail: %d, want 429", code)
+	}
+	first.Close(websocket.StatusNormalClosure, "")
+	harness.Eventually(t, "another tail", func() bool {
+		conn, code := open()
+		if code != http.StatusSwitchingProtocols {
+			return false
+		}
+		conn.CloseNow()
+		return true
+	})
 }
 
 // TestStreamRetention writes what one selector keeps for longer and another for shorter
