@@ -3,6 +3,7 @@ package logql
 import (
 	"cmp"
 	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/pharos-o11y/pharos/internal/model"
@@ -18,6 +19,7 @@ type accum struct {
 	a, b   []float64
 	ts     []int64
 	list   [][]sample
+	nums   [][]float64
 }
 
 type sample struct {
@@ -27,9 +29,14 @@ type sample struct {
 
 // fields says which slices of an accum a function needs, and what an element costs.
 type fields struct {
-	a, b, ts, list bool
-	bytes          int64
+	a, b, ts, list, nums bool
+
+	bytes  int64
+	sample int64 // bytes of each sample
 }
+
+// each reports whether each sample counts, not just what many come to.
+func (f *fields) each() bool { return f.b || f.nums }
 
 func (k accKind) fields() fields {
 	f := fields{bytes: 8}
@@ -43,9 +50,14 @@ func (k accKind) fields() fields {
 	case accFirst, accLast:
 		f.a, f.ts = true, true
 		f.bytes += 16
-	case accQuantile, accCounter:
+	case accQuantile:
+		f.nums = true
+		f.bytes += 24
+		f.sample = 8
+	case accCounter:
 		f.list = true
 		f.bytes += 24
+		f.sample = 16
 	}
 	return f
 }
@@ -83,6 +95,9 @@ func (s *accum) extend(before, behind int, f fields) {
 	}
 	if f.list {
 		s.list = pad(s.list, before, behind)
+	}
+	if f.nums {
+		s.nums = pad(s.nums, before, behind)
 	}
 }
 
@@ -125,7 +140,9 @@ func (s *accum) add(k accKind, i int, t int64, v float64) {
 		delta := v - s.a[i]
 		s.a[i] += delta / float64(n+1)
 		s.b[i] += delta * (v - s.a[i])
-	case accQuantile, accCounter:
+	case accQuantile:
+		s.nums[i] = append(s.nums[i], v)
+	case accCounter:
 		s.list[i] = append(s.list[i], sample{t, v})
 	}
 }
@@ -170,7 +187,9 @@ func (w *window) merge(k accKind, s *accum, i int) {
 		total := float64(n + s.n[i])
 		w.b[0] += s.b[i] + delta*delta*float64(n)*float64(s.n[i])/total
 		w.a[0] += delta * float64(s.n[i]) / total
-	case accQuantile, accCounter:
+	case accQuantile:
+		w.nums[0] = append(w.nums[0], s.nums[i]...)
+	case accCounter:
 		w.list[0] = append(w.list[0], s.list[i]...)
 	}
 }
@@ -195,6 +214,9 @@ func (w *window) clear() {
 	if w.list != nil {
 		w.list[0] = w.list[0][:0]
 	}
+	if w.nums != nil {
+		w.nums[0] = w.nums[0][:0]
+	}
 }
 
 // value returns the result of w, which is not empty. It ends at end.
@@ -210,7 +232,7 @@ func (w *window) value(e *rangeAggExpr, k accKind, end int64) float64 {
 	case accStddev:
 		v = math.Sqrt(w.b[0] / float64(w.n[0]))
 	case accQuantile:
-		v = quantile(e.param, w.list[0])
+		v = quantile(e.param, w.nums[0])
 	case accCounter:
 		v = counterRate(w.list[0], end-int64(e.rng), end)
 	default:
@@ -222,7 +244,8 @@ func (w *window) value(e *rangeAggExpr, k accKind, end int64) float64 {
 	return v
 }
 
-func quantile(phi float64, s []sample) float64 {
+// quantile returns the quantile phi of s, which it rearranges.
+func quantile(phi float64, s []float64) float64 {
 	switch {
 	case math.IsNaN(phi):
 		return math.NaN()
@@ -231,12 +254,60 @@ func quantile(phi float64, s []sample) float64 {
 	case phi > 1:
 		return math.Inf(1)
 	}
-	slices.SortFunc(s, func(a, b sample) int { return cmp.Compare(a.value, b.value) })
 	rank := phi * float64(len(s)-1)
 	lower := math.Floor(rank)
 	upper := min(int(lower)+1, len(s)-1)
 	weight := rank - lower
-	return s[int(lower)].value*(1-weight) + s[upper].value*weight
+	least := order(s, int(lower))
+	next := least
+	if upper > int(lower) {
+		next = slices.MinFunc(s[upper:], cmp.Compare[float64])
+	}
+	return least*(1-weight) + next*weight
+}
+
+// order rearranges s so that no value before element k is greater than it, and none behind it
+// is less, and returns element k. NaN is less than anything.
+func order(s []float64, k int) float64 {
+	from := 0 // NaN stands before
+	for i, v := range s {
+		if math.IsNaN(v) {
+			s[from], s[i] = v, s[from]
+			from++
+		}
+	}
+	to := len(s)
+	for range 2 * bits.Len(uint(to)) {
+		if k < from || to-from < 2 {
+			return s[k]
+		}
+		a, b, c := s[from], s[(from+to)/2], s[to-1]
+		pivot := max(min(a, b), min(max(a, b), c))
+		i, j := from, to-1
+		for i <= j {
+			for s[i] < pivot {
+				i++
+			}
+			for s[j] > pivot {
+				j--
+			}
+			if i <= j {
+				s[i], s[j] = s[j], s[i]
+				i++
+				j--
+			}
+		}
+		switch {
+		case k <= j:
+			to = j + 1
+		case k >= i:
+			from = i
+		default:
+			return s[k]
+		}
+	}
+	slices.Sort(s[from:to])
+	return s[k]
 }
 
 // counterRate is the increase per second of a counter that may reset, extrapolated to the

@@ -83,7 +83,10 @@ func (a *rangeAgg) isPure() bool {
 		n.reads(&u)
 	}
 	if w := a.expr.unwrap; w != nil {
-		if len(w.filters) > 0 || u.all || slices.Contains(u.names, w.name) || a.group == nil || a.group.without || slices.Contains(a.group.labels, w.name) {
+		for _, f := range w.filters {
+			f.reads(&u)
+		}
+		if u.all || slices.Contains(u.names, w.name) || a.group == nil || a.group.without || slices.Contains(a.group.labels, w.name) {
 			return false
 		}
 	}
@@ -100,7 +103,7 @@ func (a *rangeAgg) isPure() bool {
 // tallies reports whether the sum of alike entries is as good as the entries.
 func (a *rangeAgg) tallies() bool {
 	switch a.kind {
-	case accCount, accSum, accAvg, accMin, accMax, accAbsent:
+	case accCount, accSum, accAvg, accMin, accMax, accAbsent, accVar, accStddev, accQuantile:
 	default:
 		return false
 	}
@@ -144,6 +147,12 @@ func (a *rangeAgg) addTallies(b *store.LogRows) error {
 		if err := a.hold(grew); err != nil {
 			return err
 		}
+		if a.fields.each() {
+			if err := a.addEach(o, t, at); err != nil {
+				return err
+			}
+			continue
+		}
 		sum, least, greatest := o.value*float64(t.N), o.value, o.value
 		switch {
 		case o.number:
@@ -152,6 +161,23 @@ func (a *rangeAgg) addTallies(b *store.LogRows) error {
 			sum = float64(t.Size)
 		}
 		o.series.addTally(a.kind, at, t.N, sum, least, greatest)
+	}
+	return nil
+}
+
+// addEach adds the samples that t stands for one by one to element i of the series of o.
+func (a *rangeAgg) addEach(o *outcome, t *model.LineTally, i int) error {
+	if err := a.acct.Hold(t.N * a.fields.sample); err != nil {
+		return err
+	}
+	if o.number {
+		for _, v := range t.Numbers {
+			o.series.add(a.kind, i, 0, v)
+		}
+		return nil
+	}
+	for range t.N {
+		o.series.add(a.kind, i, 0, o.value)
 	}
 	return nil
 }

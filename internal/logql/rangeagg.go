@@ -177,7 +177,7 @@ func (a *rangeAgg) scan(x *exec) error {
 	}
 	a.pure = a.isPure()
 	if u := a.expr.unwrap; a.pure && u != nil && a.src.sel.Parser != nil {
-		a.src.sel.Number = &model.FieldNumber{Name: u.name, Text: u.conv.number, Int: u.conv == convNumber}
+		a.src.sel.Number = &model.FieldNumber{Name: u.name, Text: u.conv.number, Int: u.conv == convNumber, List: a.fields.each()}
 	}
 	a.byStream, a.streamKey = map[string][]outcome{}, "-"
 	if a.tallies() {
@@ -376,8 +376,8 @@ func (a *rangeAgg) sample(s *accum, t int64, v float64) error {
 	if err := a.hold(grew); err != nil {
 		return err
 	}
-	if a.fields.list {
-		if err := a.acct.Hold(16); err != nil {
+	if n := a.fields.sample; n > 0 {
+		if err := a.acct.Hold(n); err != nil {
 			return err
 		}
 	}

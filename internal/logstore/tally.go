@@ -44,6 +44,7 @@ func (w *wants) tallies(b *fetched) bool {
 type cell struct {
 	fields        *model.LineFields
 	row           int // one of them
+	list          []float64
 	n, size       int64
 	sum, min, max float64
 }
@@ -54,15 +55,28 @@ type tallier struct {
 	keep   *mask
 	sizes  []int32 // nil if they are not wanted
 	rest   []int32 // rows of which there are no tallies
-	cells  []cell  // by the ID of the fields, or what is alike in the metadata, or one
+	cells  []cell  // of fields, in the order of places; or by what is alike in the metadata, or one
 	used   []int32 // cells that are not empty
 	alike  *alikeRows
+
+	places []int32 // which of cells, + 1, by the ID of the fields; 0 for none
+	list   bool    // numbers are listed
+	listed []listedNumber
+}
+
+// listedNumber is the number of a row.
+type listedNumber struct {
+	cell int32
+	v    float64
 }
 
 func (w *wants) tallier(b *fetched, keep *mask) *tallier {
 	t := &tallier{pieces: w.pieces, keep: keep}
 	if w.sizes {
 		t.sizes = b.sizes
+	}
+	if w.judge.parses() && w.judge.number != nil {
+		t.list = w.judge.number.List
 	}
 	return t
 }
@@ -115,11 +129,15 @@ func (t *tallier) run(b *fetched, count func(from, to int)) {
 
 // flush appends what the cells hold, and empties them.
 func (t *tallier) flush(piece int, dst []model.LineTally) []model.LineTally {
+	t.share()
 	for _, i := range t.used {
 		c := &t.cells[i]
-		l := model.LineTally{Fields: c.fields, Piece: piece, N: c.n, Size: c.size, Sum: c.sum, Min: c.min, Max: c.max}
-		if t.alike != nil {
+		l := model.LineTally{Fields: c.fields, Piece: piece, N: c.n, Size: c.size, Sum: c.sum, Min: c.min, Max: c.max, Numbers: c.list}
+		switch {
+		case t.alike != nil:
 			l.Meta = t.alike.meta(i, c.row)
+		case c.fields != nil:
+			t.places[c.fields.ID] = 0
 		}
 		dst = append(dst, l)
 		*c = cell{}
@@ -128,22 +146,44 @@ func (t *tallier) flush(piece int, dst []model.LineTally) []model.LineTally {
 	return dst
 }
 
-// cell returns the cell of f, which has an ID.
-func (t *tallier) cell(f *model.LineFields) *cell {
-	if f.ID >= len(t.cells) {
-		t.cells = append(t.cells, make([]cell, f.ID+1-len(t.cells))...)
+// share gives each cell its listed numbers.
+func (t *tallier) share() {
+	all := make([]float64, len(t.listed))
+	for _, l := range t.listed {
+		c := &t.cells[l.cell]
+		if c.list == nil {
+			c.list, all = all[:0:c.n], all[c.n:]
+		}
+		c.list = append(c.list, l.v)
 	}
-	c := &t.cells[f.ID]
-	if c.n == 0 {
-		c.fields = f
-		t.used = append(t.used, int32(f.ID))
-	}
-	return c
+	t.listed = t.listed[:0]
 }
 
-// number adds the number of a row to c before the row is counted. Later numbers replace
-// NaN as the least and the greatest.
-func (c *cell) number(v float64) {
+// cell returns the cell of f, which has an ID.
+func (t *tallier) cell(f *model.LineFields) *cell {
+	if had := len(t.places); f.ID >= had {
+		t.places = slices.Grow(t.places, f.ID+1-had)[:f.ID+1]
+		clear(t.places[had:])
+	}
+	if i := t.places[f.ID]; i > 0 {
+		return &t.cells[i-1]
+	}
+	i := len(t.used)
+	if i == len(t.cells) {
+		t.cells = append(t.cells, cell{})
+	}
+	t.places[f.ID], t.used = int32(i)+1, append(t.used, int32(i))
+	t.cells[i].fields = f
+	return &t.cells[i]
+}
+
+// number adds the number of a row of f to its cell c before the row is counted. Later numbers
+// replace NaN as the least and the greatest.
+func (t *tallier) number(f *model.LineFields, c *cell, v float64) {
+	if t.list {
+		t.listed = append(t.listed, listedNumber{t.places[f.ID] - 1, v})
+		return
+	}
 	c.sum += v
 	if c.n == 0 || v < c.min || math.IsNaN(c.min) {
 		c.min = v
@@ -220,7 +260,7 @@ func (t *tallier) found(b *fetched, from, to int) {
 		}
 		c := t.cell(f)
 		if b.numbers != nil {
-			c.number(b.numbers[k])
+			t.number(f, c, b.numbers[k])
 		}
 		c.n++
 		if t.sizes != nil {
@@ -268,7 +308,7 @@ func (r *shapeReader) count(t *tallier, from, to int) {
 			case f != nil:
 				c := t.cell(f)
 				if l.number >= 0 {
-					c.number(v)
+					t.number(f, c, v)
 				}
 				c.n++
 				if t.sizes != nil {

@@ -47,6 +47,7 @@ type FieldNumber struct {
 	Name string
 	Text func(value string) (v float64, ok bool)
 	Int  bool // decimal numbers of at most 18 digits without leading zeros stand for themselves
+	List bool // each number counts, not just what they come to
 }
 
 // FieldTest is a condition on the first field called Name of a row with a shape, among those
@@ -71,8 +72,9 @@ type LineTally struct {
 	Meta          *LineMeta   // of each; nil if there is none, or Fields
 	Piece         int
 	N             int64
-	Size          int64   // bytes of the lines, if these are asked for
-	Sum, Min, Max float64 // of the numbers of the lines, if a field is one
+	Size          int64     // bytes of the lines, if these are asked for
+	Sum, Min, Max float64   // of the numbers of the lines, if a field is one, or instead
+	Numbers       []float64 // each of them, if these are asked for
 }
 
 // Field returns which field of s t is about, -1 if there is none.
