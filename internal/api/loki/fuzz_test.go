@@ -10,6 +10,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 	"github.com/pharos-o11y/pharos/internal/engine/wal"
 	"github.com/pharos-o11y/pharos/internal/logql"
 	"github.com/pharos-o11y/pharos/internal/logstore"
@@ -93,7 +94,7 @@ func FuzzQueries(f *testing.F) {
 				for range rnd.IntN(150) {
 					en := store.LogEntry{Time: base*1e9 + rnd.Int64N(60_000)*1e6, Line: fuzzLine(rnd, words)}
 					if rnd.IntN(50) == 0 {
-						en.Meta = model.Labels{{Name: "st", Value: "meta"}}
+						en.Meta = logmeta.New(model.Label{Name: "st", Value: "meta"})
 					}
 					st.Entries = append(st.Entries, en)
 				}
