@@ -181,6 +181,9 @@ func FuzzSkeleton(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if s != nil {
+			checkFew(t, s, lines, z)
+		}
 		for i, l := range lines {
 			if got.line(i) != l {
 				t.Fatalf("line %d = %q, want %q", i, got.line(i), l)
@@ -207,6 +210,30 @@ func FuzzSkeleton(f *testing.F) {
 			}
 		}
 	})
+}
+
+// checkFew prints a few of lines.
+func checkFew(t *testing.T, s *skeletons, lines []string, z *codec.Zstd) {
+	t.Helper()
+	for step := 1; step <= len(lines); step *= 3 {
+		var few []int32
+		for i := step / 2; i < len(lines); i += step {
+			few = append(few, int32(i))
+		}
+		txt, ends, err := s.renderFew(few, z, &bufferPool{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := lineText{text: text(txt), ends: ends}
+		for i, l := range lines {
+			if !slices.Contains(few, int32(i)) {
+				l = ""
+			}
+			if got.line(i) != l {
+				t.Fatalf("line %d of few = %q, want %q", i, got.line(i), l)
+			}
+		}
+	}
 }
 
 // TestLiteralsOfExpressions checks the literals of expressions against what they match.
@@ -346,6 +373,9 @@ func FuzzDecode(f *testing.F) {
 		for _, l := range known {
 			if sk, err := l.skeletons(table.list, sourceOf(data), &buffer{}); err == nil && sk != nil {
 				_, _, _ = sk.render(nil, 0, z, &bufferPool{}, nil)
+			}
+			if sk, err := l.skeletons(table.list, sourceOf(data), &buffer{}); err == nil && sk != nil {
+				_, _, _ = sk.renderFew([]int32{1}, z, &bufferPool{}, nil)
 			}
 		}
 		if enc, err := openLines(data, 3, z, &buffer{}); err == nil {

@@ -267,6 +267,9 @@ func readVars(data []byte, n int, z *codec.Zstd, ints []int64) (varReader, error
 // render appends the lines of the rows that keep[i-from] wants, all if keep is nil, each
 // with its newline, to buf. Other rows are empty.
 func (s *skeletons) render(keep []bool, from int, z *codec.Zstd, pool *bufferPool, buf []byte) (txt []byte, ends []uint32, err error) {
+	if few, ok := rowsOf(keep, from, len(s.rows)); ok {
+		return s.renderFew(few, z, pool, buf)
+	}
 	scratch := pool.get()
 	defer pool.put(scratch)
 	scratch.ints = scratch.ints[:0]

@@ -72,8 +72,26 @@ type openVars struct {
 // open reads the variables of p, into the memory of scratch. ids says which template of p
 // each of s is; nil means the same.
 func (s *skeletons) open(p *varPlan, ids []uint32, z *codec.Zstd, scratch *buffer) (openVars, error) {
+	rd, used, err := s.fetchPlan(p, ids, scratch)
+	if err != nil {
+		return rd, err
+	}
+	for slot, n := range used {
+		if n == 0 {
+			continue
+		}
+		if rd.reads[slot], err = readVars(s.columnOf(p, slot), n, z, scratch.room(n)); err != nil {
+			return rd, err
+		}
+	}
+	return rd, nil
+}
+
+// fetchPlan reads the columns of the variables of p, but does not decode them. used is how
+// many variables each slot has.
+func (s *skeletons) fetchPlan(p *varPlan, ids []uint32, scratch *buffer) (rd openVars, used []int, err error) {
 	scratch.used, scratch.vars = zeroed(scratch.used, len(p.places)), zeroed(scratch.vars, len(p.places))
-	rd := openVars{plan: p, reads: scratch.vars, moves: p.moves}
+	rd = openVars{plan: p, reads: scratch.vars, moves: p.moves}
 	if ids != nil {
 		scratch.moves = zeroed(scratch.moves, len(ids))
 		rd.moves = scratch.moves
@@ -81,7 +99,7 @@ func (s *skeletons) open(p *varPlan, ids []uint32, z *codec.Zstd, scratch *buffe
 			rd.moves[i] = p.moves[id]
 		}
 	}
-	used := scratch.used // rows of each slot
+	used = scratch.used
 	for id, slots := range rd.moves {
 		for _, slot := range slots {
 			used[slot] += s.counts[id]
@@ -94,25 +112,16 @@ func (s *skeletons) open(p *varPlan, ids []uint32, z *codec.Zstd, scratch *buffe
 		}
 		c := s.columnAt(p.places[slot])
 		if c < 0 {
-			return rd, fmt.Errorf("variables without a column: %w", store.ErrCorrupt)
+			return rd, used, fmt.Errorf("variables without a column: %w", store.ErrCorrupt)
 		}
 		cols = append(cols, c)
 	}
 	scratch.columns = cols
-	if err := s.fetch(cols); err != nil {
-		return rd, err
-	}
-	for slot, n := range used {
-		if n == 0 {
-			continue
-		}
-		var err error
-		if rd.reads[slot], err = readVars(s.vars[s.columnAt(p.places[slot])], n, z, scratch.room(n)); err != nil {
-			return rd, err
-		}
-	}
-	return rd, nil
+	return rd, used, s.fetch(cols)
 }
+
+// columnOf returns the column of a slot of p.
+func (s *skeletons) columnOf(p *varPlan, slot int) []byte { return s.vars[s.columnAt(p.places[slot])] }
 
 // skip moves on over a row of template id.
 func (rd *openVars) skip(id int) {
