@@ -93,11 +93,8 @@ func (a *rangeAgg) isPure() bool {
 	if a.src.pipe.row.want != nil {
 		a.pureOf = a.src.pipe.row.want.bases
 	}
-	return len(a.src.pipe.lines) == 0 && !a.src.pipe.readsLine() &&
-		!slices.ContainsFunc(a.src.pipe.stages, func(s stage) bool {
-			f, ok := s.(*labelFormatStage)
-			return ok && slices.ContainsFunc(f.templates, func(t *lineTemplate) bool { return t != nil && t.plain == nil }) // with the time, perhaps
-		})
+	reads, _ := a.src.pipe.readsLine()
+	return !reads && !a.src.pipe.timed()
 }
 
 // tallies reports whether the sum of alike entries is as good as the entries.
@@ -108,7 +105,7 @@ func (a *rangeAgg) tallies() bool {
 		return false
 	}
 	bytes := a.expr.unwrap == nil && a.expr.fn.value == valueBytes
-	return a.pure && (!bytes || a.src.sel.Sizes)
+	return a.pure && (!bytes || a.src.sel.Sizes || a.ownLine)
 }
 
 // addTallies adds the entries that the tallies of b stand for.

@@ -37,6 +37,7 @@ type rangeAgg struct {
 	live    []int         // buffer
 	cols    [][]string    // buffer
 
+	ownLine    bool // the line is made of labels
 	pure       bool
 	pureOf     []string             // labels of the stream that matter; nil if all do
 	outcomes   []outcome            // by the ID of the fields, of the streams of the current batch
@@ -135,9 +136,10 @@ func (a *rangeAgg) bind(x *exec) error {
 		return err
 	}
 	bytes := e.fn.value == valueBytes && e.unwrap == nil
-	if !a.src.pipe.readsLine() { // nor changes it
-		a.src.sel.Sizes = bytes && x.engine.Reader.Caps().Sizes
-		a.src.sel.NoLine = !bytes || a.src.sel.Sizes
+	if reads, makes := a.src.pipe.readsLine(); !reads {
+		a.ownLine = makes
+		a.src.sel.Sizes = bytes && !makes && x.engine.Reader.Caps().Sizes
+		a.src.sel.NoLine = !bytes || makes || a.src.sel.Sizes
 	}
 	if o.want != nil {
 		a.src.sel.MetaNames = slices.DeleteFunc(slices.Clone(o.want.bases), func(s string) bool { return s == errorLabel || s == detailsLabel })
@@ -146,29 +148,47 @@ func (a *rangeAgg) bind(x *exec) error {
 	return nil
 }
 
-// readsLine reports whether the pipeline looks at stored lines.
-func (p *pipeline) readsLine() bool {
+// readsLine reports whether the pipeline looks at stored lines, and whether it makes lines of
+// its own from labels alone.
+func (p *pipeline) readsLine() (reads, makes bool) {
 	if len(p.lines) > 0 {
-		return true
+		return true, false
 	}
 	for _, s := range p.stages {
+		looks := false
 		switch s := s.(type) {
 		case *filterStage, *dropStage, *keepStage:
 		case shapeStage:
-			if !s.shape().on {
-				return true
-			}
+			looks = !s.shape().on
 		case *labelFormatStage:
-			for _, it := range s.items {
-				if it.template && lineFunc.MatchString(it.src) {
-					return true
-				}
+			looks = slices.ContainsFunc(s.templates, func(t *lineTemplate) bool { return t != nil && t.line })
+		case *lineFormatStage:
+			if s.t.plain != nil && !s.t.line {
+				makes = true
+				continue
 			}
+			looks = true // a template that fails leaves the line
 		default:
-			return true
+			looks = true
+		}
+		if looks && !makes {
+			return true, false
 		}
 	}
-	return false
+	return false, makes
+}
+
+// timed reports whether the time of an entry, or the clock, may decide what becomes of it.
+func (p *pipeline) timed() bool {
+	return slices.ContainsFunc(p.stages, func(s stage) bool {
+		switch s := s.(type) {
+		case *lineFormatStage:
+			return s.t.timed
+		case *labelFormatStage:
+			return slices.ContainsFunc(s.templates, func(t *lineTemplate) bool { return t != nil && t.timed })
+		}
+		return false
+	})
 }
 
 func (a *rangeAgg) scan(x *exec) error {
@@ -418,7 +438,7 @@ func (a *rangeAgg) finish(stream uint64) (outcome, error) {
 			o.value = float64(r.size)
 		}
 	}
-	o.known = o.size || a.expr.unwrap != nil || a.expr.fn.value != valueBytes
+	o.known = o.size || a.ownLine || a.expr.unwrap != nil || a.expr.fn.value != valueBytes
 	if r.err != "" && (!a.preserve || !r.parserErr) {
 		ls := model.Labels(r.appendAll(nil))
 		return outcome{}, queryErrorf("pipeline error: '%s' for series: '%s'. To skip such lines add a label filter: | %s!=\"%s\" or | %s=\"\", after unwrap if there is one", r.err, ls, errorLabel, r.err, errorLabel)

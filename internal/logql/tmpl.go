@@ -32,6 +32,8 @@ type lineTemplate struct {
 	tmpl   *template.Template
 	fields []string // labels it looks at
 	all    bool     // it may look at any label
+	line   bool     // it looks at the line
+	timed  bool     // it may look at a time, or at the clock
 	state  *templateState
 }
 
@@ -180,6 +182,13 @@ func (t *lineTemplate) walk(n parse.Node) {
 		}
 	case *parse.ChainNode:
 		t.walk(n.Node)
+	case *parse.IdentifierNode:
+		switch n.Ident {
+		case "__line__":
+			t.line = true
+		case "__timestamp__", "now", "date": // date takes what is no time for now
+			t.timed = true
+		}
 	case *parse.FieldNode:
 		t.fields = append(t.fields, n.Ident[0])
 	case *parse.VariableNode:
