@@ -44,11 +44,12 @@ type fetched struct {
 	found   []*model.LineFields // of each row, nil if all lines have to be looked at
 	numbers []float64           // of each row, if the query has a number
 
-	sizes []int32 // of lines, if they are wanted
-	text  *buffer // behind lines
-	ints  *buffer // behind times
-	held  int64   // bytes charged to the account
-	full  *fullRows
+	sizes  []int32 // of lines, if they are wanted
+	fields *buffer // behind meta
+	text   *buffer // behind lines
+	ints   *buffer // behind times
+	held   int64   // bytes charged to the account
+	full   *fullRows
 }
 
 // use is the rows of one stream in a block: from..to of the block, lo..hi of those that
@@ -160,6 +161,7 @@ func (f *fetcher) drop(b *fetched) {
 		f.s.pool.put(b.ints)
 		b.ints = nil
 	}
+	f.dropFields(b)
 	f.acct.Drop(b.held)
 	b.held, b.lines, b.meta, b.times, b.sizes, b.full, b.found, b.numbers = 0, lineText{}, metaColumns{}, nil, nil, nil, nil, nil
 }
@@ -248,7 +250,7 @@ func (f *fetcher) decodeColumns(b *fetched) error {
 		return err
 	}
 	f.compact(b, keep)
-	if err := f.decodeMeta(b, buf); err != nil {
+	if err := f.decodeMeta(b); err != nil {
 		return err
 	}
 	held := int64(8*len(b.times) + len(b.lines.text))
@@ -711,7 +713,7 @@ func (f *fetcher) content(b *fetched, i int) (line, meta string, err error) {
 		if full.meta, err = openMeta(data, nil); err != nil {
 			return "", "", err
 		}
-		if err = full.meta.decodeAll(b.info.rows, f.s.zstd); err != nil {
+		if err = full.meta.decodeAll(b.info.rows, f.s.zstd, &buffer{}); err != nil {
 			return "", "", err
 		}
 		b.full = full

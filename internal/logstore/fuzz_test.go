@@ -360,8 +360,8 @@ func FuzzDecode(f *testing.F) {
 		}
 		if m, err := openMeta(data, nil); err == nil {
 			few := metaColumns{cols: slices.Clone(m.cols)}
-			_ = m.decodeAll(3, z)
-			_ = few.each(func(c *metaColumn) error { return c.pick([]int32{0, 2}, 3, z, &codec.Picker{}) })
+			_ = m.decodeAll(3, z, &buffer{})
+			_ = few.each(func(c *metaColumn) error { return c.pick([]int32{0, 2}, 3, z, &buffer{}) })
 		}
 		table := newTemplateTable()
 		table.add("a=\x00 b=\x03")

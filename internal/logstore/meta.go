@@ -300,12 +300,13 @@ func (c *metaColumn) text(code int64) string {
 	return s
 }
 
-// decode reads the section of c, which has n rows. Strings share memory with it.
-func (c *metaColumn) decode(n int, z *codec.Zstd) error {
+// decode reads the section of c, which has n rows. Strings share memory with it, codes with
+// mem.
+func (c *metaColumn) decode(n int, z *codec.Zstd, mem *buffer) error {
 	if c.codes != nil {
 		return nil
 	}
-	dict, codes, texts, err := decodeSection(c.section, z)
+	dict, codes, texts, err := decodeSection(c.section, n, z, mem)
 	if err == nil && len(codes) != n {
 		err = fmt.Errorf("%w: %d values, want %d", store.ErrCorrupt, len(codes), n)
 	}
@@ -318,7 +319,7 @@ func (c *metaColumn) decode(n int, z *codec.Zstd) error {
 
 // pick makes of c, which has n rows, the values of rows, which ascend. They share memory with
 // the section.
-func (c *metaColumn) pick(rows []int32, n int, z *codec.Zstd, p *codec.Picker) error {
+func (c *metaColumn) pick(rows []int32, n int, z *codec.Zstd, mem *buffer) error {
 	if c.codes != nil {
 		values := make([]string, len(rows))
 		for i, row := range rows {
@@ -327,14 +328,14 @@ func (c *metaColumn) pick(rows []int32, n int, z *codec.Zstd, p *codec.Picker) e
 		c.dict, c.texts = values, nil
 		return nil
 	}
-	r := codec.NewReader(c.section)
+	r, p := codec.NewReader(c.section), &mem.picker
 	have, err := 0, error(nil)
 	switch kind := r.Byte(); kind {
 	case metaPlain, metaDict:
 		c.dict, have, err = p.Strings(make([]string, 0, len(rows)), c.section, rows, z)
 	case metaPatterns, metaPatternDict:
-		texts := openPatterned(r, z)
-		have = len(texts.of)
+		texts := pickPatterned(r, n, z, mem)
+		have = texts.n
 		at, codes := rows, []int64(nil)
 		if kind == metaPatternDict && r.Err() == nil {
 			distinct := have
@@ -374,33 +375,37 @@ func positionsOf(codes []int64, n int, r *codec.Reader) []int32 {
 	return slices.Compact(at)
 }
 
-func decodeSection(section []byte, z *codec.Zstd) (dict []string, codes []int64, texts *patternTexts, err error) {
+func decodeSection(section []byte, n int, z *codec.Zstd, mem *buffer) (dict []string, codes []int64, texts *patternTexts, err error) {
 	r := codec.NewReader(section)
 	kind := r.Byte()
 	if kind < metaPatterns {
-		dict, codes, _, err = codec.DecodeDict(section, z)
+		dict, codes, _, err = codec.DecodeDict(mem.room(n), section, z)
 		return dict, codes, nil, err
 	}
 	if kind > metaPatternDict {
 		r.Fail("section of unknown kind %d", kind)
 		return nil, nil, nil, r.Err()
 	}
-	texts = readPatterned(r, z)
+	texts = readPatterned(r, n, z, mem)
 	dict = make([]string, len(texts.of))
 	if kind == metaPatterns {
-		codes = make([]int64, len(dict))
-		for i := range codes {
-			codes[i] = int64(i)
-		}
-		return dict, codes, texts, r.Err()
+		return dict, appendNumbers(mem.room(len(dict)), len(dict)), texts, r.Err()
 	}
-	codes = r.Ints(nil)
+	codes = r.Ints(mem.room(n))
 	for _, code := range codes {
 		if uint64(code) >= uint64(len(dict)) {
 			r.Fail("value %d of %d", code, len(dict))
 		}
 	}
 	return dict, codes, texts, r.Err()
+}
+
+// appendNumbers appends 0 to n-1.
+func appendNumbers(dst []int64, n int) []int64 {
+	for i := range n {
+		dst = append(dst, int64(i))
+	}
+	return dst
 }
 
 // metaColumns is the fields of a block, sorted by name.
@@ -414,18 +419,19 @@ type metaColumns struct {
 func openMeta(data []byte, want func(name string) bool) (metaColumns, error) {
 	var m metaColumns
 	r := codec.NewReader(data)
-	names := make([]string, r.Count(r.Len()/2))
-	sizes := make([]int, len(names))
-	for i := range names {
-		names[i] = text(r.Bytes())
-		sizes[i] = r.Count(len(data))
+	all := make([]metaColumn, r.Count(r.Len()/2))
+	for i := range all {
+		c := &all[i]
+		c.name = text(r.Bytes())
+		c.section = data[:r.Count(len(data))] // for its size
 	}
-	for i, name := range names {
-		c := metaColumn{name: name, section: r.Take(sizes[i])}
+	m.cols = all[:0]
+	for _, c := range all {
+		c.section = r.Take(len(c.section))
 		switch {
-		case name == "":
-			m.rest = &c
-		case want == nil || want(name):
+		case c.name == "":
+			m.rest = &metaColumn{section: c.section}
+		case want == nil || want(c.name):
 			m.cols = append(m.cols, c)
 		}
 	}
@@ -434,8 +440,8 @@ func openMeta(data []byte, want func(name string) bool) (metaColumns, error) {
 }
 
 // decodeAll decodes the columns of m, which have n rows.
-func (m *metaColumns) decodeAll(n int, z *codec.Zstd) error {
-	return m.each(func(c *metaColumn) error { return c.decode(n, z) })
+func (m *metaColumns) decodeAll(n int, z *codec.Zstd, mem *buffer) error {
+	return m.each(func(c *metaColumn) error { return c.decode(n, z, mem) })
 }
 
 // each calls f with the columns of m until one fails.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 	"github.com/pharos-o11y/pharos/internal/store/logmeta"
@@ -71,7 +70,7 @@ func TestMetaColumns(t *testing.T) {
 			data := fieldColumn(&m, values)
 			meta, err := openMeta(data, nil)
 			if err == nil {
-				err = meta.decodeAll(len(values), nil)
+				err = meta.decodeAll(len(values), nil, &buffer{})
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -96,7 +95,7 @@ func TestMetaColumns(t *testing.T) {
 			for _, rows := range [][]int32{{}, {0}, {1999}, {7, 8, 500, 501, 1700}} {
 				few, err := openMeta(data, nil)
 				if err == nil {
-					err = few.cols[0].pick(rows, len(values), nil, &codec.Picker{})
+					err = few.cols[0].pick(rows, len(values), nil, &buffer{})
 				}
 				if err != nil {
 					t.Fatal(err)
@@ -120,7 +119,7 @@ func TestMetaColumns(t *testing.T) {
 					keep := mask{b: &fetched{}, keep: slices.Repeat([]bool{true}, rows)}
 					again, err := openMeta(data, nil)
 					if err == nil {
-						err = again.decodeAll(len(values), nil)
+						err = again.decodeAll(len(values), nil, &buffer{})
 					}
 					if err != nil {
 						t.Fatal(err)
@@ -153,7 +152,7 @@ func TestDamagedMeta(t *testing.T) {
 				bad[i] ^= x
 				meta, err := openMeta(bad, nil)
 				if err == nil {
-					err = meta.decodeAll(len(values), nil)
+					err = meta.decodeAll(len(values), nil, &buffer{})
 				}
 				if err != nil {
 					if !errors.Is(err, store.ErrCorrupt) {

@@ -2,6 +2,7 @@ package logstore
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
@@ -47,7 +48,9 @@ func (f *fetcher) testFields(b *fetched, keep *mask) (int64, error) {
 	var data []byte
 	if b.pruner == nil || b.pruner.meta {
 		var err error
-		if data, err = b.column(colMeta, nil); err != nil {
+		b.fields = f.s.pool.get()
+		b.fields.ints = b.fields.ints[:0]
+		if data, err = b.readInto(colMeta, b.fields); err != nil {
 			return 0, err
 		}
 		if b.meta, err = openMeta(data, w.reads); err != nil {
@@ -61,7 +64,7 @@ func (f *fetcher) testFields(b *fetched, keep *mask) (int64, error) {
 			col = b.meta.rest
 		}
 		if col != nil {
-			if err := col.decode(b.info.rows, f.s.zstd); err != nil {
+			if err := col.decode(b.info.rows, f.s.zstd, b.fields); err != nil {
 				return 0, err
 			}
 		}
@@ -81,35 +84,66 @@ func (m *metaColumns) find(name string) *metaColumn {
 	return &m.cols[i]
 }
 
-// answerMeta leaves of the metadata of b what is part of the answer.
-func (f *fetcher) answerMeta(b *fetched) {
-	w := f.wants
-	if b.n == 0 || w.noMeta {
-		b.meta = metaColumns{}
-	}
-	b.meta.cols = slices.DeleteFunc(b.meta.cols, func(c metaColumn) bool { return !w.output(c.name) })
+// decodeAnswer leaves of the metadata of b what is part of the answer, and decodes it.
+func (f *fetcher) decodeAnswer(b *fetched) error {
+	b.meta.cols = slices.DeleteFunc(b.meta.cols, func(c metaColumn) bool { return !f.wants.output(c.name) })
+	return b.meta.decodeAll(b.info.rows, f.s.zstd, b.fields)
 }
 
-// decodeMeta decodes the metadata of the rows that are left.
-func (f *fetcher) decodeMeta(b *fetched, buf *buffer) error {
-	f.answerMeta(b)
+// decodeMeta leaves of the metadata of b what is part of the answer, of the rows that are left.
+func (f *fetcher) decodeMeta(b *fetched) error {
+	if b.n == 0 || f.wants.noMeta {
+		b.meta = metaColumns{}
+		f.dropFields(b)
+		return nil
+	}
+	if b.orig != nil && len(b.orig)*fewRows <= b.info.rows {
+		return f.pickMeta(b)
+	}
+	err := f.decodeAnswer(b)
+	if err == nil && b.orig != nil {
+		b.meta.compact(b.orig)
+	}
+	return err
+}
+
+// pickMeta is decodeMeta for few rows. Their values are copied out of what was read.
+func (f *fetcher) pickMeta(b *fetched) error {
 	m := &b.meta
-	if b.orig == nil || len(b.orig)*fewRows > b.info.rows {
-		err := m.decodeAll(b.info.rows, f.s.zstd)
-		if err == nil && b.orig != nil {
-			m.compact(b.orig)
+	m.cols = slices.DeleteFunc(m.cols, func(c metaColumn) bool { return !f.wants.output(c.name) })
+	codes := appendNumbers(nil, len(b.orig))
+	size := 0
+	err := m.each(func(c *metaColumn) error {
+		if err := c.pick(b.orig, b.info.rows, f.s.zstd, b.fields); err != nil {
+			return err
 		}
-		return err
-	}
-	own := make([]int64, len(b.orig)) // each value is there once
-	for i := range own {
-		own[i] = int64(i)
-	}
-	return m.each(func(c *metaColumn) error {
-		err := c.pick(b.orig, b.info.rows, f.s.zstd, &buf.picker)
-		c.codes = own
-		return err
+		for _, v := range c.dict {
+			size += len(v)
+		}
+		return nil
 	})
+	if err != nil {
+		return err
+	}
+	arena := make([]byte, 0, size)
+	_ = m.each(func(c *metaColumn) error {
+		c.name, c.section, c.codes = strings.Clone(c.name), nil, codes
+		for i, v := range c.dict {
+			arena = append(arena, v...)
+			c.dict[i] = text(arena[len(arena)-len(v):])
+		}
+		return nil
+	})
+	f.dropFields(b)
+	return nil
+}
+
+// dropFields gives back the memory behind the metadata of b.
+func (f *fetcher) dropFields(b *fetched) {
+	if b.fields != nil {
+		f.s.pool.put(b.fields)
+		b.fields = nil
+	}
 }
 
 // fewRows is the share of rows from which their values are picked: one in so many.

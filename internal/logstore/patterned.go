@@ -207,6 +207,7 @@ func smallZstd(z *codec.Zstd, size int) *codec.Zstd {
 // positions. The variables are decoded, texts are made when they are asked for.
 type patternTexts struct {
 	patterns []pattern.Pattern
+	n        int     // values
 	of       []int64 // pattern of each value
 	nums     []textVars
 	words    []textVars
@@ -227,23 +228,48 @@ func (c *textVars) at(i int) int64 {
 	return c.vals[i]
 }
 
-// readPatterned reads values in patterns.
-func readPatterned(r *codec.Reader, z *codec.Zstd) *patternTexts {
-	t := openPatterned(r, z)
+// readPatterned reads at most n values in patterns. Variables share memory with mem.
+func readPatterned(r *codec.Reader, n int, z *codec.Zstd, mem *buffer) *patternTexts {
+	t := &patternTexts{}
+	t.open(r, z)
+	t.of = r.Ints(mem.room(n))
+	if t.n = len(t.of); r.Err() == nil {
+		t.openColumns(r)
+	}
 	if r.Err() == nil {
-		t.each(func(columns []textVars, of func(*pattern.Pattern) int) { t.decode(r, columns, of) })
+		t.each(func(columns []textVars, of func(*pattern.Pattern) int) { t.decode(r, columns, of, mem) })
 	}
 	return t
 }
 
-// openPatterned reads values in patterns but for the variables.
-func openPatterned(r *codec.Reader, z *codec.Zstd) *patternTexts {
+// pickPatterned is readPatterned but for the variables, which are to be picked.
+func pickPatterned(r *codec.Reader, n int, z *codec.Zstd, mem *buffer) *patternTexts {
 	t := &patternTexts{}
+	t.open(r, z)
+	if len(t.patterns) == 1 { // of all
+		var rest []byte
+		var err error
+		if _, t.n, rest, err = mem.picker.Ints(nil, r.Rest(), nil); err != nil {
+			r.Fail("patterns: %v", err)
+		}
+		r.Take(r.Len() - len(rest))
+	} else {
+		t.of = r.Ints(mem.room(n))
+		t.n = len(t.of)
+	}
+	if r.Err() == nil {
+		t.openColumns(r)
+	}
+	return t
+}
+
+// open reads the patterns.
+func (t *patternTexts) open(r *codec.Reader, z *codec.Zstd) {
 	count := r.Count(codec.MaxCount)
 	block, _, rest, err := z.Decode(nil, r.Rest())
 	if err != nil {
 		r.Fail("patterns: %v", err)
-		return t
+		return
 	}
 	r.Take(r.Len() - len(rest))
 	in := codec.NewReader(block)
@@ -251,15 +277,18 @@ func openPatterned(r *codec.Reader, z *codec.Zstd) *patternTexts {
 		p, ok := pattern.Parse(text(in.Bytes()))
 		if in.Err() != nil || !ok {
 			r.Fail("no pattern of a value")
-			return t
+			return
 		}
 		t.patterns = append(t.patterns, p)
 	}
-	t.of = r.Ints(nil)
+}
+
+// openColumns finds the columns of the variables.
+func (t *patternTexts) openColumns(r *codec.Reader) {
 	for _, k := range t.of {
 		if uint64(k) >= uint64(len(t.patterns)) {
 			r.Fail("pattern %d of %d", k, len(t.patterns))
-			return t
+			return
 		}
 	}
 	t.nums, t.words = openTextVars(r, pattern.MaxNums), openTextVars(r, pattern.MaxWords)
@@ -270,7 +299,6 @@ func openPatterned(r *codec.Reader, z *codec.Zstd) *patternTexts {
 			}
 		}
 	})
-	return t
 }
 
 // openTextVars reads the columns of one sort of variables, of which there are at most so many.
@@ -289,13 +317,13 @@ func (t *patternTexts) each(f func(columns []textVars, of func(*pattern.Pattern)
 }
 
 // decode decodes the columns of one sort of variables.
-func (t *patternTexts) decode(r *codec.Reader, columns []textVars, of func(*pattern.Pattern) int) {
+func (t *patternTexts) decode(r *codec.Reader, columns []textVars, of func(*pattern.Pattern) int, mem *buffer) {
 	uses := t.uses()
 	for k := range columns {
 		c := &columns[k]
 		in := codec.NewReader(c.column)
-		c.vals = in.Ints(nil)
 		want := uses.of(t, k, of)
+		c.vals = in.Ints(mem.room(want))
 		if in.Err() != nil || len(c.vals) != want || in.Len() > 0 {
 			r.Fail("%d variables, want %d: %v", len(c.vals), want, in.Err())
 			return
@@ -318,6 +346,9 @@ func (t *patternTexts) decode(r *codec.Reader, columns []textVars, of func(*patt
 type patternUses []int
 
 func (t *patternTexts) uses() patternUses {
+	if len(t.patterns) == 1 {
+		return patternUses{t.n}
+	}
 	uses := make(patternUses, len(t.patterns))
 	for _, k := range t.of {
 		uses[k]++
@@ -335,10 +366,10 @@ func (u patternUses) of(t *patternTexts, k int, of func(*pattern.Pattern) int) (
 	return n
 }
 
-// pick makes of t, which is open, the values at the positions at, which ascend.
+// pick makes of t the values at the positions at, which ascend.
 func (t *patternTexts) pick(r *codec.Reader, at []int32, p *codec.Picker) {
-	if len(at) > 0 && int(at[len(at)-1]) >= len(t.of) {
-		r.Fail("value %d of %d", at[len(at)-1], len(t.of))
+	if len(at) > 0 && int(at[len(at)-1]) >= t.n {
+		r.Fail("value %d of %d", at[len(at)-1], t.n)
 		return
 	}
 	uses, own := t.uses(), make([]int32, 0, len(at))
@@ -346,7 +377,7 @@ func (t *patternTexts) pick(r *codec.Reader, at []int32, p *codec.Picker) {
 		for k := range columns {
 			c := &columns[k]
 			want, where := uses.of(t, k, of), at
-			if want < len(t.of) {
+			if want < t.n {
 				where = t.ranks(own[:0], at, func(number int64) bool { return of(&t.patterns[number]) > k })
 				c.index = make([]uint32, len(at))
 				next := uint32(0)
@@ -365,10 +396,14 @@ func (t *patternTexts) pick(r *codec.Reader, at []int32, p *codec.Picker) {
 			c.vals = vals
 		}
 	})
+	if t.n = len(at); len(t.patterns) == 1 {
+		t.of = make([]int64, t.n)
+		return
+	}
 	for j, i := range at {
 		t.of[j] = t.of[i]
 	}
-	t.of = t.of[:len(at)]
+	t.of = t.of[:t.n]
 }
 
 // ranks appends, for each of the values at that has what is counted, how many before it have.

@@ -204,8 +204,7 @@ func (f *fetcher) tally(b *fetched, keep *mask) error {
 		if w.sizes && b.sizes == nil {
 			return nil
 		}
-		f.answerMeta(b)
-		if err := b.meta.decodeAll(b.info.rows, f.s.zstd); err != nil {
+		if err := f.decodeAnswer(b); err != nil {
 			return err
 		}
 		if t.alike = w.alike(&b.meta); t.alike != nil {

@@ -242,7 +242,7 @@ func TestStrings(t *testing.T) {
 				if !slices.Equal(got, append([]string{"7"}, tt.vs...)) || string(rest) != "rest" {
 					t.Errorf("values differ, rest %q", rest)
 				}
-				distinct, codes, rest, err := DecodeDict(b, z)
+				distinct, codes, rest, err := DecodeDict(nil, b, z)
 				if err != nil || string(rest) != "rest" || len(codes) != len(tt.vs) {
 					t.Fatalf("dict: error %v, rest %q, %d codes", err, rest, len(codes))
 				}
@@ -387,7 +387,7 @@ func FuzzDecode(f *testing.F) {
 		_, _, errTexts := p.Strings(nil, data, []int32{0, 3}, z)
 		_, _, errFloats := DecodeFloats(nil, data)
 		_, _, _, errStrings := DecodeStrings(nil, nil, data, z)
-		_, _, _, errDict := DecodeDict(data, z)
+		_, _, _, errDict := DecodeDict(nil, data, z)
 		_, _, errBits := DecodeBits(nil, data)
 		for _, err := range []error{errInts, errPick, errTexts, errFloats, errStrings, errDict, errBits} {
 			if err != nil && !errors.Is(err, store.ErrCorrupt) {

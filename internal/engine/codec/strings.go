@@ -183,14 +183,15 @@ func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // DecodeDict reads a column like [DecodeStrings] without repeating its strings: value i
 // of the column is distinct[codes[i]]. A column that was written plain has every value in
-// distinct, repeated or not. Predicates can so be evaluated once per distinct string.
-func DecodeDict(src []byte, z *Zstd) (distinct []string, codes []int64, rest []byte, err error) {
+// distinct, repeated or not. Predicates can so be evaluated once per distinct string. Codes
+// lie in the memory of buf if that is large enough.
+func DecodeDict(buf []int64, src []byte, z *Zstd) (distinct []string, codes []int64, rest []byte, err error) {
 	if len(src) > 0 && src[0] == stringDict {
 		distinct, _, rest, err = decodePlain(nil, nil, src[1:], z)
 		if err != nil {
 			return nil, nil, src, err
 		}
-		codes, rest, err = DecodeInts(nil, rest)
+		codes, rest, err = DecodeInts(buf[:0], rest)
 		if err != nil {
 			return nil, nil, src, err
 		}
@@ -205,7 +206,7 @@ func DecodeDict(src []byte, z *Zstd) (distinct []string, codes []int64, rest []b
 	if err != nil {
 		return nil, nil, src, err
 	}
-	codes = make([]int64, len(distinct))
+	codes = grow(buf[:0], len(distinct))
 	for i := range codes {
 		codes[i] = int64(i)
 	}
