@@ -79,7 +79,7 @@ func Lock(t testing.TB, name string) func() {
 }
 
 // Binary returns the path of the binary under test: PHAROS_BIN, or what the tree builds
-// to. The go command relinks it only if it is out of date.
+// to. It is built once a process, which takes a while even where nothing has changed.
 func Binary(t testing.TB) string {
 	t.Helper()
 	if testing.Short() {
@@ -88,6 +88,22 @@ func Binary(t testing.TB) string {
 	if bin := os.Getenv("PHAROS_BIN"); bin != "" { //nolint:forbidigo // how make names the binary under test
 		return bin
 	}
+	built.Do(func() { built.path, built.err = build(t) })
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return built.path
+}
+
+//nolint:gochecknoglobals // the binary is that of the process, whatever test asks first
+var built struct {
+	sync.Once
+	path string
+	err  error
+}
+
+// build builds the binary. The go command relinks it only if it is out of date.
+func build(t testing.TB) (string, error) {
 	defer Lock(t, "build")()
 	root := Root(t)
 	readSources(t, root)
@@ -95,9 +111,9 @@ func Binary(t testing.TB) string {
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-tags", buildTags, "-o", bin, "./cmd/pharos")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build the binary under test: %v\n%s", err, out)
+		return "", fmt.Errorf("build the binary under test: %w\n%s", err, out)
 	}
-	return bin
+	return bin, nil
 }
 
 // readSources lists the directories of the binary's sources: the go command notes what a

@@ -145,8 +145,8 @@ func push(stream string, entries ...string) string {
 	return fmt.Sprintf(`{"streams":[{"stream":%s,"values":[%s]}]}`, stream, strings.Join(values, ","))
 }
 
-// start runs a server, next to those of other tests: starting is most of what a test takes. Its
-// base time is a whole minute of ten minutes ago.
+// start runs a server, next to those of other tests. Its base time is a whole minute of ten
+// minutes ago.
 func start(t *testing.T, config string) *runner {
 	t.Parallel()
 	return startAlone(t, config)
