@@ -31,3 +31,23 @@ func TestQuantile(t *testing.T) {
 		}
 	}
 }
+
+// TestTopk compares the best members with those of a sorted list.
+func TestTopk(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 2))
+	for n := range 60 {
+		g, want := &group{}, []int{}
+		for i := range n {
+			g.members = append(g.members, &values{vals: []float64{float64(rnd.IntN(9))}})
+			want = append(want, i)
+		}
+		compare := func(a, b *values) int { return compareValues(a.vals[0], b.vals[0], true) }
+		all := slices.Clone(want)
+		slices.SortStableFunc(want, func(a, b int) int { return compare(g.members[a], g.members[b]) })
+		for k := range n {
+			if got := g.best(all, k, nil, compare); !slices.Equal(got, want[:k]) {
+				t.Errorf("best %d of %d are %v, want %v", k, n, got, want[:k])
+			}
+		}
+	}
+}

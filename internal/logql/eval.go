@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/pharos-o11y/pharos/internal/model"
 )
@@ -323,21 +324,25 @@ func (x *exec) topk(e *vectorAggExpr, f *frame) error {
 		for i := range kept {
 			kept[i] = newBitset(f.n)
 		}
-		var order []int
+		var present, chosen []int // members
 		for k := range f.n {
 			if err := x.ctx.Err(); err != nil {
 				return err
 			}
-			order = order[:0]
+			present = present[:0]
 			for i, m := range g.members {
 				if m.has.get(k) {
-					order = append(order, i)
+					present = append(present, i)
 				}
 			}
-			slices.SortStableFunc(order, func(a, b int) int {
-				return compareValues(g.members[a].vals[k], g.members[b].vals[k], desc)
-			})
-			for _, i := range order[:min(int64(len(order)), e.k)] {
+			best := present
+			if int64(len(present)) > e.k {
+				best = g.best(present, int(max(e.k, 0)), chosen[:0], func(a, b *values) int {
+					return compareValues(a.vals[k], b.vals[k], desc)
+				})
+				chosen = best
+			}
+			for _, i := range best {
 				kept[i].set(k)
 			}
 		}
@@ -346,4 +351,22 @@ func (x *exec) topk(e *vectorAggExpr, f *frame) error {
 		}
 	}
 	return nil
+}
+
+// best appends the n first of the given members in the order of compare to dst, which is
+// empty. Of equal ones the first is better.
+func (g *group) best(members []int, n int, dst []int, compare func(a, b *values) int) []int {
+	for _, i := range members {
+		before := func(j int) bool { return compare(g.members[i], g.members[j]) < 0 }
+		if len(dst) < n {
+			dst = append(dst, i)
+		} else if n == 0 || !before(dst[n-1]) {
+			continue
+		}
+		last := len(dst) - 1
+		at := sort.Search(last, func(k int) bool { return before(dst[k]) })
+		copy(dst[at+1:], dst[at:last])
+		dst[at] = i
+	}
+	return dst
 }

@@ -504,7 +504,7 @@ func (a *rangeAgg) seriesOfRow(r *row, stream uint64) (*accum, error) {
 		if s, err = a.seriesOf(r); err != nil {
 			return nil, err
 		}
-		if len(a.byRow) < maxRowKeys {
+		if len(a.byRow) < maxRowKeys || a.group != nil && !a.group.without { // a key for each series
 			a.byRow[string(a.key)] = s
 		}
 	}

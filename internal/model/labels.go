@@ -89,7 +89,12 @@ func (ls Labels) Equal(other Labels) bool { return slices.Equal(ls, other) }
 
 // String returns ls in Prometheus' notation, {a="b", c="d"}.
 func (ls Labels) String() string {
+	n := 2
+	for i := range ls {
+		n += len(ls[i].Name) + len(ls[i].Value) + len(`="", `)
+	}
 	var b strings.Builder
+	b.Grow(n)
 	b.WriteByte('{')
 	for i, l := range ls {
 		if i > 0 {
@@ -97,8 +102,24 @@ func (ls Labels) String() string {
 		}
 		b.WriteString(l.Name)
 		b.WriteByte('=')
-		b.WriteString(strconv.Quote(l.Value))
+		if plainText(l.Value) {
+			b.WriteByte('"')
+			b.WriteString(l.Value)
+			b.WriteByte('"')
+		} else {
+			b.WriteString(strconv.Quote(l.Value))
+		}
 	}
 	b.WriteByte('}')
 	return b.String()
+}
+
+// plainText reports whether s is quoted as it is.
+func plainText(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
