@@ -112,7 +112,8 @@ func (s *skeletons) ranks(rd openVars, few []int32) [][]int32 {
 func pickVars(data []byte, n int, at []int32, z *codec.Zstd, p *codec.Picker) (varReader, error) {
 	r := codec.NewReader(data)
 	v := varReader{kind: r.Byte()}
-	have, err := n, error(nil)
+	var have int
+	var err error
 	switch v.kind {
 	case varText:
 		v.texts, have, err = p.Strings(nil, r.Rest(), at, z)

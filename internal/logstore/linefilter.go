@@ -25,7 +25,8 @@ type linePattern struct {
 	// is known. seek is what to look for in text: their common prefix, if that is long and
 	// saves looking for many, else needs.
 	needs, seek []string
-	exact       bool // re matches what holds one of needs
+	exact       bool     // re matches what holds one of needs
+	seq         sequence // re matches what holds this; nil if it does not mean one, or is exact
 }
 
 // compileLines compiles fs.
@@ -62,7 +63,8 @@ func compilePattern(p string) ([]linePattern, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile line filter %q: %w", p, err)
 	}
-	lits, exact := literals(tree.Simplify())
+	tree = tree.Simplify()
+	lits, exact := literals(tree)
 	seek := lits
 	if prefix := commonPrefix(lits); len(lits) > 2 && len(prefix) >= minSeek {
 		seek = []string{prefix}
@@ -73,7 +75,11 @@ func compilePattern(p string) ([]linePattern, error) {
 		}
 		return ps, nil
 	}
-	return []linePattern{{re: re, needs: lits, seek: seek, exact: exact && lits != nil}}, nil
+	out := linePattern{re: re, needs: lits, seek: seek, exact: exact && lits != nil}
+	if !out.exact {
+		out.seq = sequenceOf(tree)
+	}
+	return []linePattern{out}, nil
 }
 
 // minSeek is the length from which a prefix of several literals is worth looking for.

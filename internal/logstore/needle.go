@@ -29,6 +29,7 @@ type spot struct {
 // somewhere.
 type spotPart struct {
 	text         string
+	seq          sequence // stands for text, if not nil
 	begins, ends bool
 	token        uint64 // key of the token that has text as its variable; 0 is not known
 }
@@ -43,22 +44,80 @@ func (p *spotPart) appendKey(dst []byte) []byte {
 		flags |= 2
 	}
 	dst = binary.LittleEndian.AppendUint64(binary.AppendUvarint(dst, flags), p.token)
-	return codec.AppendBytes(dst, p.text)
+	return codec.AppendBytes(codec.AppendBytes(dst, p.text), p.seq.key())
 }
+
+// size is the bytes of what p looks for.
+func (p *spotPart) size() int { return len(p.text) + len(p.seq) }
 
 // maxSpots bounds the spots of a filter in a template. With more of them printing the line
 // is as cheap.
 const maxSpots = 16
 
-// spots returns where lines of tp can hold sub, except within a literal. A substring that
-// begins in a literal reaches to its end.
-func (tp *template) spots(sub string) []spot {
-	f := spotFinder{tp: tp}
+// lookedFor is what a line filter looks for: a [literal] or a [sequence].
+type lookedFor[T any] interface {
+	size() int
+	cut(from, to int) T
+	begins(s string) bool // s begins with it
+	within(s string) bool
+	held(kind byte) int                // how many of its first bytes a variable can hold
+	part(tp *template, k int) spotPart // what variable k of tp must hold
+}
+
+// literal is a text that is looked for.
+type literal string
+
+func (l literal) size() int { return len(l) }
+
+func (l literal) cut(from, to int) literal { return l[from:to] }
+
+func (l literal) begins(s string) bool { return strings.HasPrefix(s, string(l)) }
+
+func (l literal) within(s string) bool { return strings.Contains(s, string(l)) }
+
+func (l literal) held(kind byte) int {
+	n := 0
+	for n < len(l) && (kind != varInt || n < maxDigits) && holdable(kind, l[n]) {
+		n++
+	}
+	return n
+}
+
+func (l literal) part(tp *template, k int) spotPart {
+	return spotPart{text: string(l), token: tp.tokenWith(k, string(l))}
+}
+
+// holdable reports whether a variable of kind can hold c.
+func holdable(kind, c byte) bool {
+	switch kind {
+	case varInt:
+		return byteClass[c] == classDigit
+	case varHex:
+		return nibbles[c] <= 0xf
+	}
+	return byteClass[c] != 0
+}
+
+// contains judges whether lines of tp contain sub.
+func contains[T lookedFor[T]](tp *template, sub T) verdict {
+	switch {
+	case slices.ContainsFunc(tp.lits, sub.within):
+		return sure
+	case len(spotsOf(tp, sub)) > 0:
+		return maybe
+	}
+	return never
+}
+
+// spotsOf returns where lines of tp can hold sub, except within a literal. What begins in a
+// literal reaches to its end.
+func spotsOf[T lookedFor[T]](tp *template, sub T) []spot {
+	f := spotFinder[T]{tp: tp}
 	for i := range tp.kinds {
 		lit := tp.lits[i]
-		for at := max(0, len(lit)-len(sub)+1); at < len(lit); at++ {
-			if strings.HasPrefix(sub, lit[at:]) {
-				f.find(i, sub[len(lit)-at:], true)
+		for at := max(0, len(lit)-sub.size()+1); at < len(lit); at++ {
+			if n := len(lit) - at; sub.cut(0, n).begins(lit[at:]) {
+				f.find(i, sub.cut(n, sub.size()), true)
 			}
 		}
 		f.find(i, sub, false)
@@ -67,7 +126,7 @@ func (tp *template) spots(sub string) []spot {
 }
 
 // spotFinder collects spots.
-type spotFinder struct {
+type spotFinder[T lookedFor[T]] struct {
 	tp    *template
 	parts []spotPart // in front of the current variable
 	out   []spot
@@ -75,40 +134,24 @@ type spotFinder struct {
 
 // find collects the spots where rest, which is not empty, begins in variable k: at its
 // begin, or anywhere.
-func (f *spotFinder) find(k int, rest string, begins bool) {
+func (f *spotFinder[T]) find(k int, rest T, begins bool) {
 	depth := len(f.parts)
-	emit := func() {
-		parts := slices.Clone(f.parts)
-		f.out = append(f.out, spot{first: k - depth, parts: parts})
-	}
-	for n := range held(f.tp.kinds[k], rest) {
+	for n := range rest.held(f.tp.kinds[k]) {
 		n++
-		f.parts = append(f.parts[:depth], spotPart{text: rest[:n], begins: begins, ends: n < len(rest), token: f.tp.tokenWith(k, rest[:n])})
-		lit, behind := f.tp.lits[k+1], rest[n:]
+		part := rest.cut(0, n).part(f.tp, k)
+		part.begins, part.ends = begins, n < rest.size()
+		f.parts = append(f.parts[:depth], part)
+		lit, behind := f.tp.lits[k+1], rest.cut(n, rest.size())
+		m := min(len(lit), behind.size())
 		switch {
-		case strings.HasPrefix(lit, behind):
-			emit()
-		case k+1 < len(f.tp.kinds) && strings.HasPrefix(behind, lit):
-			f.find(k+1, behind[len(lit):], true)
+		case !behind.cut(0, m).begins(lit):
+		case m == behind.size():
+			f.out = append(f.out, spot{first: k - depth, parts: slices.Clone(f.parts)})
+		case k+1 < len(f.tp.kinds):
+			f.find(k+1, behind.cut(m, behind.size()), true)
 		}
 	}
 	f.parts = f.parts[:depth]
-}
-
-// held returns how many bytes at the begin of s a variable of kind can hold.
-func held(kind byte, s string) int {
-	n := 0
-	for n < len(s) {
-		c := s[n]
-		switch {
-		case kind == varInt && (byteClass[c] != classDigit || n == maxDigits),
-			kind == varHex && nibbles[c] > 0xf,
-			byteClass[c] == 0:
-			return n
-		}
-		n++
-	}
-	return n
 }
 
 // needle is a line filter seen by a template that does not decide it.
@@ -124,6 +167,13 @@ func (f *lineFilter) needle(tp *template) *needle {
 	n := &needle{sure: true, keep: !f.negate, hint: f.hint}
 	for i := range f.patterns {
 		p := &f.patterns[i]
+		if p.seq != nil {
+			if slices.ContainsFunc(tp.lits, p.seq.within) {
+				return nil
+			}
+			n.spots = append(n.spots, spotsOf(tp, p.seq)...)
+			continue
+		}
 		texts := []string{p.literal}
 		if p.re != nil {
 			if texts = p.needs; texts == nil || f.negate && !p.exact {
@@ -135,7 +185,7 @@ func (f *lineFilter) needle(tp *template) *needle {
 			if slices.ContainsFunc(tp.lits, func(l string) bool { return strings.Contains(l, t) }) {
 				return nil
 			}
-			n.spots = append(n.spots, tp.spots(t)...)
+			n.spots = append(n.spots, spotsOf(tp, literal(t))...)
 		}
 	}
 	if len(n.spots) > maxSpots {
@@ -248,6 +298,8 @@ func (r *needleReader) lacks(slot int32, p *spotPart) bool {
 	v := &r.reads[slot]
 	var has func() bool
 	switch {
+	case p.seq != nil:
+		return false
 	case v.kind == varHex:
 		has = func() bool { return holdsHex(v.bytes, p.text) }
 	case v.kind == varInt && p.begins && p.ends, v.kind == varPadded && len(p.text) == v.width:
@@ -318,6 +370,9 @@ func (r *needleReader) holds(v *varReader, p *spotPart) bool {
 		r.buf = v.peek(r.buf[:0])
 		value = text(r.buf)
 	}
+	if p.seq != nil {
+		return p.fits(value)
+	}
 	switch {
 	case p.begins && p.ends:
 		return value == p.text
@@ -327,4 +382,17 @@ func (r *needleReader) holds(v *varReader, p *spotPart) bool {
 		return strings.HasSuffix(value, p.text)
 	}
 	return strings.Contains(value, p.text)
+}
+
+// fits is holds for a sequence.
+func (p *spotPart) fits(value string) bool {
+	switch {
+	case p.begins && p.ends && len(value) != len(p.seq):
+		return false
+	case p.begins:
+		return p.seq.begins(value)
+	case p.ends:
+		return len(value) >= len(p.seq) && p.seq.begins(value[len(value)-len(p.seq):])
+	}
+	return p.seq.within(value)
 }

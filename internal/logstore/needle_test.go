@@ -14,11 +14,16 @@ import (
 // the lines.
 func checkNeedles(t *testing.T, sk *skeletons, lines []string, sub string) {
 	t.Helper()
+	quoted, digits := regexp.QuoteMeta(strings.ToValidUTF8(sub, "x")), regexp.MustCompile("[0-9]")
 	for _, lf := range []store.LineFilter{
 		{Patterns: []string{sub}},
 		{Patterns: []string{sub}, Negate: true},
 		{Patterns: []string{sub, "7"}},
-		{Patterns: []string{regexp.QuoteMeta(strings.ToValidUTF8(sub, "x")) + "[0-9a]"}, Regexp: true},
+		{Patterns: []string{quoted + "[0-9a]"}, Regexp: true},
+		{Patterns: []string{quoted + "[0-9a]"}, Regexp: true, Negate: true},
+		{Patterns: []string{"[0-9a-f]{2}" + quoted}, Regexp: true},
+		{Patterns: []string{"(?i)" + quoted, "7[0-9]{3}"}, Regexp: true},
+		{Patterns: []string{digits.ReplaceAllString(quoted, "[0-9]")}, Regexp: true},
 	} {
 		fs, err := compileLines([]store.LineFilter{lf})
 		if err != nil {
@@ -72,12 +77,13 @@ func TestNeedles(t *testing.T) {
 		checkNeedles(t, enc.sk, lines, sub)
 	}
 	tp := enc.sk.list[0]
-	if got := tp.spots("user_04242"); !slices.ContainsFunc(got, func(s spot) bool {
-		return s.parts[0] == spotPart{text: "04242", begins: true, token: tokenKey("user_04242")}
+	if got := spotsOf(tp, literal("user_04242")); !slices.ContainsFunc(got, func(s spot) bool {
+		p := &s.parts[0]
+		return p.text == "04242" && p.begins && !p.ends && p.token == tokenKey("user_04242")
 	}) {
 		t.Errorf("user_04242 lies in %+v", got)
 	}
-	if tp.contains("user-04242") != never {
+	if contains(tp, literal("user-04242")) != never {
 		t.Error("user-04242 may be in a line")
 	}
 }

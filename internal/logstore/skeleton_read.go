@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
 	"github.com/pharos-o11y/pharos/internal/store"
@@ -467,28 +466,19 @@ const (
 	sure
 )
 
-// contains judges whether lines of tp contain sub.
-func (tp *template) contains(sub string) verdict {
-	switch {
-	case slices.ContainsFunc(tp.lits, func(l string) bool { return strings.Contains(l, sub) }):
-		return sure
-	case len(tp.spots(sub)) > 0:
-		return maybe
-	}
-	return never
-}
-
 // decide judges whether lines of tp satisfy p.
 func (p *linePattern) decide(tp *template) verdict {
-	if p.re == nil {
-		return tp.contains(p.literal)
-	}
-	if p.needs == nil {
+	switch {
+	case p.re == nil:
+		return contains(tp, literal(p.literal))
+	case p.seq != nil:
+		return contains(tp, p.seq)
+	case p.needs == nil:
 		return maybe
 	}
 	v := never
 	for _, l := range p.needs {
-		v = max(v, tp.contains(l))
+		v = max(v, contains(tp, literal(l)))
 	}
 	if !p.exact {
 		v = min(v, maybe)

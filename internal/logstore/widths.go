@@ -101,7 +101,7 @@ func (n *needle) mayLie(widths []uint8, bf *blockFilter) bool {
 
 // lacks reports whether no variable of width bytes at most is as p wants it.
 func (p *spotPart) lacks(width int, bf *blockFilter) bool {
-	if width < anyWidth && width < len(p.text) {
+	if width < anyWidth && width < p.size() {
 		return true
 	}
 	whole := p.begins && p.ends || width < anyWidth && width == len(p.text)
