@@ -66,6 +66,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"not YAML", "a: b: c", "yaml"},
 		{"limit of Loki's alone", "logs: {limits: {max_chunks_per_query: 5}}", "unknown key logs.limits.max_chunks_per_query, a limit of Loki's that is not here: there are no chunks; set max_query_bytes_read"},
 		{"and of a tenant", "logs: {tenants: {a: {split_queries_by_interval: 1h}}}", "unknown key logs.tenants.a.split_queries_by_interval, a limit of Loki's that is not here: queries are not split"},
+		{"block of Loki's", "limits_config: {max_line_size: 1MB}", "unknown key limits_config, which is logs.limits here"},
 		{"limit that is misspelt", "logs: {limits: {max_line_sise: 5}}", "did you mean max_line_size?"},
 		{"no such mode", "logs: {limits: {deletion_mode: off}}", `logs.limits.deletion_mode: "off"; want disabled, filter-only or filter-and-delete`},
 		{"no time", "logs: {limits: {block_ingestion_until: tomorrow}}", `"tomorrow" is not a time such as`},

@@ -91,11 +91,7 @@ func unknownKeys(n *yaml.Node, t reflect.Type, path string) []error {
 		key := n.Content[i]
 		ft, ok := known[key.Value]
 		if !ok {
-			hint := suggest(key.Value, known)
-			if t == reflect.TypeFor[LogLimits]() {
-				hint = cmp.Or(instead(key.Value), hint)
-			}
-			errs = append(errs, fmt.Errorf("line %d: unknown key %s%s%s", key.Line, path, key.Value, hint))
+			errs = append(errs, fmt.Errorf("line %d: unknown key %s%s%s", key.Line, path, key.Value, cmp.Or(ofLoki(t, key.Value), suggest(key.Value, known))))
 			continue
 		}
 		errs = append(errs, unknownKeys(n.Content[i+1], ft, path+key.Value+".")...)

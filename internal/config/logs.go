@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -252,9 +253,17 @@ func (l *LogLimits) PolicyNames() []string {
 	return slices.Compact(names)
 }
 
-// instead says what takes the place of a limit of Loki's that Pharos does not have, "" of
-// any other key.
-func instead(key string) string {
+// ofLoki says what takes the place of a key of Loki's configuration that t does not have, ""
+// of any other key.
+func ofLoki(t reflect.Type, key string) string {
+	switch {
+	case t == reflect.TypeFor[Config]() && key == "limits_config":
+		return ", which is logs.limits here"
+	case t == reflect.TypeFor[Config]() && key == "overrides":
+		return ", which is logs.tenants here"
+	case t != reflect.TypeFor[LogLimits]():
+		return ""
+	}
 	for _, x := range []struct{ keys, hint string }{
 		{"retention_period", "set retention.logs or retention.tenants.NAME.logs"},
 		{"max_chunks_per_query max_querier_bytes_read cardinality_limit", "there are no chunks; set max_query_bytes_read or query.max_query_memory"},
