@@ -242,7 +242,7 @@ func (b *Builder) Entry(ts int64, line string) {
 	f := b.formOf()
 	from, fields := len(b.values), len(b.own)
 	b.pack(f, line)
-	if !plain(b.values[from:]) {
+	if !plain(wire.AsString(b.values[from:])) {
 		b.values, b.own = b.values[:from], b.own[:fields]
 		for i, v := range b.own {
 			b.own[i] = cleanValue(v)
@@ -367,12 +367,15 @@ func cleanValue(v string) string {
 }
 
 // plain reports whether v is ASCII.
-func plain[T string | []byte](v T) bool {
-	all := byte(0)
-	for i := range len(v) {
-		all |= v[i]
+func plain(v string) bool {
+	all := uint64(0)
+	for ; len(v) >= 8; v = v[8:] { // one load of eight bytes
+		all |= uint64(v[0]) | uint64(v[1])<<8 | uint64(v[2])<<16 | uint64(v[3])<<24 | uint64(v[4])<<32 | uint64(v[5])<<40 | uint64(v[6])<<48 | uint64(v[7])<<56
 	}
-	return all < utf8.RuneSelf
+	for i := range len(v) {
+		all |= uint64(v[i])
+	}
+	return all&0x8080808080808080 == 0
 }
 
 // severityLevel returns the level of a severity_number of OpenTelemetry's scale.

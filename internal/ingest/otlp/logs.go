@@ -196,10 +196,15 @@ func (rec *record) read(r wire.Reader, attrs []attr) ([]attr, error) {
 		case 3:
 			rec.severityText = f.String()
 		case 5:
-			f.Check(rec.body.read(f.Message(), 0))
+			if b := f.Bytes(); !rec.body.plain(b) {
+				f.Check(rec.body.read(f.Inner(b), 0))
+			}
 		case 6:
+			b := f.Bytes()
 			attrs = append(attrs, attr{})
-			f.Check(attrs[len(attrs)-1].read(f.Message(), 0))
+			if a := &attrs[len(attrs)-1]; !a.plain(b) {
+				f.Check(a.read(f.Inner(b), 0))
+			}
 		case 7:
 			rec.dropped = uint32(f.Uvarint())
 		case 8:

@@ -64,9 +64,7 @@ func each(r wire.Reader, message string, num int, f func(wire.Reader) error) err
 
 // read reads a KeyValue at a depth.
 func (a *attr) read(r wire.Reader, depth int) error {
-	*a = attr{}
-	if name, v, ok := splitPlain(r.Rest()); ok && a.plain(v) { // as nearly all are
-		a.key = wire.AsString(name[1:])
+	if a.plain(r.Rest()) {
 		return nil
 	}
 	*a = attr{}
@@ -82,24 +80,33 @@ func (a *attr) read(r wire.Reader, depth int) error {
 	return f.Err()
 }
 
+// plain reads a KeyValue whose value is plain, as nearly all are. It reports whether it is.
+func (a *attr) plain(kv []byte) bool {
+	name, v, ok := splitPlain(kv)
+	if !ok {
+		return false
+	}
+	a.key = wire.AsString(name[1:])
+	return a.anyValue.plain(v)
+}
+
 // plain reads an AnyValue that is a short string, a bool or a number, and nothing else. It
-// reports whether it is.
+// reports whether it is; v is to be read anew if not.
 func (v *anyValue) plain(b []byte) bool {
 	if len(b) < 2 {
 		return false
 	}
 	switch b[0] {
 	case 1<<3 | byte(wire.Bytes):
-		v.kind, v.text = kindString, wire.AsString(b[2:])
-		return int(b[1]) == len(b)-2
+		*v = anyValue{kind: kindString, text: wire.AsString(b[2:])}
+		return b[1] < 0x80 && int(b[1]) == len(b)-2
 	case 2<<3 | byte(wire.Varint), 3<<3 | byte(wire.Varint):
-		n := 0
-		v.kind = kindBool + b[0]>>3 - 2
-		v.num, n = binary.Uvarint(b[1:])
-		return n == len(b)-1
+		n, size := binary.Uvarint(b[1:])
+		*v = anyValue{kind: kindBool + b[0]>>3 - 2, num: n}
+		return size == len(b)-1
 	case 4<<3 | byte(wire.Fixed64):
-		if v.kind = kindDouble; len(b) == 9 {
-			v.num = binary.LittleEndian.Uint64(b[1:])
+		if len(b) == 9 {
+			*v = anyValue{kind: kindDouble, num: binary.LittleEndian.Uint64(b[1:])}
 			return true
 		}
 	}
