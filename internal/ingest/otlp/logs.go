@@ -116,6 +116,7 @@ type severityStreams struct {
 	rules    *logrules.Rules
 	resource model.Labels
 	streams  map[string]*logrules.Stream // by severity text
+	last     *logrules.Stream            // that entries go to
 }
 
 const severityText = "severity_text"
@@ -235,7 +236,10 @@ func (l *logs) record(r wire.Reader) (err error) {
 			b.RefuseStream(1, err)
 			return nil
 		}
-		b.Stream(stream)
+		if stream != l.severities.last {
+			b.Stream(stream)
+			l.severities.last = stream
+		}
 		rec.severityText = ""
 	}
 	l.text = l.text[:l.kept] // the builder has copied that of the record before

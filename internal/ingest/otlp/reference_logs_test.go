@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"encoding/hex"
+	"slices"
 	"strconv"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -13,9 +14,8 @@ import (
 
 // refLogs feeds every record of ld to b: resource attributes of Loki's default list
 // are its stream labels, everything else is structured metadata, entry before resource
-// before scope. ld must not change until the batch is written. An error wraps
-// [store.ErrLimit]: the batch must not be written then.
-func refLogs(b *logrules.Builder, ld plog.Logs) error {
+// before scope. ld must not change until the batch is written.
+func refLogs(b *logrules.Builder, ld plog.Logs) {
 	for _, rl := range ld.ResourceLogs().All() {
 		var labels model.Labels
 		for k, v := range rl.Resource().Attributes().All() {
@@ -33,13 +33,25 @@ func refLogs(b *logrules.Builder, ld plog.Logs) error {
 			continue
 		}
 		b.Stream(stream)
+		last := stream.Labels
 		for _, sl := range rl.ScopeLogs().All() {
 			for _, lr := range sl.LogRecords().All() {
+				if b.Rules() != nil && b.Rules().SeverityLabel {
+					own, err := b.Rules().NewStream(append(slices.Clone(labels), model.Label{Name: "severity_text", Value: lr.SeverityText()}))
+					if err != nil {
+						b.RefuseStream(1, err)
+						continue
+					}
+					if own.Labels.Compare(last) != 0 {
+						b.Stream(own)
+						last = own.Labels
+					}
+					lr.SetSeverityText("")
+				}
 				refRecord(b, rl.Resource(), sl.Scope(), lr)
 			}
 		}
 	}
-	return nil
 }
 
 func refRecord(b *logrules.Builder, res pcommon.Resource, scope pcommon.InstrumentationScope, lr plog.LogRecord) {
