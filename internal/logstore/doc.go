@@ -6,7 +6,8 @@
 //	Append -> wal record -> head (memory) --flush--> part files --merge--> bigger part files
 //
 // The head holds entries per stream in order of arrival. Append returns after the wal
-// commit; only then is the entry visible. A flush freezes the head, sorts each stream by
+// commit; only then is the entry visible. A flush comes when the head is big, old or quiet
+// (flush.go). It freezes the head, sorts each stream by
 // time, drops duplicates and writes one part per tenant and UTC day, together with the
 // wal position it covers, in one atomic step of [part.Set].
 //
