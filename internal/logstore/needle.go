@@ -30,6 +30,7 @@ type spot struct {
 type spotPart struct {
 	text         string
 	seq          sequence // stands for text, if not nil
+	number       int64    // that text means, -1 if that is none or not all of it
 	begins, ends bool
 	token        uint64 // key of the token that has text as its variable; 0 is not known
 }
@@ -84,7 +85,22 @@ func (l literal) held(kind byte) int {
 }
 
 func (l literal) part(tp *template, k int) spotPart {
-	return spotPart{text: string(l), token: tp.tokenWith(k, string(l))}
+	return spotPart{text: string(l), number: l.number(), token: tp.tokenWith(k, string(l))}
+}
+
+// number returns the number that a variable of digits is if it has l as a whole, -1 for none.
+func (l literal) number() int64 {
+	if len(l) > maxDigits || len(l) > 1 && l[0] == '0' {
+		return -1
+	}
+	v := int64(0)
+	for i := range len(l) {
+		if byteClass[l[i]] != classDigit {
+			return -1
+		}
+		v = v*10 + int64(l[i]-'0')
+	}
+	return v
 }
 
 // holdable reports whether a variable of kind can hold c.
@@ -96,17 +112,6 @@ func holdable(kind, c byte) bool {
 		return nibbles[c] <= 0xf
 	}
 	return byteClass[c] != 0
-}
-
-// contains judges whether lines of tp contain sub.
-func contains[T lookedFor[T]](tp *template, sub T) verdict {
-	switch {
-	case slices.ContainsFunc(tp.lits, sub.within):
-		return sure
-	case len(spotsOf(tp, sub)) > 0:
-		return maybe
-	}
-	return never
 }
 
 // spotsOf returns where lines of tp can hold sub, except within a literal. What begins in a
@@ -159,39 +164,56 @@ type needle struct {
 	spots []spot
 	sure  bool // a line that has one satisfies the filter; else it has to be looked at
 	keep  bool // lines that have one, rather than those that have none
+	look  bool // what it says is not all: lines have to be looked at
 	hint  bool // it is good for dropping blocks and templates; tests on fields decide about rows
 }
 
-// needle returns what f means to lines of tp, nil if all have to be looked at.
-func (f *lineFilter) needle(tp *template) *needle {
+// see judges whether lines of tp satisfy f, and returns what is left to test if that depends
+// on the line; nil if all have to be looked at.
+func (f *lineFilter) see(tp *template) (verdict, *needle) {
 	n := &needle{sure: true, keep: !f.negate, hint: f.hint}
+	some := never
 	for i := range f.patterns {
 		p := &f.patterns[i]
-		if p.seq != nil {
-			if slices.ContainsFunc(tp.lits, p.seq.within) {
-				return nil
+		v := never
+		switch {
+		case p.re == nil:
+			v = lookFor(n, tp, literal(p.literal))
+		case p.seq != nil:
+			v = lookFor(n, tp, p.seq)
+		case p.needs == nil:
+			v, n.look = maybe, true
+		default:
+			for _, l := range p.needs {
+				v = max(v, lookFor(n, tp, literal(l)))
 			}
-			n.spots = append(n.spots, spotsOf(tp, p.seq)...)
-			continue
-		}
-		texts := []string{p.literal}
-		if p.re != nil {
-			if texts = p.needs; texts == nil || f.negate && !p.exact {
-				return nil
+			if !p.exact {
+				v, n.sure, n.look = min(v, maybe), false, n.look || f.negate
 			}
-			n.sure = n.sure && p.exact
 		}
-		for _, t := range texts {
-			if slices.ContainsFunc(tp.lits, func(l string) bool { return strings.Contains(l, t) }) {
-				return nil
-			}
-			n.spots = append(n.spots, spotsOf(tp, literal(t))...)
-		}
+		some = max(some, v)
 	}
-	if len(n.spots) > maxSpots {
-		return nil
+	if f.negate {
+		some = sure - some
 	}
-	return n
+	if some != maybe || n.look || len(n.spots) > maxSpots {
+		return some, nil
+	}
+	return some, n
+}
+
+// lookFor adds where lines of tp can hold sub to n, and judges whether they do.
+func lookFor[T lookedFor[T]](n *needle, tp *template, sub T) verdict {
+	if slices.ContainsFunc(tp.lits, sub.within) {
+		n.look = true
+		return sure
+	}
+	spots := spotsOf(tp, sub)
+	if len(spots) == 0 {
+		return never
+	}
+	n.spots = append(n.spots, spots...)
+	return maybe
 }
 
 // needleReader runs needles on the rows of a block.
@@ -258,12 +280,27 @@ func (m *mask) narrow(fs []lineFilter, sk *skeletons, of []*judgement, plan *var
 	r := needleReader{openVars: vars, known: map[slotText]bool{}}
 	dead := make([]bool, len(of)) // no line of the template passes
 	live := false                 // some row has to be looked at
+	var alike [markClass + maxClasses]struct {
+		run  []*needle
+		dead bool
+	}
 	for id := range run {
+		if len(run[id]) == 0 {
+			continue
+		}
+		same := &alike[plan.mark(ids, id)]
+		if same.run != nil {
+			run[id], dead[id] = same.run, same.dead
+			continue
+		}
 		for i, n := range run[id] {
 			n = r.live(n, sk.list[id])
 			run[id][i] = n
 			dead[id] = dead[id] || n.keep && len(n.spots) == 0
 			live = live || len(n.spots) > 0
+		}
+		if same != &alike[notMet] {
+			same.run, same.dead = run[id], dead[id]
 		}
 	}
 	rows := sk.rows[min(m.from, len(sk.rows)):]
@@ -363,6 +400,9 @@ func (r *needleReader) any(n *needle, tp *template) bool {
 
 // holds reports whether the next value of v is as p wants it.
 func (r *needleReader) holds(v *varReader, p *spotPart) bool {
+	if p.begins && p.ends && p.number >= 0 && v.kind == varInt {
+		return v.ints[v.next] == p.number
+	}
 	value := ""
 	if v.kind == varText {
 		value = v.texts[v.next]

@@ -57,6 +57,9 @@ func newPruner(w *wants, x *partIndex) *pruner {
 		p.needles = sync.OnceValue(func() *varPlan {
 			plan := &varPlan{}
 			planNeedles(plan, x.templates.list, p.of)
+			if !slices.ContainsFunc(w.judge.filters, func(f lineFilter) bool { return f.negate || f.hint }) {
+				plan.marks = p.marks
+			}
 			return plan
 		})
 		p.shapes = sync.OnceValue(func() *shapePlan { return newShapePlan(w.judge, x.templates.list, p.of) })

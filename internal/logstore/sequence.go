@@ -131,7 +131,7 @@ func (q sequence) held(kind byte) int {
 	return n
 }
 
-func (q sequence) part(*template, int) spotPart { return spotPart{seq: q} }
+func (q sequence) part(*template, int) spotPart { return spotPart{seq: q, number: -1} }
 
 func (s *byteSet) some(ok func(c byte) bool) bool {
 	for c := range byte(0x80) {

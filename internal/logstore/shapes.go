@@ -88,9 +88,7 @@ func (j *judge) cached(tp *template) *judgement {
 func (j *judge) judge(tp *template) *judgement {
 	v := &judgement{verdicts: make([]verdict, len(j.filters)), needles: make([]*needle, len(j.filters))}
 	for i := range j.filters {
-		if v.verdicts[i] = j.filters[i].decide(tp); v.verdicts[i] == maybe {
-			v.needles[i] = j.filters[i].needle(tp)
-		}
+		v.verdicts[i], v.needles[i] = j.filters[i].see(tp)
 		v.deny = v.deny || v.verdicts[i] == never
 	}
 	if j.parser == nil || v.deny {

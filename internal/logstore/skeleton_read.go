@@ -465,35 +465,3 @@ const (
 	maybe
 	sure
 )
-
-// decide judges whether lines of tp satisfy p.
-func (p *linePattern) decide(tp *template) verdict {
-	switch {
-	case p.re == nil:
-		return contains(tp, literal(p.literal))
-	case p.seq != nil:
-		return contains(tp, p.seq)
-	case p.needs == nil:
-		return maybe
-	}
-	v := never
-	for _, l := range p.needs {
-		v = max(v, contains(tp, literal(l)))
-	}
-	if !p.exact {
-		v = min(v, maybe)
-	}
-	return v
-}
-
-// decide judges whether lines of tp satisfy f.
-func (f *lineFilter) decide(tp *template) verdict {
-	some := never
-	for i := range f.patterns {
-		some = max(some, f.patterns[i].decide(tp))
-	}
-	if f.negate {
-		return sure - some
-	}
-	return some
-}

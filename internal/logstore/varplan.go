@@ -18,6 +18,16 @@ type varPlan struct {
 	places []int32   // of each slot
 	moves  [][]int32 // of each template, the slots that move on with a row of it
 	all    []int32   // memory of moves
+	marks  []uint8   // of each template, of a pruner whose needles all are to keep lines; else nil
+}
+
+// mark returns the mark of template id of a block, of which ids are the numbers in p, if it
+// says which templates have the same needles, else notMet.
+func (p *varPlan) mark(ids []uint32, id int) uint8 {
+	if p.marks == nil || ids == nil || p.marks[ids[id]] < markClass {
+		return notMet
+	}
+	return p.marks[ids[id]]
 }
 
 // begin empties p for the templates list.
