@@ -155,12 +155,16 @@ func (d *pushdown) numbers(c condition) error {
 }
 
 // shapes asks the store for what the parsers of s find in shapes of lines, and for entries
-// that pass the filters behind them.
+// that pass the filters behind them and filters by patterns.
 func (d *pushdown) shapes(s *source, o compileOptions) error {
-	if len(s.pipe.parsers) == 0 || !d.caps.Shapes {
+	patterns := s.pipe.patterns()
+	if len(s.pipe.parsers) == 0 && !patterns || !d.caps.Shapes {
 		return nil
 	}
 	p := &shapeParser{stages: s.pipe.parsers, want: o.want}
+	if patterns {
+		p.lines = s.pipe.lines
+	}
 	if s.pipe.valid {
 		s.sel.Tests = append(s.sel.Tests, validShape())
 	}
@@ -188,9 +192,14 @@ func (d *pushdown) shapes(s *source, o compileOptions) error {
 			p.want = newWanted(names)
 		}
 	}
-	if o.shapes {
+	switch {
+	case o.shapes:
 		s.pipe.useShapes()
-	} else if len(s.sel.Tests) == 0 {
+		s.pipe.judged = patterns
+	case len(s.sel.Tests) > 0:
+	case patterns:
+		p.stages = nil
+	default:
 		return nil
 	}
 	s.sel.Parser = p

@@ -37,6 +37,7 @@ type compiler struct {
 // pipeline is a compiled sequence of stages for one goroutine.
 type pipeline struct {
 	lines  []*lineFilter // filters on the stored line that the store does not evaluate
+	judged bool          // entries with shapes have passed them
 	push   []store.LineFilter
 	stages []stage
 	row    row
@@ -153,6 +154,13 @@ func isFilter(n stageNode) bool {
 		return true
 	}
 	return false
+}
+
+// patterns reports whether there are lines to filter by nothing but patterns.
+func (p *pipeline) patterns() bool {
+	return len(p.lines) > 0 && !slices.ContainsFunc(p.lines, func(f *lineFilter) bool {
+		return slices.ContainsFunc(f.tests, func(t lineTest) bool { _, ok := t.(*patternTest); return !ok })
+	})
 }
 
 // useShapes says that entries may come with shapes.

@@ -151,7 +151,7 @@ func (a *rangeAgg) bind(x *exec) error {
 // readsLine reports whether the pipeline looks at stored lines, and whether it makes lines of
 // its own from labels alone.
 func (p *pipeline) readsLine() (reads, makes bool) {
-	if len(p.lines) > 0 {
+	if len(p.lines) > 0 && !p.judged {
 		return true, false
 	}
 	for _, s := range p.stages {
@@ -357,7 +357,7 @@ func (a *rangeAgg) addRows(b *store.LogRows) error {
 		if b.Lines != nil {
 			line = b.Lines[i]
 		}
-		if !p.passes(line) {
+		if (found == nil || !p.judged) && !p.passes(line) {
 			continue
 		}
 		p.row.begin(t, line, b.Stream)

@@ -35,13 +35,23 @@ func (s *shaped) shape() *shaped { return s }
 
 // shapeParser implements [store.ShapeParser] for the parsers of a pipeline.
 type shapeParser struct {
-	stages []shapeStage // only their options are read
-	want   *wanted      // nil if every field is wanted
+	lines  []*lineFilter // whose tests are patterns
+	stages []shapeStage  // only their options are read
+	want   *wanted       // nil if every field is wanted
 }
 
 // ParseShape implements [store.ShapeParser].
 func (p *shapeParser) ParseShape(line string, vars []model.LineVar) *model.LineShape {
 	x := &shapeScan{line: line, vars: vars, want: p.want, out: &model.LineShape{}}
+	for _, f := range p.lines {
+		switch passes, ok := f.onShape(x); {
+		case !ok:
+			return nil
+		case !passes:
+			x.out.Deny = true
+			return x.out
+		}
+	}
 	for i, st := range p.stages {
 		x.parser = i
 		if !st.parseShape(x) {

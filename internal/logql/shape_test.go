@@ -95,6 +95,9 @@ var shapePipelines = []string{
 	`{x="y"} | regexp "(?P<a>(.)\\d?)(?P<b>\\d*)x?" | logfmt`,
 	`{x="y"} | regexp "(?P<x>[^=]+)=(?P<b>(\\d{3}|\\d+))\\b" | regexp "(?P<c>a+|[a-f0-9]{3,}?)"`,
 	`{x="y"} | regexp "(?P<a>\\d+?)(?P<b>\\d*) |(?P<c>\\w+)"`,
+	`{x="y"} |> "<_> INFO <_> status=<_>" | logfmt`,
+	`{x="y"} !> "<_>status=<_> took=<_>ms<_>" or "{<_>" or "a<_>"`,
+	`{x="y"} |> "a=<_> c<_>" or "<_>/<_>" | json !> "<_> [<_>] <_>"`,
 }
 
 // shapeTemplates are the seeds of the fuzz target, and lines of the test.
@@ -132,7 +135,14 @@ func checkShape(t *testing.T, query, template string, seed uint64) {
 			t.Fatal(err)
 		}
 		shaped.useShapes()
-		shape := (&shapeParser{stages: shaped.parsers, want: w}).ParseShape(sh.shown, sh.sample)
+		parser := &shapeParser{stages: shaped.parsers, want: w}
+		if len(shaped.lines) > 0 {
+			parser.lines = shaped.lines
+			if !shaped.patterns() {
+				t.Fatalf("%s filters by more than patterns", query)
+			}
+		}
+		shape := parser.ParseShape(sh.shown, sh.sample)
 		if shape == nil {
 			continue
 		}
@@ -179,7 +189,7 @@ func runShape(p *pipeline, line string, found *model.LineFields) []string {
 	r.begin(0, line, model.Labels{{Name: "x", Value: "y"}})
 	r.addMeta("m", "1")
 	r.found = found
-	if !p.run() {
+	if found == nil && !p.passes(line) || found != nil && found.Shape.Deny || !p.run() {
 		return nil
 	}
 	out := []string{r.err + " " + r.details}

@@ -372,3 +372,46 @@ func (s *patternStage) parseShape(x *shapeScan) bool {
 	}
 	return true
 }
+
+// onShape mirrors lineFilter.match. ok is false if it depends on the line.
+func (f *lineFilter) onShape(x *shapeScan) (passes, ok bool) {
+	ok = true
+	for _, t := range f.tests {
+		p, pattern := t.(*patternTest)
+		if !pattern {
+			return false, false
+		}
+		match, sure := p.onShape(x)
+		if sure && match {
+			return !f.negate, true
+		}
+		ok = ok && sure
+	}
+	return f.negate, ok
+}
+
+// onShape mirrors matchPattern.
+func (t *patternTest) onShape(x *shapeScan) (match, ok bool) {
+	parts := t.parts
+	if len(parts) == 0 || x.line == "" {
+		return len(parts) == 0 && x.line == "", true
+	}
+	off := 0
+	for i := range parts {
+		if parts[i].capture {
+			continue
+		}
+		at, ok := x.find(off, parts[i].literal)
+		if !ok {
+			return false, false
+		}
+		if at < 0 || at == off && i > 0 {
+			return false, true
+		}
+		off = at + len(parts[i].literal)
+	}
+	if parts[len(parts)-1].capture {
+		return off < len(x.line), true
+	}
+	return off == len(x.line), true
+}

@@ -99,7 +99,7 @@ func (j *judge) judge(tp *template) *judgement {
 	if v.shape.LineShape != nil {
 		v.shape.split(line, vars)
 		v.shape.tell(j.number)
-		v.deny = !v.shape.bind(j.tests)
+		v.deny = v.shape.Deny || !v.shape.bind(j.tests)
 	}
 	return v
 }

@@ -18,6 +18,7 @@ type LineVar struct {
 type LineShape struct {
 	Fields []ShapeField // in the order found
 	Errs   []ShapeError // in the order of parsers, of each at most one
+	Deny   bool         // no line of the shape is wanted
 }
 
 // ShapeField is a field: line[From:To] of the line given to the parser.

@@ -49,6 +49,9 @@ var fuzzQueries = []string{
 	`{app=~".+"} | json | level="ERROR" | user_id=~"user_1.*"`,
 	`{app=~".+"} | regexp "status=(?P<st>[0-9]+) took=(?P<ms>[0-9]+)ms" | st="503" | ms > 20 | line_format "{{.ms}}"`,
 	"{app=~\".+\"} | pattern `<_> <lvl> [<w>] <m> <p> from <_>` | m=\"GET\" | logfmt | status != 200 | label_format z=\"{{.m | lower}}-{{.status}}\"",
+	`sum by (app) (count_over_time({app=~".+"} |> "<_> INFO [worker-<_>] GET <_> status=<_> took=<_>ms <_>" [7s]))`,
+	`sum by (app, status) (bytes_over_time({app=~".+"} !> "<_>level=<_> method=<_> <_>" or "{\"level\":<_>" | logfmt [7s]))`,
+	`{app=~".+"} |> "<_> status=<_> took=<_>ms trace=<_>" !> "<_> WARN <_>"`,
 	`{app=~".+"} | json | logfmt | drop __error__, __error_details__ | ms > 90 or took > 90ms`,
 }
 

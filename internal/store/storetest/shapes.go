@@ -102,7 +102,7 @@ func (s *refShape) place(at int) int {
 
 // passes reports whether the tests hold.
 func (s *refShape) passes(tests []model.FieldTest) bool {
-	return !slices.ContainsFunc(tests, func(t model.FieldTest) bool {
+	return !s.Deny && !slices.ContainsFunc(tests, func(t model.FieldTest) bool {
 		i := t.Field(s.LineShape)
 		if i < 0 {
 			return !t.Absent(s.LineShape)
