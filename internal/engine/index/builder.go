@@ -124,20 +124,62 @@ func (n *builderName) sorted() (values []string, places []int64) {
 		}
 		return n.values, places
 	}
-	type numbered struct {
-		value string
-		id    uint32
-	}
 	order := make([]numbered, len(n.values))
 	for i, v := range n.values {
 		order[i] = numbered{v, uint32(i)}
 	}
-	slices.SortFunc(order, func(a, b numbered) int { return strings.Compare(a.value, b.value) })
+	order = sortRuns(order)
 	values = make([]string, len(order))
 	for i := range order {
 		values[i], places[order[i].id] = order[i].value, int64(i)
 	}
 	return values, places
+}
+
+// numbered is a value and its number.
+type numbered struct {
+	value string
+	id    uint32
+}
+
+// minRun is the average length of ascending runs from which merging these is the quicker way
+// to sort.
+const minRun = 16
+
+// sortRuns sorts values, which it uses up. Sets come in order, so the values of a name do, too,
+// as long as those of the names before it stay the same: mostly they are a few long runs.
+func sortRuns(values []numbered) []numbered {
+	var ends []int
+	for i := range values {
+		if i+1 == len(values) || values[i+1].value < values[i].value {
+			ends = append(ends, i+1)
+		}
+	}
+	if len(ends)*minRun > len(values) {
+		slices.SortFunc(values, func(a, b numbered) int { return strings.Compare(a.value, b.value) })
+		return values
+	}
+	for next := make([]numbered, len(values)); len(ends) > 1; values, next = next, values {
+		from, merged := 0, ends[:0]
+		for i := 0; i < len(ends); i += 2 {
+			mid, to := ends[i], ends[min(i+1, len(ends)-1)]
+			mergeRuns(next[from:to], values[from:mid], values[mid:to])
+			from, merged = to, append(merged, to)
+		}
+		ends = merged
+	}
+	return values
+}
+
+// mergeRuns sets dst to the values of a and b, both in order.
+func mergeRuns(dst, a, b []numbered) {
+	for i := range dst {
+		if len(b) == 0 || len(a) > 0 && a[0].value < b[0].value {
+			dst[i], a = a[0], a[1:]
+		} else {
+			dst[i], b = b[0], b[1:]
+		}
+	}
 }
 
 // AppendTable appends the table of the sets to dst and uses the builder up. z may be nil.
