@@ -1,6 +1,8 @@
 package logstore
 
 import (
+	"slices"
+
 	"github.com/zeebo/xxh3"
 
 	"github.com/pharos-o11y/pharos/internal/engine/codec"
@@ -26,29 +28,32 @@ const maxFill = 3
 // find finds the distinct ones of values, which are of a field with seed. It expects about
 // as many as the last time that field was seen.
 func (d *distinctTexts) find(values []string, seed uint64, expect int) {
-	d.texts, d.keys, d.codes = d.texts[:0], d.keys[:0], d.codes[:0]
+	d.texts, d.keys = d.texts[:0], d.keys[:0]
+	d.codes = slices.Grow(d.codes[:0], len(values))[:len(values)]
 	d.room(expect)
 	clear(d.recent[:])
 	code, last := int64(-1), ""
 	for i, v := range values {
-		if v == last && code >= 0 {
-			d.codes = append(d.codes, code)
-			continue
-		}
-		if n := len(v); n > 0 && 2*len(d.texts) <= i+64 { // few values: most were there a moment ago
-			r := &d.recent[(n+7*int(v[0])+31*int(v[n/2])+13*int(v[n-1]))%len(d.recent)]
-			if r.text == v {
-				code = r.code
-			} else {
-				code = d.code(v, seed)
-				r.text, r.code = v, code
-			}
-		} else {
+		if 2*len(d.texts) > i+64 { // most are new
 			code = d.code(v, seed)
+		} else if code < 0 || v != last {
+			code = d.known(v, seed)
 		}
-		last = v
-		d.codes = append(d.codes, code)
+		d.codes[i], last = code, v
 	}
+}
+
+// known is code for a value that was probably there a moment ago.
+func (d *distinctTexts) known(v string, seed uint64) int64 {
+	n := len(v)
+	if n == 0 {
+		return d.code(v, seed)
+	}
+	r := &d.recent[(n+7*int(v[0])+31*int(v[n/2])+13*int(v[n-1]))%len(d.recent)]
+	if r.text != v {
+		r.text, r.code = v, d.code(v, seed)
+	}
+	return r.code
 }
 
 // code returns the index of v in texts, which it adds unless it is there.
