@@ -194,12 +194,11 @@ func (m *metaBuilder) section(dst []byte, name string, values []string, z *codec
 	d.find(values, fieldSeed(name), mem.distinct)
 	mem.distinct = len(d.texts)
 	measured := false
-	if len(d.texts) < minPatterned || mem.left > 0 && mem.texts || !m.patterns.gather(d.texts) {
-		mem.left--
-		dst = d.encode(dst, values, z)
-	} else {
+	if mem.left--; len(d.texts) >= minPatterned && !(mem.texts && mem.left >= 0) && m.gather(mem) {
 		dst = m.patterned(dst, mem, values, z)
 		measured = m.patterns.fractions()
+	} else {
+		dst = d.encode(dst, values, z)
 	}
 	for i, key := range d.keys {
 		if d.texts[i] != "" {
@@ -209,6 +208,15 @@ func (m *metaBuilder) section(dst []byte, name string, values []string, z *codec
 	m.keysEnd = append(m.keysEnd, len(m.keys))
 	m.unsought = append(m.unsought, measured || len(dst)-at < len(d.keys)*filterBits/8)
 	return dst
+}
+
+// gather splits the distinct values into patterns; false if they have few in common.
+func (m *metaBuilder) gather(mem *fieldMemory) bool {
+	if m.patterns.gather(m.distinct.texts) {
+		return true
+	}
+	mem.texts, mem.left = true, retrySplit
+	return false
 }
 
 // patterned appends values, whose distinct ones the patterns are gathered of, in patterns,
@@ -225,7 +233,7 @@ func (m *metaBuilder) patterned(dst []byte, mem *fieldMemory, values []string, z
 	} else {
 		dst = w.encode(append(dst[:at], metaPatterns), d.codes, z)
 	}
-	if mem.left--; mem.left >= 0 {
+	if mem.left >= 0 {
 		return dst
 	}
 	mem.left = retryPatterns
@@ -240,15 +248,17 @@ func (m *metaBuilder) patterned(dst []byte, mem *fieldMemory, values []string, z
 // fieldMemory is what is remembered of a field from block to block.
 type fieldMemory struct {
 	distinct int  // values in the last block
-	texts    bool // patterns take more
+	texts    bool // patterns take more, or there are too many
 	left     int  // blocks for which that holds
 }
 
-// maxFields bounds the fields that are remembered, retryPatterns the blocks for which a
-// choice between patterns and texts holds.
+// maxFields bounds the fields that are remembered, the others the blocks for which a
+// choice between patterns and texts holds: by their sizes, or because there are many
+// patterns.
 const (
 	maxFields     = 4096
 	retryPatterns = 64
+	retrySplit    = 8
 )
 
 func (m *metaBuilder) remember(name string) *fieldMemory {

@@ -60,9 +60,9 @@ func fieldColumn(m *metaBuilder, values []string) []byte {
 // them with those on the values, and what the filter says.
 func TestMetaColumns(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	var m metaBuilder
 	for name, mk := range metaMakes(rng) {
 		t.Run(name, func(t *testing.T) {
+			var m metaBuilder
 			values := make([]string, 2000)
 			for i := range values {
 				values[i] = mk.make(i)
@@ -139,8 +139,8 @@ func TestMetaColumns(t *testing.T) {
 // TestDamagedMeta changes each byte of a column: it is refused, or read as other values,
 // without a panic.
 func TestDamagedMeta(t *testing.T) {
-	var m metaBuilder
 	for name, mk := range metaMakes(rand.New(rand.NewPCG(5, 6))) {
+		var m metaBuilder
 		values := make([]string, 50)
 		for i := range values {
 			values[i] = mk.make(i)
@@ -186,4 +186,71 @@ func TestUnsought(t *testing.T) {
 	if err != nil || !bf.field("k", values[3]) || !bf.field("k", "1") {
 		t.Errorf("the filter denies a value of a field it does not hold, error %v", err)
 	}
+}
+
+// TestPatternsAreTriedAgain writes blocks of a field whose values change their make: they
+// are in patterns again after some blocks of texts.
+func TestPatternsAreTriedAgain(t *testing.T) {
+	makes := metaMakes(rand.New(rand.NewPCG(5, 6)))
+	var m metaBuilder
+	var kinds []byte
+	for _, name := range append([]string{"users", "no pattern"}, slices.Repeat([]string{"users"}, retrySplit+1)...) {
+		values := make([]string, 200)
+		for i := range values {
+			values[i] = makes[name].make(i)
+		}
+		meta, err := openMeta(fieldColumn(&m, values), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kinds = append(kinds, meta.cols[0].section[0])
+	}
+	want := append([]byte{metaPatterns}, make([]byte, retrySplit+1)...)
+	if want = append(want, metaPatterns); !slices.Equal(kinds, want) {
+		t.Errorf("sections of kinds %d, want %d", kinds, want)
+	}
+}
+
+// FuzzMeta writes values of a field and reads them again, and asks for each of them.
+func FuzzMeta(f *testing.F) {
+	f.Add("user_1\x01user_22\x01\x01user_22", uint8(9))
+	f.Add("4bf92f3577b34da6a3ce929d0e0e4736\x0110.0.0.1\x010.25\x01-3.5\x01017", uint8(40))
+	f.Add("1764079651000000000\x013f2504e0-4f89-11d3-9a0c-0305e82c3301\x01\xff", uint8(200))
+	f.Fuzz(func(t *testing.T, texts string, n uint8) {
+		values := strings.Split(texts, "\x01")
+		for i := 0; len(values) < int(n); i++ { // like these, with other digits
+			b := []byte(values[i])
+			for k := range b {
+				if b[k] >= '0' && b[k] <= '9' {
+					b[k] = '0' + (b[k]-'0'+byte(i+k))%10
+				}
+			}
+			values = append(values, string(b))
+		}
+		var m metaBuilder
+		data := fieldColumn(&m, values)
+		meta, err := openMeta(data, nil)
+		if err == nil {
+			err = meta.decodeAll(len(values), nil, &buffer{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(meta.cols) == 0 {
+			return // all are empty
+		}
+		for i, v := range values {
+			if got := meta.cols[0].value(i); got != v {
+				t.Fatalf("value %d of %q is %q", i, values, got)
+			}
+		}
+		matcher := model.MustMatcher(model.MatchEqual, "k", values[int(n)%len(values)])
+		keep := mask{b: &fetched{}, keep: slices.Repeat([]bool{true}, len(values))}
+		keep.field(&meta.cols[0], &store.FieldPredicate{Matcher: matcher})
+		for i, got := range keep.keep {
+			if got != matcher.Matches(values[i]) {
+				t.Errorf("%v of %q: %v", matcher, values[i], got)
+			}
+		}
+	})
 }

@@ -26,8 +26,8 @@ const (
 	maxPatterned = 512
 )
 
-// maxKnown bounds the patterns that are remembered from block to block.
-const maxKnown = 4096
+// maxKnown bounds the patterns that are remembered from column to column.
+const maxKnown = 1024
 
 // patternWriter writes texts in patterns, reusing its memory.
 type patternWriter struct {
@@ -59,6 +59,9 @@ type knownPattern struct {
 func (w *patternWriter) gather(texts []string) bool {
 	w.column++
 	w.split.Long = true
+	if len(w.known) >= maxKnown || w.known == nil { // never within a column, which has each pattern once
+		w.known = map[string]*knownPattern{}
+	}
 	w.used, w.of, w.vars, w.at = w.used[:0], w.of[:0], w.vars[:0], w.at[:0]
 	most := 16 + len(texts)/16
 	var last *knownPattern
@@ -91,9 +94,6 @@ func (w *patternWriter) patternOf(s string) *knownPattern {
 	}
 	p := w.known[string(w.split.Text)]
 	if p == nil {
-		if len(w.known) >= maxKnown || w.known == nil {
-			w.known = map[string]*knownPattern{}
-		}
 		parsed, ok := pattern.Parse(string(w.split.Text))
 		if !ok {
 			return nil
