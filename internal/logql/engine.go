@@ -137,6 +137,15 @@ type sink interface {
 	batch(b *store.LogRows) bool
 }
 
+// alive returns the error with which the query has to end. It looks at every 64th row, or
+// tally, of a batch: stages may take a millisecond for one.
+func (x *exec) alive(n int) error {
+	if n%64 != 0 {
+		return nil
+	}
+	return x.ctx.Err()
+}
+
 // each sends every entry of src through its pipeline to s, in the store's order.
 func (x *exec) each(src *source, s sink) error {
 	p := src.pipe
@@ -147,6 +156,9 @@ func (x *exec) each(src *source, s sink) error {
 		for i, t := range b.Times {
 			if s.stop(t) {
 				break
+			}
+			if err := x.alive(i); err != nil {
+				return err
 			}
 			line := ""
 			if b.Lines != nil {

@@ -109,10 +109,13 @@ func (a *rangeAgg) tallies() bool {
 }
 
 // addTallies adds the entries that the tallies of b stand for.
-func (a *rangeAgg) addTallies(b *store.LogRows) error {
+func (a *rangeAgg) addTallies(x *exec, b *store.LogRows) error {
 	a.recall(b)
 	r := &a.src.pipe.row
 	for i := range b.Tallies {
+		if err := x.alive(i); err != nil {
+			return err
+		}
 		t := &b.Tallies[i]
 		id := -1
 		switch {

@@ -210,11 +210,11 @@ func (a *rangeAgg) scan(x *exec) error {
 		}
 		a.from, a.until = 1, 0 // batches start at any time
 		if len(b.Tallies) > 0 {
-			err = a.addTallies(b)
+			err = a.addTallies(x, b)
 		} else if cols, ok := a.labelColumns(b); plain && ok {
 			err = a.addRuns(b, cols)
 		} else {
-			err = a.addRows(b)
+			err = a.addRows(x, b)
 		}
 		if err != nil {
 			return err
@@ -316,13 +316,16 @@ func (a *rangeAgg) hold(slots int) error {
 }
 
 // addRows sends the entries of b through the pipeline one by one.
-func (a *rangeAgg) addRows(b *store.LogRows) error {
+func (a *rangeAgg) addRows(x *exec, b *store.LogRows) error {
 	p := a.src.pipe
 	pure := a.pure && len(b.Meta) == 0 && b.Found != nil
 	if pure {
 		a.recall(b)
 	}
 	for i, t := range b.Times {
+		if err := x.alive(i); err != nil {
+			return err
+		}
 		if t < a.from || t > a.until {
 			a.from = t
 			a.piece, a.until, a.inWindow = a.w.piece(t)
