@@ -17,7 +17,7 @@ import (
 //
 // Each template is asked once where the substring can lie in it. What remains are tests on
 // its variables, and of the block only the columns in question are decoded: lines that the
-// filter drops are never printed. See [template.spots] and [mask.narrow].
+// filter drops are never printed. See [spotsOf] and [mask.narrow].
 
 // spot is a way to lie across variables: of first and those behind it, one part each.
 type spot struct {
@@ -115,8 +115,8 @@ func holdable(kind, c byte) bool {
 }
 
 // spotsOf returns where lines of tp can hold sub, except within a literal. What begins in a
-// literal reaches to its end.
-func spotsOf[T lookedFor[T]](tp *template, sub T) []spot {
+// literal reaches to its end. ok is false if there are too many ways to find all.
+func spotsOf[T lookedFor[T]](tp *template, sub T) (spots []spot, ok bool) {
 	f := spotFinder[T]{tp: tp}
 	for i := range tp.kinds {
 		lit := tp.lits[i]
@@ -127,14 +127,18 @@ func spotsOf[T lookedFor[T]](tp *template, sub T) []spot {
 		}
 		f.find(i, sub, false)
 	}
-	return f.out
+	return f.out, f.steps <= maxSteps && len(f.out) <= maxSpots
 }
+
+// maxSteps bounds the search for spots: a sequence of large sets can go on at many places.
+const maxSteps = 1 << 12
 
 // spotFinder collects spots.
 type spotFinder[T lookedFor[T]] struct {
 	tp    *template
 	parts []spotPart // in front of the current variable
 	out   []spot
+	steps int
 }
 
 // find collects the spots where rest, which is not empty, begins in variable k: at its
@@ -143,6 +147,9 @@ func (f *spotFinder[T]) find(k int, rest T, begins bool) {
 	depth := len(f.parts)
 	for n := range rest.held(f.tp.kinds[k]) {
 		n++
+		if f.steps++; f.steps > maxSteps || len(f.out) > maxSpots {
+			break
+		}
 		part := rest.cut(0, n).part(f.tp, k)
 		part.begins, part.ends = begins, n < rest.size()
 		f.parts = append(f.parts[:depth], part)
@@ -208,11 +215,11 @@ func lookFor[T lookedFor[T]](n *needle, tp *template, sub T) verdict {
 		n.look = true
 		return sure
 	}
-	spots := spotsOf(tp, sub)
-	if len(spots) == 0 {
+	spots, ok := spotsOf(tp, sub)
+	n.spots, n.look = append(n.spots, spots...), n.look || !ok
+	if ok && len(spots) == 0 {
 		return never
 	}
-	n.spots = append(n.spots, spots...)
 	return maybe
 }
 

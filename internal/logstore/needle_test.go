@@ -77,7 +77,7 @@ func TestNeedles(t *testing.T) {
 		checkNeedles(t, enc.sk, lines, sub)
 	}
 	tp := enc.sk.list[0]
-	if got := spotsOf(tp, literal("user_04242")); !slices.ContainsFunc(got, func(s spot) bool {
+	if got, _ := spotsOf(tp, literal("user_04242")); !slices.ContainsFunc(got, func(s spot) bool {
 		p := &s.parts[0]
 		return p.text == "04242" && p.begins && !p.ends && p.token == tokenKey("user_04242")
 	}) {

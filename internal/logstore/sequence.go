@@ -124,20 +124,26 @@ func (q sequence) size() int { return len(q) }
 func (q sequence) cut(from, to int) sequence { return q[from:to] }
 
 func (q sequence) held(kind byte) int {
+	set := kindSets[kind]
 	n := 0
-	for n < len(q) && (kind != varInt || n < maxDigits) && q[n].some(func(c byte) bool { return holdable(kind, c) }) {
+	for n < len(q) && (kind != varInt || n < maxDigits) && (q[n][0]&set[0] != 0 || q[n][1]&set[1] != 0) {
 		n++
 	}
 	return n
 }
 
-func (q sequence) part(*template, int) spotPart { return spotPart{seq: q, number: -1} }
-
-func (s *byteSet) some(ok func(c byte) bool) bool {
-	for c := range byte(0x80) {
-		if s.has(c) && ok(c) {
-			return true
+// kindSets is what variables of each kind can hold of ASCII.
+//
+//nolint:gochecknoglobals // read-only table
+var kindSets = func() (t [varText + 1]byteSet) {
+	for kind := range t {
+		for c := range byte(0x80) {
+			if holdable(byte(kind), c) {
+				t[kind].add(c)
+			}
 		}
 	}
-	return false
-}
+	return t
+}()
+
+func (q sequence) part(*template, int) spotPart { return spotPart{seq: q, number: -1} }

@@ -4,7 +4,10 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"regexp/syntax"
+	"strings"
 	"testing"
+
+	"github.com/pharos-o11y/pharos/internal/store"
 )
 
 // TestSequences compares sequences with the expressions that they are made of.
@@ -47,6 +50,22 @@ func TestSequences(t *testing.T) {
 			if q != nil && q.within(string(line)) != re.Match(line) {
 				t.Fatalf("%q in %q: %v", tt.re, line, !re.Match(line))
 			}
+		}
+	}
+}
+
+// TestManySpots looks for sequences that can lie in a template in more ways than are worth
+// finding: lines have to be looked at, and soon.
+func TestManySpots(t *testing.T) {
+	table := newTemplateTable()
+	tp := table.list[table.add(strings.Repeat("\x00.", 40)+"x")]
+	for _, re := range []string{"[0-9.]{60}", "[0-9.]{59}!"} {
+		fs, err := compileLines([]store.LineFilter{{Regexp: true, Patterns: []string{re}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, n := fs[0].see(tp); v != maybe || n != nil {
+			t.Errorf("%q: verdict %v, needle %v", re, v, n)
 		}
 	}
 }
