@@ -194,7 +194,7 @@ func (m *metaBuilder) section(dst []byte, name string, values []string, z *codec
 	d.find(values, fieldSeed(name), mem.distinct)
 	mem.distinct = len(d.texts)
 	measured := false
-	if mem.left--; len(d.texts) >= minPatterned && !(mem.texts && mem.left >= 0) && m.gather(mem) {
+	if mem.left--; len(d.texts) >= minPatterned && (!mem.texts || mem.left < 0) && m.gather(mem) {
 		dst = m.patterned(dst, mem, values, z)
 		measured = m.patterns.fractions()
 	} else {
