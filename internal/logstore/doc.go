@@ -7,9 +7,9 @@
 //
 // The head holds entries per stream in order of arrival. Append returns after the wal
 // commit; only then is the entry visible. A flush comes when the head is big, old or quiet
-// (flush.go). It freezes the head, sorts each stream by
-// time, drops duplicates and writes one part per tenant and UTC day, together with the
-// wal position it covers, in one atomic step of [part.Set].
+// (flush.go). It freezes the head, sorts each stream by time, drops duplicates and writes one
+// part per tenant and UTC day, together with the wal position it covers, in one atomic step
+// of [part.Set].
 //
 // A part is a list of blocks of about 1 MiB of text and an index. A block holds rows of
 // one stream, or of several small ones, sorted by stream, then time, as separately
