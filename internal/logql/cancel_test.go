@@ -14,8 +14,8 @@ import (
 
 // dyingContext is over once it has been asked a number of times.
 type dyingContext struct {
-	context.Context //nolint:containedctx // it is one
-	asked, life     int
+	context.Context
+	asked, life int
 }
 
 func (c *dyingContext) Err() error {
