@@ -458,8 +458,11 @@ func (t *patternTexts) text(i int) string {
 // of codes, which are among the positions.
 func (t *patternTexts) all(at []int32, codes []int64) []string {
 	values := make([]string, len(at))
+	arena := make([]byte, 0, 32*len(at))
 	for i := range values {
-		values[i] = t.text(i)
+		from := len(arena)
+		arena = t.append(arena, i) // values before keep their memory
+		values[i] = text(arena[from:])
 	}
 	if codes == nil {
 		return values
