@@ -13,6 +13,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/engine/rate"
 	"github.com/pharos-o11y/pharos/internal/engine/wal"
 	"github.com/pharos-o11y/pharos/internal/model"
+	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 )
 
 // stream is a label set that entries are written to.
@@ -186,6 +187,24 @@ func (g *registry) apply(tenant model.Tenant, gs []group, record string, now tim
 		hs.add(gs[i].rows)
 		h.bytes += rowSize * len(gs[i].rows)
 	}
+	h.bytes += sharedBytes(gs)
+}
+
+// sharedBytes returns the memory of what the metadata of rows of a record shares, beside its
+// text. A sender of single entries has it once a row.
+func sharedBytes(gs []group) int {
+	n := 0
+	var last *logmeta.Fields
+	for i := range gs {
+		for j := range gs[i].rows {
+			if f := gs[i].rows[j].meta.Fields; f != last {
+				if last = f; f != nil && f.Shared != nil {
+					n += int(unsafe.Sizeof(*f)) + len(f.Shared)*int(unsafe.Sizeof(""))
+				}
+			}
+		}
+	}
+	return n
 }
 
 // add adds rows, which do not change any more.
