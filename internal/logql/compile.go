@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pharos-o11y/pharos/internal/engine/textmatch"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
@@ -389,7 +390,7 @@ func (n *logfmtNode) build(c *compiler) (stage, error) {
 }
 
 func (n *regexpNode) build(c *compiler) (stage, error) {
-	st := &regexpStage{node: n, early: c.early, overShapes: newShapeRegexp(n.re)}
+	st := &regexpStage{node: n, early: c.early, overShapes: textmatch.NewShapes(n.re.String())}
 	for _, name := range n.re.SubexpNames() {
 		var label []byte
 		if name != "" {

@@ -9,8 +9,7 @@ import (
 
 // A store may keep lines as shapes: what many lines have in common, and variables. Then
 // the parsers at the begin of a pipeline look at a shape once and get the fields of all its
-// lines (see [store.ShapeParser]). What follows here, in shapeparse.go and in shaperegexp.go
-// mirrors their stages on a line of which some stretches are unknown, and gives up wherever
+// lines (see [store.ShapeParser]). What follows here and in shapeparse.go mirrors their stages on a line of which some stretches are unknown, and gives up wherever
 // they could make a difference.
 
 // errNotObject is what a json stage says of a line that does not begin with a brace.
@@ -94,19 +93,6 @@ func (x *shapeScan) variable(at int) *model.LineVar {
 	return nil
 }
 
-// holds reports whether a variable like v may hold the byte c.
-func holds(v *model.LineVar, c byte) bool {
-	switch {
-	case isDigit(c):
-		return true
-	case v.Digits:
-		return false
-	case v.Hex:
-		return 'a' <= c && c <= 'f'
-	}
-	return c >= 0x80 || nameByte(c)
-}
-
 // may reports whether in some line of the shape text can stand where line[at] does, at the
 // begin of a variable, somewhere in it, or outside of one. With whole set it must end where
 // line[at:end] does.
@@ -125,7 +111,7 @@ func (x *shapeScan) may(at, end int, text string, whole bool) bool {
 				continue
 			}
 			if v := x.variable(p); v != nil {
-				if holds(v, text[i]) {
+				if v.Holds(text[i]) {
 					add(p)
 					add(v.To)
 				}

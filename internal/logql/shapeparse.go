@@ -3,6 +3,8 @@ package logql
 import (
 	"slices"
 	"strings"
+
+	"github.com/pharos-o11y/pharos/internal/engine/textmatch"
 )
 
 // parseShape mirrors jsonStage.run.
@@ -414,4 +416,28 @@ func (t *patternTest) onShape(x *shapeScan) (match, ok bool) {
 		return off < len(x.line), true
 	}
 	return off == len(x.line), true
+}
+
+// parseShape mirrors regexpStage.run.
+func (s *regexpStage) parseShape(x *shapeScan) bool {
+	if s.overShapes == nil {
+		return false
+	}
+	m, ok := s.overShapes.Match(x.line, x.vars)
+	if !ok || m == nil {
+		return ok
+	}
+	for i, name := range s.names {
+		switch {
+		case name == "":
+			continue
+		case m[2*i] == textmatch.NoPlace || m[2*i+1] == textmatch.NoPlace:
+			return false
+		case m[2*i] < 0 || m[2*i+1] < 0:
+			x.add([]byte(name), 0, 0)
+		default:
+			x.add([]byte(name), m[2*i], m[2*i+1])
+		}
+	}
+	return true
 }

@@ -10,6 +10,7 @@ import (
 	"text/template/parse"
 	"time"
 
+	"github.com/pharos-o11y/pharos/internal/engine/textmatch"
 	"github.com/pharos-o11y/pharos/internal/model"
 )
 
@@ -435,7 +436,7 @@ type regexpStage struct {
 	node       *regexpNode
 	names      []string // label name of each group, "" for none
 	early      []valueFilter
-	overShapes *shapeRegexp // nil if it cannot be run over them
+	overShapes *textmatch.Shapes // nil if it cannot be run over them
 }
 
 func (s *regexpStage) run(r *row) bool {

@@ -25,8 +25,9 @@ type linePattern struct {
 	// is known. seek is what to look for in text: their common prefix, if that is long and
 	// saves looking for many, else needs.
 	needs, seek []string
-	exact       bool     // re matches what holds one of needs
-	seq         sequence // re matches what holds this; nil if it does not mean one, or is exact
+	exact       bool              // re matches what holds one of needs
+	seq         sequence          // re matches what holds this; nil if it does not mean one, or is exact
+	shapes      *textmatch.Shapes // re; nil if it is exact, or there is seq
 }
 
 // compileLines compiles fs.
@@ -77,7 +78,9 @@ func compilePattern(p string) ([]linePattern, error) {
 	}
 	out := linePattern{re: re, needs: lits, seek: seek, exact: exact && lits != nil}
 	if !out.exact {
-		out.seq = sequenceOf(tree)
+		if out.seq = sequenceOf(tree); out.seq == nil {
+			out.shapes = textmatch.NewShapes(p)
+		}
 	}
 	return []linePattern{out}, nil
 }

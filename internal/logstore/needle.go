@@ -189,14 +189,11 @@ func (f *lineFilter) see(tp *template) (verdict, *needle) {
 		case p.seq != nil:
 			v = lookFor(n, tp, p.seq)
 		case p.needs == nil:
-			v, n.look = maybe, true
+			if v = p.run(tp); v == maybe {
+				n.look = true
+			}
 		default:
-			for _, l := range p.needs {
-				v = max(v, lookFor(n, tp, literal(l)))
-			}
-			if !p.exact {
-				v, n.sure, n.look = min(v, maybe), false, n.look || f.negate
-			}
+			v = p.need(n, tp, f.negate)
 		}
 		some = max(some, v)
 	}
@@ -207,6 +204,38 @@ func (f *lineFilter) see(tp *template) (verdict, *needle) {
 		return some, nil
 	}
 	return some, n
+}
+
+// need is lookFor for the needs of an expression. It drops them if tp is enough to decide.
+func (p *linePattern) need(n *needle, tp *template, negate bool) verdict {
+	v, had, look := never, len(n.spots), n.look
+	for _, l := range p.needs {
+		v = max(v, lookFor(n, tp, literal(l)))
+	}
+	if p.exact || v == never {
+		return v
+	}
+	if v = p.run(tp); v != maybe {
+		n.spots, n.look = n.spots[:had], look
+		return v
+	}
+	n.sure, n.look = false, n.look || negate
+	return v
+}
+
+// run judges by the expression as a whole whether lines of tp match.
+func (p *linePattern) run(tp *template) verdict {
+	if p.shapes == nil {
+		return maybe
+	}
+	line, vars := tp.sample()
+	switch groups, ok := p.shapes.Match(line, vars); {
+	case !ok:
+		return maybe
+	case groups == nil:
+		return never
+	}
+	return sure
 }
 
 // lookFor adds where lines of tp can hold sub to n, and judges whether they do.

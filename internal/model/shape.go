@@ -14,6 +14,19 @@ type LineVar struct {
 	Digits, Hex bool
 }
 
+// Holds reports whether v may hold the byte c.
+func (v *LineVar) Holds(c byte) bool {
+	switch {
+	case '0' <= c && c <= '9':
+		return true
+	case v.Digits:
+		return false
+	case v.Hex:
+		return 'a' <= c && c <= 'f'
+	}
+	return c >= 0x80 || c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
 // LineShape is what all lines of one shape give.
 type LineShape struct {
 	Fields []ShapeField // in the order found

@@ -52,6 +52,10 @@ var fuzzQueries = []string{
 	`sum by (app) (count_over_time({app=~".+"} |> "<_> INFO [worker-<_>] GET <_> status=<_> took=<_>ms <_>" [7s]))`,
 	`sum by (app, status) (bytes_over_time({app=~".+"} !> "<_>level=<_> method=<_> <_>" or "{\"level\":<_>" | logfmt [7s]))`,
 	`{app=~".+"} |> "<_> status=<_> took=<_>ms trace=<_>" !> "<_> WARN <_>"`,
+	`sum by (app) (count_over_time({app=~".+"} |~ "GET /api/\\w+/\\d+ from" [7s]))`,
+	`sum by (app) (count_over_time({app=~".+"} |~ "(?i)\\berror\\b|warn \\[worker-[12]\\]" [7s]))`,
+	`sum by (app) (count_over_time({app=~".+"} !~ "took=[0-9]{2}ms|^\\{|e..r=user_" [7s]))`,
+	`{app=~".+"} |~ "user_\\d{5}\"|level=.?ERROR" !~ "(INFO|WARN).*status=2"`,
 	`{app=~".+"} | json | logfmt | drop __error__, __error_details__ | ms > 90 or took > 90ms`,
 }
 

@@ -1,7 +1,6 @@
-package logql
+package textmatch
 
 import (
-	"regexp"
 	"regexp/syntax"
 	"slices"
 	"unicode"
@@ -17,8 +16,8 @@ import (
 // however many they are, these are sure. A match by a thread that is not sure, or one that
 // begins or ends a group inside a variable, ends the attempt.
 
-// shapeRegexp is a program that runs over shapes. It is safe for concurrent use.
-type shapeRegexp struct {
+// Shapes is an expression that runs over shapes. It is safe for concurrent use.
+type Shapes struct {
 	prog    *syntax.Prog
 	accepts [3][]share // by the kind of variable and the instruction
 }
@@ -49,9 +48,9 @@ func kindOf(v *model.LineVar) int {
 	return varAny
 }
 
-// newShapeRegexp returns nil if re cannot be run over shapes.
-func newShapeRegexp(re *regexp.Regexp) *shapeRegexp {
-	tree, err := syntax.Parse(re.String(), syntax.Perl)
+// NewShapes compiles expr. It returns nil if that is no expression.
+func NewShapes(expr string) *Shapes {
+	tree, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
 		return nil
 	}
@@ -59,7 +58,7 @@ func newShapeRegexp(re *regexp.Regexp) *shapeRegexp {
 	if err != nil {
 		return nil
 	}
-	s := &shapeRegexp{prog: prog}
+	s := &Shapes{prog: prog}
 	for kind := range s.accepts {
 		for i := range prog.Inst {
 			s.accepts[kind] = append(s.accepts[kind], acceptOf(&prog.Inst[i], kind))
@@ -78,7 +77,7 @@ func acceptOf(in *syntax.Inst, kind int) share {
 	yes, no := false, false
 	v := model.LineVar{Digits: kind == varDigits, Hex: kind == varHexDigits}
 	for c := range byte(utf8.RuneSelf) {
-		if holds(&v, c) {
+		if v.Holds(c) {
 			ok := in.MatchRune(rune(c))
 			yes, no = yes || ok, no || !ok
 		}
@@ -123,8 +122,8 @@ type symbol struct {
 	from, to int
 }
 
-// noPlace is a place inside a variable.
-const noPlace = -2
+// NoPlace is a place inside a variable.
+const NoPlace = -2
 
 // thread is a thread before an instruction that takes a character or matches.
 type thread struct {
@@ -155,7 +154,7 @@ func (q *threads) sameMatch(p *threads) bool {
 
 // shapeRun is a run over a shape.
 type shapeRun struct {
-	*shapeRegexp
+	*Shapes
 	start []int // groups of a new thread
 }
 
@@ -278,7 +277,7 @@ const maxShapeTurns = 64
 
 // variable takes the variable s, after before and before behind.
 func (x *shapeRun) variable(q *threads, before, s, behind *symbol) (*threads, bool) {
-	at, end, inside := spotBetween(s.from, before, s), spotBetween(s.to, s, behind), spotBetween(noPlace, s, s)
+	at, end, inside := spotBetween(s.from, before, s), spotBetween(s.to, s, behind), spotBetween(NoPlace, s, s)
 	var joined *threads
 	for range maxShapeTurns {
 		ended, ok := x.step(q, s, &at, &end)
@@ -294,7 +293,7 @@ func (x *shapeRun) variable(q *threads, before, s, behind *symbol) (*threads, bo
 		if !ok {
 			return nil, false
 		}
-		if at.place == noPlace && next.equal(q) {
+		if at.place == NoPlace && next.equal(q) {
 			return joined, true
 		}
 		q, at = next, inside
@@ -328,10 +327,11 @@ func (x *shapeRun) join(a, b *threads) *threads {
 	return out
 }
 
-// match returns the groups of the match in all lines of the shape, nil if they have none.
-// ok is false if that depends on the line.
-func (s *shapeRegexp) match(line string, vars []model.LineVar) (groups []int, ok bool) {
-	x := &shapeRun{shapeRegexp: s, start: make([]int, s.prog.NumCap)}
+// Match returns the groups of the match in all lines of the shape, nil if they have none;
+// those that begin or end in a variable do so at [NoPlace]. The groups of the match as a whole
+// are not known. ok is false if it depends on the line whether there is a match, or which.
+func (s *Shapes) Match(line string, vars []model.LineVar) (groups []int, ok bool) {
+	x := &shapeRun{Shapes: s, start: make([]int, s.prog.NumCap)}
 	for i := range x.start {
 		x.start[i] = -1
 	}
@@ -375,28 +375,4 @@ func (s *shapeRegexp) match(line string, vars []model.LineVar) (groups []int, ok
 		return nil, false
 	}
 	return q.groups, q.matched != some
-}
-
-// parseShape mirrors regexpStage.run.
-func (s *regexpStage) parseShape(x *shapeScan) bool {
-	if s.overShapes == nil {
-		return false
-	}
-	m, ok := s.overShapes.match(x.line, x.vars)
-	if !ok || m == nil {
-		return ok
-	}
-	for i, name := range s.names {
-		switch {
-		case name == "":
-			continue
-		case m[2*i] == noPlace || m[2*i+1] == noPlace:
-			return false
-		case m[2*i] < 0 || m[2*i+1] < 0:
-			x.add([]byte(name), 0, 0)
-		default:
-			x.add([]byte(name), m[2*i], m[2*i+1])
-		}
-	}
-	return true
 }
