@@ -253,7 +253,7 @@ func (f *fetcher) decodeColumns(b *fetched) error {
 	if err := f.decodeMeta(b); err != nil {
 		return err
 	}
-	held := int64(8*len(b.times) + len(b.lines.text))
+	held := int64(8*len(b.times)+len(b.lines.text)) + b.meta.memory()
 	if err := f.acct.Hold(held); err != nil {
 		return err
 	}

@@ -6,18 +6,29 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 	"github.com/pharos-o11y/pharos/internal/store/storetest"
 )
 
 // TestBlocksAreCharged reads blocks under an account: what they hold is said while they are
-// read, is given back, and is refused beyond the limit.
+// read, is given back, and is refused beyond the limit, whether it is lines or metadata.
 func TestBlocksAreCharged(t *testing.T) {
+	for name, entry := range map[string]func(text string) (line string, meta model.Label){
+		"lines":    func(text string) (string, model.Label) { return text, model.Label{Name: "a", Value: "b"} },
+		"metadata": func(text string) (string, model.Label) { return "", model.Label{Name: "a", Value: text} },
+	} {
+		t.Run(name, func(t *testing.T) { testBlocksAreCharged(t, entry) })
+	}
+}
+
+func testBlocksAreCharged(t *testing.T, entry func(text string) (line string, meta model.Label)) {
 	o := openAt(t, t.TempDir(), Options{})
 	defer o.close(t)
 	const entries, size = 1000, 500
 	for i := range entries {
-		put(t, o, "x", storetest.Now().UnixNano()+int64(i), fmt.Sprintf("%d %s", i, strings.Repeat("x", size)))
+		line, meta := entry(fmt.Sprintf("%d %s", i, strings.Repeat("x", size)))
+		put(t, o, "x", storetest.Now().UnixNano()+int64(i), line, meta)
 	}
 	if err := o.Flush(t.Context()); err != nil {
 		t.Fatal(err)

@@ -196,3 +196,19 @@ func (m *metaColumns) compact(orig []int32) {
 		return nil
 	})
 }
+
+// memory returns about how many bytes m holds, or will when all of its texts are made.
+func (m *metaColumns) memory() int64 {
+	n := 0
+	_ = m.each(func(c *metaColumn) error {
+		n += len(c.section) + 8*len(c.codes)
+		for _, v := range c.dict {
+			n += 16 + len(v)
+		}
+		if c.texts != nil {
+			n += c.texts.memory()
+		}
+		return nil
+	})
+	return int64(n)
+}

@@ -440,6 +440,20 @@ func (t *patternTexts) append(dst []byte, i int) []byte {
 	return p.Append(dst, nums[:], words[:])
 }
 
+// memory returns about how many bytes t holds when all texts are made.
+func (t *patternTexts) memory() int {
+	n := 0
+	for _, number := range t.of {
+		n += len(t.patterns[number].Text)
+	}
+	t.each(func(columns []textVars, _ func(*pattern.Pattern) int) {
+		for k := range columns {
+			n += 2 * 8 * len(columns[k].vals) // the integers, and about as many bytes of text
+		}
+	})
+	return n
+}
+
 // textChunk is the memory that texts are made in.
 const textChunk = 4 << 10
 
