@@ -20,6 +20,10 @@
 // are cleaned once and interned. A metric query that needs only some labels tells its
 // parsers so; they skip the rest of the line.
 //
+// A store that keeps lines as templates shows one line of each to the parsers (shape.go) and
+// hands out fields instead of lines, or counts of alike entries (outcome.go). A new parser
+// gets a parseShape that mirrors its run, and a query in shape_test.go.
+//
 // # How windows are summed
 //
 // The windows of a range aggregation overlap. Their bounds cut time into at most two

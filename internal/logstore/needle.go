@@ -182,7 +182,7 @@ func (f *lineFilter) see(tp *template) (verdict, *needle) {
 	some := never
 	for i := range f.patterns {
 		p := &f.patterns[i]
-		v := never
+		var v verdict
 		switch {
 		case p.re == nil:
 			v = lookFor(n, tp, literal(p.literal))
