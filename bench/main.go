@@ -66,7 +66,7 @@ func parseFlags() config {
 	flag.IntVar(&c.logs.lines, "log-lines", 2_000_000, "logs: lines, 70% text and 30% JSON")
 	flag.IntVar(&c.logs.streams, "log-streams", 200, "logs: streams")
 	flag.IntVar(&c.logs.perPush, "log-streams-a-push", 5, "logs: streams in each push of 1,000 lines")
-	flag.IntVar(&c.otelLogs.records, "otel-logs", 500_000, "otel-logs: log records of 11 attributes")
+	flag.IntVar(&c.otelLogs.records, "otel-logs", 1_000_000, "otel-logs: log records of 11 attributes")
 	flag.IntVar(&c.otelLogs.instances, "otel-logs-instances", 200, "otel-logs: service instances")
 	flag.IntVar(&c.spans.spans, "spans", 500_000, "spans: spans of about 20 attributes")
 	c.churn = seriesLoad{title: "churn", scrapes: 1, generations: 10}

@@ -26,7 +26,7 @@ type rowBlock struct {
 	multi bool // a line holds a newline
 	metas []logmeta.Meta
 	segs  []segment
-	size  int // bytes of lines and encoded metadata
+	size  int // bytes of lines and of what metadata does not share
 }
 
 func (b *rowBlock) reset() {
@@ -43,7 +43,7 @@ func (b *rowBlock) add(r *row) {
 	b.text = append(b.text, '\n')
 	b.lens = append(b.lens, int64(len(r.line)))
 	b.metas = append(b.metas, r.meta)
-	b.size += len(r.line) + r.meta.Size()
+	b.size += len(r.line) + len(r.meta.Values)
 	s := &b.segs[len(b.segs)-1]
 	s.rows++
 	s.bytes += int64(len(r.line))
