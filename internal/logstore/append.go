@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pharos-o11y/pharos/internal/engine/wal"
 	"github.com/pharos-o11y/pharos/internal/model"
 	"github.com/pharos-o11y/pharos/internal/store"
 )
@@ -71,7 +70,7 @@ func (s *Store) write(ctx context.Context, tenant model.Tenant, gs []group, lim 
 		s.epochBytes.Store(0)
 		s.epoch.Add(1)
 	}
-	pos, err := s.writeWAL(tenant, record)
+	pos, err := s.log.Write(model.Logs, tenant, bytesOf(record))
 	if err != nil {
 		return fmt.Errorf("append logs: %w", err)
 	}
@@ -100,14 +99,6 @@ func (s *Store) write(ctx context.Context, tenant model.Tenant, gs []group, lim 
 	s.metrics.bytes.Add(float64(bytes))
 	s.tails.publish(tenant, gs, s.metrics)
 	return nil
-}
-
-// writeWAL buffers the record of text in the wal.
-func (s *Store) writeWAL(tenant model.Tenant, text string) (wal.Pos, error) {
-	buf := s.pool.get()
-	defer s.pool.put(buf)
-	buf.b = compressRecord(buf.b[:0], text)
-	return s.log.Write(model.Logs, tenant, buf.b)
 }
 
 func (s *Store) wakeFlush() {

@@ -126,7 +126,7 @@ func TestReplayedHeadSearch(t *testing.T) {
 	at := storetest.Now().UnixNano()
 	for i, line := range []string{"took=15ms", "took=25ms"} {
 		gs := []group{{labels: appLabels("x"), stream: &stream{id: 7, key: "key"}, entries: []store.LogEntry{{Time: at + int64(i), Line: line}}}}
-		data := compressRecord(nil, encodeRecord(gs, func(*stream) bool { return true }))
+		data := []byte(encodeRecord(gs, func(*stream) bool { return true }))
 		if err := o.Replay(wal.Record{Signal: model.Logs, Tenant: tenant, Data: data}); err != nil {
 			t.Fatal(err)
 		}

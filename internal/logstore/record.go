@@ -13,7 +13,7 @@ import (
 	"github.com/pharos-o11y/pharos/internal/store/logmeta"
 )
 
-// A wal record is a version byte and an s2 block of
+// A wal record is a version byte and
 //
 //	field lists uvarint, then for each:
 //	  fields uvarint, then for each: name, value that its entries share, each with its length
@@ -26,8 +26,10 @@ import (
 //	    fields of its metadata: 0 for none, else the number of the list   uvarint
 //	    [values of fields without a shared one, each with its length: together with their length]
 //
-// In version 1 there are no lists of fields; metadata is names and values, each with its
-// length, together with their length.
+// The text of rows in memory is that of their record: it is written as it is, since the log
+// holds no more than what is in memory, and compressing it would be a tenth of what an entry
+// costs. In version 1 the rest is an s2 block, without lists of fields; metadata is names and
+// values, each with its length, together with their length.
 //
 // Labels follow the first time that a stream occurs after the head was cut, and again
 // every few MiB: a replay, which begins at a cut, knows all streams, and a damaged record
@@ -95,11 +97,11 @@ func (t *fieldLists) encode(b *recordBuilder) {
 	}
 }
 
-// encodeRecord returns the text of a record that holds gs, and sets their rows to point
+// encodeRecord returns a record that holds gs, and sets their rows to point
 // into it. define tells whether the labels of a stream must be in it.
 func encodeRecord(gs []group, define func(*stream) bool) string {
 	var lists fieldLists
-	size, entries := 2*binary.MaxVarintLen64, 0
+	size, entries := 1+2*binary.MaxVarintLen64, 0
 	for i := range gs {
 		size += 3*binary.MaxVarintLen64 + len(gs[i].stream.key) + 2*binary.MaxVarintLen32*len(gs[i].labels)
 		entries += len(gs[i].entries)
@@ -116,6 +118,7 @@ func encodeRecord(gs []group, define func(*stream) bool) string {
 	}
 	var b recordBuilder
 	b.Grow(size) // it never grows again: rows point into it
+	b.WriteByte(recordVersion)
 	lists.encode(&b)
 	b.uvarint(len(gs))
 	rows := make([]row, entries) // of all groups: many have one
@@ -176,26 +179,24 @@ func (b *recordBuilder) text(s string) string {
 	return b.String()[at:]
 }
 
-// compressRecord returns the wal form of a record's text, appended to dst.
-func compressRecord(dst []byte, text string) []byte {
-	dst = append(dst, recordVersion)
-	n := len(dst)
-	dst = slices.Grow(dst, max(0, s2.MaxEncodedLen(len(text))))
-	return dst[:n+len(s2.Encode(dst[n:cap(dst)], bytesOf(text)))]
-}
-
-// decodeRecord reverses both, and returns the text as well. lookup returns the stream of an id
+// decodeRecord reverses it, and returns the text that rows point into as well. lookup returns the stream of an id
 // and, if they follow, its labels, which it may keep.
 func decodeRecord(data []byte, lookup func(id uint64, labels model.Labels) *stream) ([]group, string, error) {
 	if len(data) == 0 || data[0] < 1 || data[0] > recordVersion {
 		return nil, "", fmt.Errorf("%w: log record of unknown version", store.ErrCorrupt)
 	}
-	b, err := s2.Decode(nil, data[1:])
-	if err != nil {
-		return nil, "", fmt.Errorf("%w: log record: %w", store.ErrCorrupt, err)
-	}
-	r := recordReader{scanner: scanner{b: text(b)}, version: data[0]}
-	if r.version > 1 {
+	r := recordReader{version: data[0]}
+	all := ""
+	if r.version == 1 {
+		b, err := s2.Decode(nil, data[1:])
+		if err != nil {
+			return nil, "", fmt.Errorf("%w: log record: %w", store.ErrCorrupt, err)
+		}
+		all = text(b)
+		r.b = all
+	} else {
+		all = string(data)
+		r.b = all[1:]
 		r.fields()
 	}
 	gs := make([]group, 0, r.count(2))
@@ -222,7 +223,7 @@ func decodeRecord(data []byte, lookup func(id uint64, labels model.Labels) *stre
 	if r.bad || len(r.b) > 0 {
 		return nil, "", fmt.Errorf("%w: log record has a wrong length", store.ErrCorrupt)
 	}
-	return gs, text(b), nil
+	return gs, all, nil
 }
 
 // recordReader reads the text of a record.
