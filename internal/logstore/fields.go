@@ -322,6 +322,11 @@ func (r *shapeReader) make(l *rowShape) *model.LineFields {
 		return r.lone(l)
 	}
 	key := string(r.buf)
+	if l.number >= 0 { // what is no number is like nothing else, and must not stand for other rows
+		if _, ok := r.number(l); !ok {
+			return r.lone(l)
+		}
+	}
 	f := &model.LineFields{Shape: l.LineShape, Values: make([]string, 0, len(l.shape.fields))}
 	for i := range l.shape.fields {
 		r.buf = r.value(r.buf[:0], &l.shape.fields[i], l.slots)
